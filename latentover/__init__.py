@@ -1,0 +1,17 @@
+"""latentover: fair classifiers and new samples of the rare classes, from imbalanced data.
+
+Names are loaded when they are first used: ``import latentover`` alone imports neither torch nor matplotlib.
+"""
+
+import lazy_loader
+
+__version__ = "0.1.0"
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules=["data", "losses", "metrics", "mixing", "networks", "report", "training"],
+    submod_attrs={
+        "bundle": ["load", "save"],
+        "methods": ["DeepClassifier", "RAEClassifier", "RAESampler"],
+    },
+)
