@@ -1,0 +1,238 @@
+"""The command line: parse, call, print.
+
+Nothing heavy is imported before a command is known, so that ``--help`` answers at once.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from latentover import __version__
+
+_OVERRIDES = """\
+Any setting of the recipe can be overridden with a dotted option, for example
+  --method.init_args.latent_dim 32  --data.imbalance.rho 50  --seeds [0,1,2,3,4]
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit status: 0 done, 1 some runs failed, 2 bad input."""
+    parser = _parser()
+    options, overrides = parser.parse_known_args(arguments)
+    if overrides and not getattr(options, "takes_overrides", False):
+        parser.error(f"unrecognized arguments: {' '.join(overrides)}")
+    options.overrides = overrides
+    try:
+        return options.command(options)
+    except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
+        if options.traceback:
+            raise
+        print(f"latentover: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("latentover: stopped; finished runs are kept", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="latentover", description="Fair classifiers and new samples of the rare classes, from imbalanced data."
+    )
+    parser.add_argument("--version", action="version", version=f"latentover {__version__}")
+    parser.add_argument("--traceback", action="store_true", help="show where an error comes from")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_train(commands)
+    _add_evaluate(commands)
+    _add_generate(commands)
+    _add_benchmark(commands)
+    _add_report(commands)
+    _add_data(commands)
+    return parser
+
+
+def _add(commands: Any, name: str, function: Any, text: str, **kwargs: Any) -> argparse.ArgumentParser:
+    command = commands.add_parser(
+        name, help=text, description=text, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs
+    )
+    command.set_defaults(command=function)
+    return command
+
+
+def _add_data_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--data-root", help="folder of the named data sets (default: $LATENTOVER_DATA, else the cache folder)"
+    )
+    command.add_argument("--download", action="store_true", help="download a named data set that is missing")
+
+
+def _add_machine_options(command: argparse.ArgumentParser) -> None:
+    _add_data_options(command)
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
+    command.add_argument("--precision", default="auto", help="auto, float32 or bfloat16 (default: auto)")
+    command.add_argument("--quiet", action="store_true", help="no progress bars")
+
+
+def _machine(options: argparse.Namespace) -> Any:
+    from latentover.experiments.run import Machine
+
+    return Machine(
+        device=options.device,
+        precision=options.precision,
+        data_root=options.data_root,
+        download=options.download,
+        verbose=0 if options.quiet else 1,
+    )
+
+
+# ---- train and benchmark ---------------------------------------------------------------------------------------------
+
+
+def _add_train(commands: Any) -> None:
+    command = _add(commands, "train", _train, "Train a recipe and write one run folder a seed.", epilog=_OVERRIDES)
+    command.add_argument("recipe", help="a recipe, of yours or shipped (configs/digits/rae.yaml)")
+    command.add_argument("--out", help="runs folder (default: runs/<folder of the recipe>)")
+    command.add_argument("--seed", type=int, help="this seed only (default: those of the recipe)")
+    command.add_argument("--print_config", action="store_true", help="print the resolved recipe and stop")
+    _add_machine_options(command)
+    command.set_defaults(takes_overrides=True)
+
+
+def _train(options: argparse.Namespace) -> int:
+    from latentover.experiments.recipe import find_recipes, load_recipe
+
+    if options.print_config:
+        print(load_recipe(find_recipes([options.recipe])[0], options.overrides).text, end="")
+        return 0
+    options.recipes, options.jobs = [options.recipe], 1
+    options.seeds = None if options.seed is None else [options.seed]
+    return _run_and_compare(options, report=False)
+
+
+def _add_benchmark(commands: Any) -> None:
+    command = _add(
+        commands,
+        "benchmark",
+        _benchmark,
+        "Train many recipes, skip runs that are finished, and compare them in a report.",
+        epilog=_OVERRIDES,
+    )
+    command.add_argument("recipes", nargs="+", help="recipes or folders of them, yours or shipped (configs/digits)")
+    command.add_argument("--out", help="runs folder (default: runs/<folder of the recipes>)")
+    command.add_argument("--jobs", type=int, default=1, help="processes that share the cores (default: 1)")
+    command.add_argument("--seeds", type=int, nargs="+", help="instead of the recipes' own")
+    _add_machine_options(command)
+    command.set_defaults(takes_overrides=True)
+
+
+def _benchmark(options: argparse.Namespace) -> int:
+    return _run_and_compare(options, report=True)
+
+
+def _run_and_compare(options: argparse.Namespace, *, report: bool) -> int:
+    from latentover.experiments.benchmark import benchmark
+    from latentover.experiments.recipe import find_recipes
+
+    outcome = benchmark(
+        find_recipes(options.recipes),
+        _machine(options),
+        out=options.out,
+        jobs=options.jobs,
+        seeds=options.seeds,
+        overrides=options.overrides,
+    )
+    print(f"{outcome.finished} runs made, {outcome.repeated} were finished already, {len(outcome.failures)} failed")
+    for folder in outcome.folders if outcome.finished + outcome.repeated else []:
+        _print_comparison(folder, report=report)
+    for name, message in outcome.failures.items():
+        print(f"failed: {name}: {message}", file=sys.stderr)
+    return 1 if outcome.failures else 0
+
+
+def _print_comparison(folder: Path, *, report: bool) -> None:
+    from latentover.report import collect_runs, compare, comparison_text, write_report
+
+    print(f"\n{folder}")
+    print(comparison_text(compare(collect_runs(folder))))
+    if report:
+        print(f"\nreport: {write_report(folder)}")
+
+
+# ---- what is done with runs ------------------------------------------------------------------------------------------
+
+
+def _add_evaluate(commands: Any) -> None:
+    command = _add(commands, "evaluate", _evaluate, "Score a finished run anew on every split of its data.")
+    command.add_argument("run", help="a run folder (runs/digits/rae/seed-0)")
+    command.add_argument("--out", help="also write the scores to this JSON file")
+    _add_data_options(command)
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from latentover.experiments.evaluate import evaluate_run
+    from latentover.files import write_json
+
+    scores = evaluate_run(options.run, root=options.data_root, download=options.download)
+    names = ("acsa", "macro_f1", "gm_a", "gm_b", "gm_c", "mauprc_ova", "ece", "brier")
+    print(f"{'split':<16}" + "".join(f"{name:>12}" for name in names))
+    for split, values in scores.items():
+        cells = (f"{values[name]:12.4f}" if values[name] is not None else f"{'':>12}" for name in names)
+        print(f"{split:<16}" + "".join(cells))
+    if options.out:
+        write_json(options.out, scores)
+    return 0
+
+
+def _add_generate(commands: Any) -> None:
+    command = _add(commands, "generate", _generate, "Write new samples of one class of a finished run.")
+    command.add_argument("run", help="a run folder whose method generates (runs/digits/rae/seed-0)")
+    command.add_argument("--label", required=True, help="class to sample")
+    command.add_argument("--n", type=int, default=64, help="how many (default: 64)")
+    command.add_argument("--out", required=True, help=".png for a grid of images, .npz for arrays, .csv for a table")
+    command.add_argument("--seed", type=int, default=0, help="the same seed gives the same file (default: 0)")
+
+
+def _generate(options: argparse.Namespace) -> int:
+    from latentover.experiments.generate import generate
+
+    print(generate(options.run, options.label, options.n, options.out, seed=options.seed))
+    return 0
+
+
+def _add_report(commands: Any) -> None:
+    command = _add(commands, "report", _report, "Compare the finished runs of a folder in one HTML file.")
+    command.add_argument("runs", help="a runs folder (runs/digits)")
+    command.add_argument("--out", help="HTML file (default: <runs>/report.html)")
+
+
+def _report(options: argparse.Namespace) -> int:
+    from latentover.report import write_report
+
+    print(write_report(options.runs, options.out))
+    return 0
+
+
+def _add_data(commands: Any) -> None:
+    data = commands.add_parser("data", help="What data sets there are.", description="What data sets there are.")
+    actions = data.add_subparsers(metavar="ACTION", required=True)
+    command = _add(actions, "list", _data_list, "List the named data sets and whether they are here.")
+    command.add_argument("--data-root", help="folder of the named data sets")
+
+
+def _data_list(options: argparse.Namespace) -> int:
+    from latentover.data import list_named
+
+    rows = list_named(options.data_root)
+    print(f"{'name':<15}{'classes':>8}  {'shape':<14}{'train':>8}{'test':>8}  here  looked for in")
+    for row in rows:
+        shape = "x".join(map(str, row.shape))
+        print(
+            f"{row.name:<15}{row.classes:>8}  {shape:<14}{row.train_size:>8}{row.test_size:>8}  "
+            f"{'yes ' if row.present else 'no  '}  {row.folder}"
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

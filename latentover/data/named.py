@@ -1,0 +1,318 @@
+"""Data sets known by name, and where they lie on disk."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from latentover.data.folders import find_images, open_images, read_folder
+from latentover.data.source import Source
+
+Arrays = tuple[Any, NDArray, Any, NDArray | None]  # X, y, X_test, y_test
+
+
+@dataclass(frozen=True)
+class NamedSet:
+    """One entry of the table of named sets.
+
+    Attributes
+    ----------
+    name : str
+        What it is called in a recipe.
+    classes : int
+        Number of classes; labels are 0..classes-1.
+    shape : tuple of (int, int, int)
+        Channels, height and width.
+    train_size, test_size : int
+        Images of the two splits; 0 where there is no test split.
+    folder : str
+        Where its files lie below the data root.
+    files : tuple of str
+        Files or folders in ``folder`` without which it is not there.
+    load : callable
+        ``load(root, download)`` returns X, y, X_test and y_test.
+    homepage : str, optional
+        Where it is to be had by hand, for sets that are not downloaded for you.
+    """
+
+    name: str
+    classes: int
+    shape: tuple[int, int, int]
+    train_size: int
+    test_size: int
+    folder: str
+    files: tuple[str, ...]
+    load: Callable[[Path, bool], Arrays]
+    homepage: str | None = None
+
+    def is_present(self, root: Path) -> bool:
+        """Whether its files lie below ``root``; their content is not checked."""
+        return all((root / self.folder / file).exists() for file in self.files)
+
+
+class ListedSet(NamedTuple):
+    """A row of :func:`list_named`."""
+
+    name: str
+    classes: int
+    shape: tuple[int, int, int]
+    train_size: int
+    test_size: int
+    present: bool
+    folder: str
+
+
+def data_root(root: str | Path | None = None) -> Path:
+    """Folder below which named sets are looked for.
+
+    Parameters
+    ----------
+    root : str or Path, optional
+        The folder itself. None: the environment variable ``LATENTOVER_DATA``, or if that is not set, the cache folder
+        that the platform gives to the user.
+
+    Returns
+    -------
+    Path
+        It need not exist.
+
+    Examples
+    --------
+    >>> from latentover.data import data_root
+    >>> data_root("data").as_posix()
+    'data'
+    """
+    chosen = root or os.environ.get("LATENTOVER_DATA")
+    if not chosen:
+        import platformdirs
+
+        chosen = platformdirs.user_cache_dir("latentover")
+    return Path(chosen).expanduser()
+
+
+def list_named(root: str | Path | None = None) -> list[ListedSet]:
+    """Every named set, and whether it is there.
+
+    Parameters
+    ----------
+    root : str or Path, optional
+        As for :func:`data_root`.
+
+    Returns
+    -------
+    list of ListedSet
+        Name, classes, (channels, height, width), images of the training and of the test split, whether its files are
+        there, and where they are looked for.
+
+    Examples
+    --------
+    >>> from latentover.data import list_named
+    >>> row = list_named("data")[0]
+    >>> row.name, row.classes, row.shape, row.present
+    ('digits', 10, (1, 8, 8), True)
+    """
+    base = data_root(root)
+    return [
+        ListedSet(
+            name=entry.name,
+            classes=entry.classes,
+            shape=entry.shape,
+            train_size=entry.train_size,
+            test_size=entry.test_size,
+            present=entry.is_present(base),
+            folder=str(base / entry.folder) if entry.files else "comes with scikit-learn",
+        )
+        for entry in NAMED_SETS.values()
+    ]
+
+
+def read_named(name: str, root: str | Path | None = None, download: bool = False) -> Source:
+    """Read a named set.
+
+    Parameters
+    ----------
+    name : str
+        A key of ``NAMED_SETS``.
+    root : str or Path, optional
+        As for :func:`data_root`.
+    download : bool, default=False
+        Fetch the set if it is not there.
+
+    Returns
+    -------
+    Source
+        Images of shape (n, channels, height, width), uint8; labels int64.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the set is not there and is not to be, or cannot be, downloaded.
+    ValueError
+        If its files are damaged.
+    ImportError
+        If torchvision is needed and cannot be imported.
+
+    Examples
+    --------
+    >>> source = read_named("digits")
+    >>> source.X.shape, source.X.dtype, int(source.X.max())
+    ((1797, 1, 8, 8), dtype('uint8'), 255)
+    """
+    entry = NAMED_SETS[name]
+    base = data_root(root)
+    present = entry.is_present(base)
+    if not present and (not download or entry.homepage):
+        raise FileNotFoundError(_how_to_get(entry, base))
+    try:
+        X, y, X_test, y_test = entry.load(base, download)
+    except (RuntimeError, ValueError, AssertionError, EOFError, LookupError) as error:
+        if not present:  # the download failed: that message is torchvision's to give
+            raise
+        raise ValueError(
+            f"Expected the files of {name!r} in {base / entry.folder} to be intact, but got {type(error).__name__}: "
+            f"{error}; delete them and get them again."
+        ) from error
+    return Source(name, X, y, X_test, y_test)
+
+
+def _how_to_get(entry: NamedSet, base: Path) -> str:
+    folder = base / entry.folder
+    if entry.homepage:
+        first = f"get it from {entry.homepage} and unpack it into {base}"
+    else:
+        first = "pass --download (in Python: download=True) to fetch it"
+    missing = [file for file in entry.files if not (folder / file).exists()]
+    return (
+        f"Expected the files of {entry.name!r} in {folder}, but got a folder without {', '.join(missing)}; {first}, or "
+        "name the folder above an existing copy by --data-root (in Python: root=...) or the environment variable "
+        "LATENTOVER_DATA."
+    )
+
+
+def _torchvision_datasets() -> Any:
+    try:
+        from torchvision import datasets
+    except Exception as error:  # besides ImportError, RuntimeError or OSError beside a torch it was not built for
+        raise ImportError(
+            f"Expected torchvision to read this data set, but importing it failed with {type(error).__name__}: "
+            f"{error}. Install the torchvision that belongs to your torch (https://pytorch.org/get-started), or use a "
+            "folder of images, an .npz file or 'digits', which do not need it."
+        ) from error
+    return datasets
+
+
+def _load_digits(root: Path, download: bool) -> Arrays:
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)  # 17 grey levels, 0..16 -> 0..255
+    return images[:, None], bunch.target.astype(np.int64), None, None
+
+
+def _load_mnist_like(class_name: str) -> Callable[[Path, bool], Arrays]:
+    def load(root: Path, download: bool) -> Arrays:
+        dataset = getattr(_torchvision_datasets(), class_name)
+        train, test = (dataset(root, train=train, download=download) for train in (True, False))
+        X, X_test = (part.data.numpy()[:, None] for part in (train, test))
+        return X, train.targets.numpy(), X_test, test.targets.numpy()
+
+    return load
+
+
+def _load_cifar(class_name: str) -> Callable[[Path, bool], Arrays]:
+    def load(root: Path, download: bool) -> Arrays:
+        dataset = getattr(_torchvision_datasets(), class_name)
+        train, test = (dataset(root, train=train, download=download) for train in (True, False))
+        X, X_test = (part.data.transpose(0, 3, 1, 2) for part in (train, test))  # torchvision keeps channels last
+        return X, np.asarray(train.targets, dtype=np.int64), X_test, np.asarray(test.targets, dtype=np.int64)
+
+    return load
+
+
+def _load_svhn(root: Path, download: bool) -> Arrays:
+    dataset = _torchvision_datasets().SVHN
+    train, test = (dataset(root, split=split, download=download) for split in ("train", "test"))
+    return train.data, train.labels, test.data, test.labels
+
+
+def _load_cinic10(root: Path, download: bool) -> Arrays:
+    source = read_folder(root / "CINIC-10")
+    assert source.y_test is not None
+    classes = np.unique(source.y)
+    return source.X, np.searchsorted(classes, source.y), source.X_test, np.searchsorted(classes, source.y_test)
+
+
+def _load_tiny_imagenet(root: Path, download: bool) -> Arrays:
+    """The official test images have no labels, so the validation images are the test split, as is the custom."""
+    folder = root / "tiny-imagenet-200"
+    found = find_images(folder / "train")
+    position = {wnid: label for label, wnid in enumerate(found)}
+    train_paths = [path for files in found.values() for path in files]
+    y = np.repeat(np.arange(len(found)), [len(files) for files in found.values()])
+    rows = [line.split("\t") for line in (folder / "val" / "val_annotations.txt").read_text().splitlines() if line]
+    test_paths = [folder / "val" / "images" / row[0] for row in rows]
+    y_test = np.array([position[row[1]] for row in rows], dtype=np.int64)
+    X, X_test = open_images(train_paths, test_paths)
+    return X, y, X_test, y_test
+
+
+def _idx_files(folder: str) -> dict[str, Any]:
+    files = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
+    return {"folder": f"{folder}/raw", "files": files}
+
+
+_CIFAR10_FILES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch", "batches.meta")
+
+_ENTRIES = (
+    NamedSet("digits", 10, (1, 8, 8), 1797, 0, "", (), _load_digits),
+    NamedSet("mnist", 10, (1, 28, 28), 60000, 10000, load=_load_mnist_like("MNIST"), **_idx_files("MNIST")),
+    NamedSet(
+        "fashion_mnist",
+        10,
+        (1, 28, 28),
+        60000,
+        10000,
+        load=_load_mnist_like("FashionMNIST"),
+        **_idx_files("FashionMNIST"),
+    ),
+    NamedSet("cifar10", 10, (3, 32, 32), 50000, 10000, "cifar-10-batches-py", _CIFAR10_FILES, _load_cifar("CIFAR10")),
+    NamedSet(
+        "cifar100",
+        100,
+        (3, 32, 32),
+        50000,
+        10000,
+        "cifar-100-python",
+        ("train", "test", "meta"),
+        _load_cifar("CIFAR100"),
+    ),
+    NamedSet("svhn", 10, (3, 32, 32), 73257, 26032, "", ("train_32x32.mat", "test_32x32.mat"), _load_svhn),
+    NamedSet(
+        "cinic10",
+        10,
+        (3, 32, 32),
+        90000,
+        90000,
+        "CINIC-10",
+        ("train", "test"),
+        _load_cinic10,
+        homepage="https://doi.org/10.7488/ds/2448",
+    ),
+    NamedSet(
+        "tiny_imagenet",
+        200,
+        (3, 64, 64),
+        100000,
+        10000,
+        "tiny-imagenet-200",
+        ("train", "val/val_annotations.txt", "val/images"),
+        _load_tiny_imagenet,
+        homepage="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+    ),
+)
+
+NAMED_SETS = {entry.name: entry for entry in _ENTRIES}

@@ -1,0 +1,95 @@
+"""What every kind of data source is turned into before it is split."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+
+@dataclass(frozen=True)
+class Source:
+    """Samples and labels as they were found, not yet split or subsampled.
+
+    Attributes
+    ----------
+    name : str
+        Name of the set, or of the folder or file without its suffix.
+    X : ndarray, DataFrame or ImageFiles
+        Samples, first axis first. Images are of shape (n, channels, height, width).
+    y : ndarray of shape (n,)
+        Labels.
+    X_test, y_test : like X and y, or None
+        The source's own test split, where it has one.
+    """
+
+    name: str
+    X: Any
+    y: NDArray
+    X_test: Any = None
+    y_test: NDArray | None = None
+
+    @property
+    def image_shape(self) -> tuple[int, int, int] | None:
+        """(channels, height, width) of images, None for tables and rows."""
+        shape = tuple(self.X.shape)
+        return (shape[1], shape[2], shape[3]) if len(shape) == 4 else None
+
+
+def check_labels(y: ArrayLike, where: str) -> NDArray:
+    """Return labels as a 1-D array with an order, or say what is wrong with them.
+
+    Parameters
+    ----------
+    y : array-like of shape (n_samples,)
+        Labels: integers, booleans, strings, or floats that hold whole numbers.
+    where : str
+        What the labels are called in the messages.
+
+    Raises
+    ------
+    ValueError
+        If labels are not one-dimensional, are missing (NaN), measure something instead of naming classes, or mix types.
+    """
+    y = np.asarray(y)
+    if y.ndim != 1:
+        raise ValueError(f"Expected {where} to be one-dimensional, but got shape {y.shape}; give one label a sample.")
+    if y.dtype.kind == "O" and all(isinstance(label, str) for label in y):
+        y = y.astype(str)
+    if y.dtype.kind not in "biufUS":
+        types = sorted({type(label).__name__ for label in y})
+        raise ValueError(
+            f"Expected {where} to hold labels of one plain type (integers, strings or booleans), but got {types}; "
+            "write all of them as text or as numbers."
+        )
+    if y.dtype.kind == "f":
+        _check_whole(y, where)
+    return y
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str | None:
+    """The known name most like ``name``, whatever its case, or None if none is like it."""
+    plain = {_plain(candidate): candidate for candidate in known}
+    found = difflib.get_close_matches(_plain(name), list(plain), n=1, cutoff=cutoff)
+    return plain[found[0]] if found else None
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "_").replace(" ", "_")
+
+
+def _check_whole(y: NDArray, where: str) -> None:
+    missing = np.isnan(y)
+    if missing.any():
+        raise ValueError(
+            f"Expected {where} to have no missing values, but got {missing.sum()} (the first at position "
+            f"{int(missing.argmax())}); remove those samples, or give them a label of their own."
+        )
+    fractional = y != np.floor(y)
+    if fractional.any():
+        raise ValueError(
+            f"Expected {where} to hold class labels, but got measurements such as {float(y[fractional][0])!r}; choose "
+            "a column of classes, or cut the numbers into classes first."
+        )

@@ -1,0 +1,404 @@
+"""The two base classes: what every deep classifier and every sampler does, whatever its method.
+
+A method writes two hooks, `_build_networks` and `_fit_networks`, and a third one for what it is used for: `_logits`
+to classify, `_generate` to sample. The public verbs are final here.
+"""
+
+import copy
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+import torch
+from imblearn.over_sampling.base import BaseOverSampler
+from imblearn.utils import check_sampling_strategy, check_target_type
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from torch import Tensor, nn
+
+from latentover.estimators.formats import Format, ImageFormat, format_from_dict, learn_format
+from latentover.estimators.validation import check_class_sizes, check_parameters, check_table
+from latentover.networks import check_input_shape
+from latentover.training import draw_seed, resolve_device, resolve_precision, seeded
+from latentover.training.loop import History
+
+PREDICT_BATCH = 1024
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """The training data on the device.
+
+    Attributes
+    ----------
+    inputs : Tensor of shape (n, ...)
+        As the format encodes them; `prepare` makes a batch of them ready for a network.
+    labels : integer Tensor of shape (n,)
+        Class numbers 0..C-1.
+    class_counts : integer Tensor of shape (C,)
+    prepare : callable
+    dtype : torch.dtype
+        In which the passes run.
+    generator : torch.Generator
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    class_counts: Tensor
+    prepare: Callable[[Tensor], Tensor]
+    dtype: torch.dtype
+    generator: torch.Generator
+
+    @property
+    def device(self) -> torch.device:
+        """Where everything is."""
+        return self.inputs.device
+
+    @property
+    def n_classes(self) -> int:
+        """Number of classes C."""
+        return len(self.class_counts)
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """What a method generated for one class.
+
+    Attributes
+    ----------
+    outputs : Tensor of shape (n, ...)
+        In the networks' range.
+    parents : ndarray of shape (n, t)
+        Rows of the training data that each sample was made from.
+    weights : ndarray of shape (n, t)
+        With which weights.
+    """
+
+    outputs: Tensor
+    parents: np.ndarray
+    weights: np.ndarray
+
+
+class BaseDeepEstimator(BaseEstimator):
+    """Validation, device, seed and training that all methods share.
+
+    A method's constructor has at least the parameters `batch_size`, `image_shape`, `channels_last`, `device`,
+    `precision`, `random_state` and `verbose`.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (C,)
+        Labels, sorted.
+    class_counts_ : ndarray of shape (C,)
+        Training samples of each class.
+    networks_ : nn.Module
+    history_ : list of dict
+        One row a report: step, seconds and mean losses.
+    device_ : torch.device
+    """
+
+    _choices: ClassVar[dict[str, tuple[Any, ...]]] = {}
+    """Parameters that take one of a few values, and those values."""
+
+    _training_only: ClassVar[tuple[str, ...]] = ()
+    """Networks that nothing needs after training; they are not saved."""
+
+    def _build_networks(self) -> nn.Module:
+        """Return untrained networks for `format_` and `classes_`."""
+        raise TypeError(f"{type(self).__name__} has to define _build_networks.")
+
+    def _fit_networks(self, data: TrainingSet) -> History:
+        """Train `networks_` and return the history."""
+        raise TypeError(f"{type(self).__name__} has to define _fit_networks.")
+
+    def _train(self, X: Any, y: np.ndarray) -> None:
+        check_parameters(self)
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        self.class_counts_ = np.bincount(labels)
+        check_class_sizes(self.classes_, self.class_counts_, getattr(self, "small_class", None))
+        self.format_ = learn_format(X, image_shape=self.image_shape, channels_last=self.channels_last)
+        check_input_shape(self.format_.shape)
+        self.device_ = resolve_device(self.device)
+        images = isinstance(self.format_, ImageFormat)
+        dtype = resolve_precision(self.precision, self.device_, images=images)
+        with seeded(draw_seed(self.random_state), self.device_) as generator:
+            self.networks_ = self._build_networks().to(self.device_)
+            if images:
+                self.networks_ = self.networks_.to(memory_format=torch.channels_last)
+            data = TrainingSet(
+                inputs=self.format_.encode(X).to(self.device_),
+                labels=torch.from_numpy(labels).to(self.device_),
+                class_counts=torch.from_numpy(self.class_counts_).to(self.device_),
+                prepare=self.format_.network_input,
+                dtype=dtype,
+                generator=generator,
+            )
+            self.tensors_: dict[str, Tensor] = {}
+            self.networks_.train()
+            self.history_ = self._fit_networks(data)
+            self.networks_.eval()
+
+    def _check_input(self, X: Any, *, reset: bool) -> Any:
+        """Return X as an array of numbers or a pandas frame; raise ValueError naming what is wrong with it."""
+        if isinstance(X, pd.DataFrame) and not any(isinstance(dtype, pd.SparseDtype) for dtype in X.dtypes):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+            check_table(X)
+            return X
+        shaped = self.image_shape is not None or np.ndim(X) == 4
+        X = validate_data(self, X, reset=reset, allow_nd=True, accept_sparse=["csr", "csc"] if not shaped else False)
+        if sp.issparse(X):
+            X = X.toarray()
+        if X.ndim not in (2, 4):
+            raise ValueError(
+                "Expected X to be a table (n, d) or images (n, channels, height, width), but got an array of shape "
+                f"{X.shape}; add a channel axis with X[:, None]."
+            )
+        if not reset:
+            self.format_.check(X)
+        return X
+
+    def _batches(self, X: Any) -> Iterator[Tensor]:
+        """Yield network inputs of X, already validated, in batches on the device."""
+        inputs = self.format_.encode(X)
+        for batch in inputs.split(PREDICT_BATCH):
+            yield self.format_.network_input(batch.to(self.device_))
+
+    def _fitted_tensors(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return, on the CPU, the networks' weights and the other tensors that a fitted estimator needs."""
+        weights = {
+            name: tensor.detach().cpu()
+            for name, tensor in self.networks_.state_dict().items()
+            if name.split(".")[0] not in self._training_only
+        }
+        return weights, {name: tensor.cpu() for name, tensor in self.tensors_.items()}
+
+    def _state(self) -> dict[str, Any]:
+        """Return what was learned besides tensors, as JSON-able values."""
+        return {
+            "classes": self.classes_.tolist(),
+            "classes_dtype": self.classes_.dtype.str if self.classes_.dtype.kind != "O" else "object",
+            "class_counts": self.class_counts_.tolist(),
+            "format": self.format_.to_dict(),
+            "n_features_in": self.n_features_in_,
+            "feature_names_in": getattr(self, "feature_names_in_", np.array([])).tolist(),
+        }
+
+    def _restore(self, state: dict[str, Any], networks: dict[str, Tensor], tensors: dict[str, Tensor]) -> None:
+        """Become the fitted estimator that `_state` and the tensors describe, on the CPU."""
+        self.classes_ = np.array(state["classes"], dtype=state["classes_dtype"])
+        self.class_counts_ = np.array(state["class_counts"], dtype=np.int64)
+        self.format_: Format = format_from_dict(state["format"])
+        self.n_features_in_ = state["n_features_in"]
+        if state["feature_names_in"]:
+            self.feature_names_in_ = np.array(state["feature_names_in"], dtype=object)
+        self.device_ = torch.device("cpu")
+        with seeded(0):
+            self.networks_ = self._build_networks()
+        for name in self._training_only:
+            setattr(self.networks_, name, None)
+        self.networks_.load_state_dict(networks)
+        if isinstance(self.format_, ImageFormat):
+            self.networks_ = self.networks_.to(memory_format=torch.channels_last)
+        self.networks_.eval()
+        self.tensors_ = tensors
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle with everything on the CPU, so that the file opens anywhere."""
+        state = super().__getstate__()
+        if "networks_" in state and state["device_"].type != "cpu":
+            state = dict(state)
+            state["networks_"] = copy.deepcopy(state["networks_"]).cpu()
+            state["tensors_"] = {name: tensor.cpu() for name, tensor in state["tensors_"].items()}
+            state["device_"] = torch.device("cpu")
+        return state
+
+
+class BaseClassifier(ClassifierMixin, BaseDeepEstimator):
+    """A scikit-learn classifier around trained networks; a method adds `_logits`."""
+
+    def _logits(self, batch: Tensor) -> Tensor:
+        """Map network inputs (B, ...) to logits (B, C)."""
+        raise TypeError(f"{type(self).__name__} has to define _logits.")
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Train on X and y.
+
+        Parameters
+        ----------
+        X : array of shape (n, d), (n, c, h, w), or (n, h, w, c) with ``channels_last=True``; or a pandas frame
+        y : array-like of shape (n,)
+            Labels of any type that scikit-learn accepts.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the data or a parameter cannot be trained on; nothing has been trained then.
+        """
+        X = self._check_input(X, reset=True)
+        y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
+        _check_lengths(X, y)
+        self._train(X, y)
+        return self
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return logits (n, C); with two classes the difference (n,) of the second and the first."""
+        logits = self._all_logits(X)
+        return logits[:, 1] - logits[:, 0] if logits.shape[1] == 2 else logits
+
+    def _all_logits(self, X: Any) -> np.ndarray:
+        check_is_fitted(self)
+        X = self._check_input(X, reset=False)
+        with torch.inference_mode():
+            logits = torch.cat([self._logits(batch) for batch in self._batches(X)])
+        return logits.double().cpu().numpy()
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return class probabilities (n, C), columns in the order of ``classes_``."""
+        logits = self._all_logits(X)
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return labels (n,)."""
+        return self.classes_[self._all_logits(X).argmax(axis=1)]
+
+    def __sklearn_tags__(self) -> Any:
+        """Say what input is understood."""
+        return _input_tags(super().__sklearn_tags__())
+
+
+class GeneratorMixin:
+    """`sample`, for every fitted estimator that can generate; a method adds `_generate`."""
+
+    def _generate(self, label: int, n: int, generator: torch.Generator) -> Synthetic:
+        """Generate n samples of class number `label`."""
+        raise TypeError(f"{type(self).__name__} has to define _generate.")
+
+    def sample(self, n: int, y: Any, *, random_state: int | np.random.RandomState | None = None) -> Any:
+        """Return n new samples of class `y`, in the type and layout of the training data.
+
+        Parameters
+        ----------
+        n : int
+        y : label
+            One of ``classes_``.
+        random_state : int, RandomState or None
+            The same integer gives the same samples.
+
+        Returns
+        -------
+        array of shape (n, ...) or pandas frame
+        """
+        check_is_fitted(self)
+        matches = np.flatnonzero(self.classes_ == y)
+        if len(matches) != 1:
+            raise ValueError(f"Expected y to be one of the classes {self.classes_.tolist()}, but got {y!r}.")
+        if not isinstance(n, int | np.integer) or n < 0:
+            raise ValueError(f"Expected n to be a number of samples, 0 or more, but got {n!r}.")
+        return self.format_.decode(self._sample(int(matches[0]), int(n), draw_seed(random_state)).outputs)
+
+    def _sample(self, label: int, n: int, seed: int) -> Synthetic:
+        with seeded(seed, self.device_) as generator, torch.inference_mode():
+            return self._generate(label, n, generator)
+
+
+class BaseSampler(GeneratorMixin, BaseDeepEstimator, BaseOverSampler):
+    """An imbalanced-learn over-sampler around trained networks; a method adds `_generate`.
+
+    Attributes
+    ----------
+    sampling_strategy_ : dict
+        How many samples of which class `fit_resample` adds.
+    synthetic_mask_ : ndarray of bool of shape (n_resampled,)
+        Which rows of the last `fit_resample` are new.
+    parents_ : ndarray of shape (n_resampled, t)
+        The training rows that each row was made from; an original's own row, repeated.
+    mix_weights_ : ndarray of shape (n_resampled, t)
+        With which weights.
+    """
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Train the generator on X and y, without resampling; `sample` works afterwards.
+
+        Parameters
+        ----------
+        X : array of shape (n, d), (n, c, h, w), or (n, h, w, c) with ``channels_last=True``; or a pandas frame
+        y : array-like of shape (n,)
+
+        Returns
+        -------
+        self
+        """
+        check_classification_targets(y)
+        X, y, _ = self._check_X_y(X, y)
+        self.sampling_strategy_ = check_sampling_strategy(self.sampling_strategy, y, self._sampling_type)
+        self._train(X, y)
+        return self
+
+    def _check_X_y(  # noqa: N802 - imbalanced-learn's hook
+        self, X: Any, y: Any, accept_sparse: Any = None
+    ) -> tuple[Any, np.ndarray, bool]:
+        y, one_vs_all = check_target_type(y, indicate_one_vs_all=True)
+        self._sparse_format = X.format if sp.issparse(X) else None
+        X = self._check_input(X, reset=True)
+        y = column_or_1d(y)
+        _check_lengths(X, y)
+        return X, y, one_vs_all
+
+    def _fit_resample(self, X: Any, y: np.ndarray) -> tuple[Any, np.ndarray]:
+        self._train(X, y)
+        seed = draw_seed(self.random_state)
+        n, new_X, new_y, parents, weights = len(y), [], [], [], []
+        for label, count in self.sampling_strategy_.items():
+            if count == 0:
+                continue
+            number = int(np.flatnonzero(self.classes_ == label)[0])
+            # A stream of its own for each class, so that classes of equal size do not share draws.
+            synthetic = self._sample(number, count, _class_seed(seed, number))
+            new_X.append(self.format_.decode(synthetic.outputs))
+            new_y.append(np.full(count, label, dtype=y.dtype))
+            parents.append(synthetic.parents)
+            weights.append(synthetic.weights)
+        self._record_provenance(n, parents, weights)
+        originals = X.to_numpy(dtype=object) if isinstance(X, pd.DataFrame) else X
+        X_resampled = np.concatenate([originals, *new_X])
+        if self._sparse_format is not None:
+            X_resampled = sp.csr_matrix(X_resampled).asformat(self._sparse_format)
+        return X_resampled, np.concatenate([y, *new_y])
+
+    def _record_provenance(self, n: int, parents: list[np.ndarray], weights: list[np.ndarray]) -> None:
+        t = parents[0].shape[1] if parents else 1
+        self.synthetic_mask_ = np.arange(n + sum(map(len, parents))) >= n
+        self.parents_ = np.concatenate([np.tile(np.arange(n)[:, None], t), *parents])
+        self.mix_weights_ = np.concatenate([np.full((n, t), 1 / t), *weights])
+
+    def __sklearn_tags__(self) -> Any:
+        """Say what input is understood."""
+        return _input_tags(super().__sklearn_tags__())
+
+
+def _class_seed(seed: int, number: int) -> int:
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+
+
+def _input_tags(tags: Any) -> Any:
+    tags.input_tags.sparse = True
+    tags.input_tags.categorical = True
+    tags.non_deterministic = False
+    return tags
+
+
+def _check_lengths(X: Any, y: np.ndarray) -> None:
+    if len(X) != len(y):
+        raise ValueError(
+            f"Expected X and y to be of one length, but got inconsistent numbers: {len(X)} samples and {len(y)} labels."
+        )

@@ -1,0 +1,117 @@
+"""Checks of parameters, tables and class sizes: name, what was expected, what came, what to do."""
+
+import inspect
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from latentover.training import SCHEDULES
+
+# One row a parameter that means the same in every method: lowest value, whether it is included, and the type.
+_NUMBERS: dict[str, tuple[float, bool, type]] = {
+    "adversarial_every": (1, True, int),
+    "batch_size": (1, True, int),
+    "channels": (1, True, int),
+    "classifier_weight": (0, True, float),
+    "critic_steps": (0, True, int),
+    "decoder_channels": (1, True, int),
+    "dropout": (0, True, float),
+    "feature_dim": (1, True, int),
+    "gradient_penalty_weight": (0, True, float),
+    "hidden_units": (1, True, int),
+    "latent_dim": (1, True, int),
+    "learning_rate": (0, False, float),
+    "max_epochs": (1, True, int),
+    "max_steps": (1, True, int),
+    "n_components": (2, True, int),
+    "reconstruction_weight": (0, True, float),
+    "tau": (0, True, float),
+    "verbose": (0, True, int),
+    "weight_decay": (0, True, float),
+}
+_MAY_BE_NONE = {"decoder_channels", "hidden_units", "latent_dim"}
+_CHOICES: dict[str, tuple[Any, ...]] = {
+    "schedule": SCHEDULES,
+    "small_class": ("raise", "adapt"),
+}
+
+
+def check_parameters(estimator: Any) -> None:
+    """Raise one ValueError that names every parameter out of its range, with what was expected and what came.
+
+    Besides the parameters that all methods share, those of the estimator's own ``_choices`` are checked.
+    """
+    choices = {**_CHOICES, **estimator._choices}
+    problems = []
+    for name in inspect.signature(type(estimator).__init__).parameters:
+        if name == "self":
+            continue
+        value = getattr(estimator, name)
+        if value is None and name in _MAY_BE_NONE:
+            continue
+        if name in _NUMBERS:
+            problems += _check_number(name, value, *_NUMBERS[name])
+        elif name in choices and value not in choices[name]:
+            problems.append(f"{name} to be one of {choices[name]}, but got {value!r}")
+    if problems:
+        raise ValueError("Expected " + "; and ".join(problems) + ".")
+
+
+def _check_number(name: str, value: Any, low: float, inclusive: bool, kind: type) -> list[str]:
+    wanted = (int, np.integer) if kind is int else (int, float, np.integer, np.floating)
+    inside = isinstance(value, wanted) and not isinstance(value, bool) and (value >= low if inclusive else value > low)
+    if inside and not (name == "dropout" and value >= 1):
+        return []
+    noun = "a whole number" if kind is int else "a number"
+    bound = f"{'at least' if inclusive else 'above'} {low:g}" + (" and below 1" if name == "dropout" else "")
+    return [f"{name} to be {noun} {bound}, but got {value!r}"]
+
+
+def check_class_sizes(classes: np.ndarray, counts: np.ndarray, small_class: str | None) -> None:
+    """Raise ValueError for fewer than two classes, and where `small_class` is "raise" for a class of one sample."""
+    if len(classes) < 2:
+        raise ValueError(
+            f"Expected y to have at least 2 classes, but got 1 class: {classes[0]!r}; there is nothing to balance."
+        )
+    single = classes[counts == 1]
+    if len(single) == 0 or small_class is None:
+        return
+    names = ", ".join(repr(label) for label in single.tolist())
+    if small_class == "raise":
+        raise ValueError(
+            f"Expected every class to have at least 2 samples, but got 1 of class {names}; collect more, drop the "
+            "class, or pass small_class='adapt' to mix its sample with itself."
+        )
+    warnings.warn(
+        f"Class {names} has 1 sample: what is generated for it are variations of that sample.",
+        UserWarning,
+        stacklevel=4,
+    )
+
+
+def check_table(X: pd.DataFrame) -> None:
+    """Raise ValueError for an empty frame, missing or infinite values, and columns of a type that has no encoding."""
+    if X.shape[0] == 0 or X.shape[1] == 0:
+        raise ValueError(
+            f"Expected X to have rows and columns, but found array with 0 sample(s) or feature(s): {X.shape}."
+        )
+    for i, name in enumerate(X.columns):
+        column = X.iloc[:, i]
+        if column.isna().any():
+            raise ValueError(
+                f"Expected X to have no missing values, but column {name!r} contains NaN; impute it first, e.g. with "
+                "sklearn.impute.SimpleImputer in a pipeline."
+            )
+        if pd.api.types.is_datetime64_any_dtype(column.dtype) or pd.api.types.is_timedelta64_dtype(column.dtype):
+            raise ValueError(
+                f"Expected columns of numbers, booleans or categories, but column {name!r} holds {column.dtype}; turn "
+                "it into numbers, e.g. days since a date."
+            )
+        if pd.api.types.is_complex_dtype(column.dtype):
+            raise ValueError(f"Complex data not supported: column {name!r}.")
+        if pd.api.types.is_float_dtype(column.dtype) and not np.isfinite(column.to_numpy(dtype=np.float64)).all():
+            raise ValueError(
+                f"Expected X to be finite, but column {name!r} contains infinity; clip or drop those rows."
+            )

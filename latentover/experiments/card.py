@@ -1,0 +1,43 @@
+"""The model card: what a run folder holds, for somebody who finds it."""
+
+from typing import Any
+
+from latentover.experiments.recipe import Recipe
+
+_SCORES = ("acsa", "macro_f1", "gm_a", "mauprc_ova", "ece")
+
+
+def model_card(recipe: Recipe, metrics: dict[str, Any]) -> str:
+    """Return the card of a run as Markdown: use, data, scores, limits and the certificate."""
+    certificate = metrics["certificate"]
+    counts = ", ".join(f"{label}: {n}" for label, n in metrics["train_counts"].items())
+    rows = "\n".join(
+        f"| {split} | " + " | ".join(_percent(scores.get(name)) for name in _SCORES) + " |"
+        for split, scores in metrics["splits"].items()
+    )
+    versions = ", ".join(f"{name} {version}" for name, version in certificate["versions"].items())
+    return f"""# {recipe.title} on {certificate["data"]}, seed {certificate["seed"]}
+
+A model of latentover. `latentover.load(folder)` gives the fitted estimator back; the folder holds no code, no pickle
+and no row of the training data.
+
+- **Method**: {type(recipe.method).__name__}{f" after {type(recipe.sampler).__name__}" if recipe.sampler else ""}
+- **Data**: {certificate["data"]} (hash {certificate["data_hash"]}), {certificate["n_train"]} training samples
+- **Training samples of each class**: {counts}
+- **Intended use**: research on, and baselines for, imbalanced data like this one.
+- **Limits**: the scores hold for data like the test split. Probabilities follow the training's class balance, not
+  that of any deployment; correct them for the prior before they decide anything.
+
+| split | {" | ".join(_SCORES)} |
+|---|{"---|" * len(_SCORES)}
+{rows}
+
+Scores in percent, weights of the last epoch; ece is the expected calibration error. Trained in
+{certificate["fit_seconds"]} s on {certificate["hardware"]} ({certificate["device"]}), {certificate["date"]},
+commit {certificate["commit"] or "unknown"}, {versions}. Recipe `{certificate["recipe"]}`
+(SHA-256 {certificate["recipe_sha256"][:12]}) beside this file.
+"""
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.2f}"

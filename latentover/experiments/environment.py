@@ -1,0 +1,56 @@
+"""Where and with what a run was made: its birth certificate."""
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import latentover
+
+_PACKAGES = ("torch", "scikit-learn", "imbalanced-learn", "numpy", "scipy")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of latentover and of what its numbers depend on."""
+    return {"latentover": latentover.__version__, **{name: version(name) for name in _PACKAGES}}
+
+
+def hardware() -> str:
+    """Return the processor's name and the number of cores that this process may use."""
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
+        name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return f"{name}, {cores} cores"
+
+
+def commit() -> str | None:
+    """Return the commit of the checkout that the package runs from, marked where files differ from it, or None."""
+    folder = Path(latentover.__file__).parent
+    if not (folder.parent / ".git").exists():
+        return None
+    try:
+        out = [
+            subprocess.run(["git", "-C", str(folder), *command], capture_output=True, text=True, check=True).stdout
+            for command in (["rev-parse", "--short=10", "HEAD"], ["status", "--porcelain", "-uno", "--", str(folder)])
+        ]
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return out[0].strip() + ("+changes" if out[1].strip() else "")
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Return what a number's certificate says about the machine and the time."""
+    return {
+        "device": device,
+        "hardware": hardware(),
+        "commit": commit(),
+        "python": platform.python_version(),
+        "versions": versions(),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,107 @@
+"""What a fitted estimator is judged by: its scores on each split, and the pictures people look at."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from imblearn.pipeline import Pipeline
+from sklearn.manifold import TSNE
+
+from latentover.bundle import load
+from latentover.data import Splits, load_splits
+from latentover.experiments.recipe import Evaluation, load_recipe
+from latentover.files import write_text
+from latentover.metrics import classification_scores
+from latentover.report import save_minority_grid
+
+PRIMARY_SPLIT = "test_balanced"
+PICTURE_SEED = 0
+
+
+def score_splits(estimator: Any, splits: Splits) -> dict[str, dict[str, Any]]:
+    """Return the classification scores of every split besides the training data; test data is read here alone.
+
+    Returns
+    -------
+    dict
+        From the name of a split ("validation", "test_balanced", "test_imbalanced") to its scores.
+    """
+    data: dict[str, tuple[Any, Any]] = dict(splits.tests)
+    if splits.X_validation is not None:
+        data["validation"] = (splits.X_validation, splits.y_validation)
+    scores = {}
+    for name, (X, y) in data.items():
+        probabilities = estimator.predict_proba(X)
+        predictions = estimator.classes_[probabilities.argmax(axis=1)]
+        scores[name] = classification_scores(y, predictions, probabilities, classes=estimator.classes_)
+    return scores
+
+
+def evaluate_run(
+    run: str | os.PathLike[str], *, root: str | Path | None = None, download: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Return the scores of a finished run, computed anew from its weights and its recipe's data.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the folder is not a run, or the data is missing.
+    """
+    estimator = load(run)
+    recipe = load_recipe(Path(run) / "recipe.yaml")
+    return score_splits(estimator, load_splits(recipe.data, root=root, download=download))
+
+
+def generator_of(estimator: Any) -> Any:
+    """Return the part that generates: the estimator itself, a step of a pipeline, or None."""
+    steps = [step for _, step in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
+    return next((step for step in steps if hasattr(step, "sample") and hasattr(step, "classes_")), None)
+
+
+def draw_minority_grid(estimator: Any, splits: Splits, evaluation: Evaluation, path: Path) -> bool:
+    """Write the grid of minority samples if the estimator generates images, and say whether it did."""
+    generator = generator_of(estimator)
+    images = np.ndim(splits.X_train) == 4 and np.shape(splits.X_train)[1] in (1, 3)
+    if generator is None or not images or evaluation.grid_samples == 0:
+        return False
+    save_minority_grid(
+        generator,
+        splits.X_train,
+        splits.y_train,
+        path,
+        per_class=evaluation.grid_samples,
+        random_state=PICTURE_SEED,
+    )
+    return True
+
+
+def write_tsne(estimator: Any, splits: Splits, evaluation: Evaluation, path: Path) -> bool:
+    """Write where t-SNE places latents of training data and of samples, and say whether there are any.
+
+    Half of the points are real, half synthetic, each class with the same share.
+    """
+    generator = generator_of(estimator)
+    if generator is None or not hasattr(generator, "encode") or evaluation.tsne_points == 0:
+        return False
+    rng = np.random.default_rng(PICTURE_SEED)
+    share = max(2, evaluation.tsne_points // (2 * len(generator.classes_)))
+    latents, labels, kinds = [], [], []
+    for label in generator.classes_:
+        rows = np.flatnonzero(splits.y_train == label)
+        real = _rows(splits.X_train, np.sort(rng.permutation(rows)[:share]))
+        synthetic = generator.sample(share, y=label, random_state=PICTURE_SEED)
+        for kind, X in (("real", real), ("synthetic", synthetic)):
+            latents.append(generator.encode(X))
+            labels += [label] * len(latents[-1])
+            kinds += [kind] * len(latents[-1])
+    Z = np.concatenate(latents)
+    places = TSNE(perplexity=min(30.0, (len(Z) - 1) / 3), random_state=PICTURE_SEED).fit_transform(Z)
+    table = pd.DataFrame({"x": places[:, 0], "y": places[:, 1], "label": labels, "kind": kinds})
+    write_text(path, table.round(4).to_csv(index=False))
+    return True
+
+
+def _rows(X: Any, rows: np.ndarray) -> Any:
+    return X.iloc[rows] if isinstance(X, pd.DataFrame) else X[rows]

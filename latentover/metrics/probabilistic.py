@@ -1,0 +1,176 @@
+"""Scores of class probabilities: precision-recall area, calibration, squared error."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from latentover.metrics.labels import as_labels, encode
+
+__all__ = ["brier", "ece", "mauprc_ova"]
+
+_SUM_TOLERANCE = 1e-3  # float32 softmax over a thousand classes stays well within it
+
+
+def _scores_and_codes(y_true: ArrayLike, scores: ArrayLike, classes: ArrayLike) -> tuple[NDArray, NDArray]:
+    """Return scores (n, C) as float64 and the true columns (n,)."""
+    order = as_labels(classes, "classes")
+    codes = encode(y_true, order, "y_true")
+    table = np.asarray(scores, dtype=np.float64)
+    if table.shape != (len(codes), len(order)):
+        raise ValueError(
+            f"Expected *scores* to be of shape {(len(codes), len(order))} (samples, classes), "
+            f"but got {table.shape}; pass one column a class, in the order of *classes*."
+        )
+    if not np.isfinite(table).all():
+        raise ValueError(
+            f"Expected *scores* to be finite, but got {int((~np.isfinite(table)).sum())} values that are not; "
+            "check the classifier for overflow."
+        )
+    return table, codes
+
+
+def _check_probabilities(scores: NDArray) -> None:
+    low, high, off = scores.min(), scores.max(), np.abs(scores.sum(axis=1) - 1).max()
+    if low < -_SUM_TOLERANCE or high > 1 + _SUM_TOLERANCE or off > _SUM_TOLERANCE:
+        raise ValueError(
+            "Expected *scores* to be probabilities (rows in [0, 1] that sum to 1), but got values in "
+            f"[{low:.4g}, {high:.4g}] with a row sum that is off by {off:.4g}; pass the output of predict_proba."
+        )
+
+
+def _average_precision(hit: NDArray[np.bool_], score: NDArray) -> float:
+    """Step-wise area under precision-recall of one class: sum over thresholds of (R_t - R_{t-1}) P_t."""
+    falling = np.argsort(-score, kind="stable")
+    hit, score = hit[falling], score[falling]
+    last_of_tie = np.append(np.flatnonzero(np.diff(score)), len(score) - 1)
+    true_positives = np.cumsum(hit)[last_of_tie]
+    precision = true_positives / (last_of_tie + 1)
+    return float(np.sum(np.diff(true_positives, prepend=0) * precision) / hit.sum())
+
+
+def mauprc_ova(y_true: ArrayLike, scores: ArrayLike, classes: ArrayLike) -> float:
+    """Mean area under the precision-recall curve, one class against all others.
+
+    For each class the step-wise average precision of its score column; then the plain mean over the classes that occur
+    in *y_true* (for the others it is not defined).
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        True labels.
+    scores : array-like of shape (n, n_classes)
+        Any finite scores that rise with the belief in a class; probabilities and logits both do.
+    classes : array-like of shape (n_classes,)
+        The class of each column.
+
+    Returns
+    -------
+    float
+        In (0, 1]; higher is better. Scores without skill give about 1 / n_classes on a balanced set.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit or a label has no column.
+
+    Notes
+    -----
+    The score "mAUPRC, one versus all" of the regularized-autoencoder paper (its table 12).
+
+    Examples
+    --------
+    >>> from latentover.metrics import mauprc_ova
+    >>> round(mauprc_ova([0, 0, 1], [[0.9, 0.1], [0.4, 0.6], [0.5, 0.5]], classes=[0, 1]), 4)
+    0.6667
+    """
+    table, codes = _scores_and_codes(y_true, scores, classes)
+    present = np.unique(codes)
+    return float(np.mean([_average_precision(codes == c, table[:, c]) for c in present]))
+
+
+def ece(y_true: ArrayLike, scores: ArrayLike, classes: ArrayLike, *, n_bins: int = 15) -> float:
+    r"""Expected calibration error: how far the stated confidence is from the hit rate.
+
+    The highest probability of each row is its confidence. Rows are put into bins of equal width
+    :math:`((b-1)/B, b/B]`; the error is :math:`\sum_b \frac{n_b}{n} |\mathrm{accuracy}_b - \mathrm{confidence}_b|`.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        True labels.
+    scores : array-like of shape (n, n_classes)
+        Probabilities; rows sum to 1.
+    classes : array-like of shape (n_classes,)
+        The class of each column.
+    n_bins : int, default=15
+        Number of bins, at least 1.
+
+    Returns
+    -------
+    float
+        In [0, 1]; lower is better.
+
+    Raises
+    ------
+    ValueError
+        If *scores* are not probabilities of the right shape, or *n_bins* is below 1.
+
+    References
+    ----------
+    Guo, Pleiss, Sun, Weinberger: On Calibration of Modern Neural Networks, ICML 2017, equation 3.
+
+    Examples
+    --------
+    >>> from latentover.metrics import ece
+    >>> round(ece([0, 1], [[0.9, 0.1], [0.8, 0.2]], classes=[0, 1]), 4)
+    0.45
+    """
+    if n_bins < 1:
+        raise ValueError(f"Expected *n_bins* to be at least 1, but got {n_bins}; the usual number is 15.")
+    table, codes = _scores_and_codes(y_true, scores, classes)
+    _check_probabilities(table)
+    confidence = table.max(axis=1).clip(0, 1)
+    correct = table.argmax(axis=1) == codes
+    bins = (np.ceil(confidence * n_bins).astype(int) - 1).clip(min=0)
+    gap = np.bincount(bins, weights=correct - confidence, minlength=n_bins)
+    return float(np.abs(gap).sum() / len(codes))
+
+
+def brier(y_true: ArrayLike, scores: ArrayLike, classes: ArrayLike) -> float:
+    r"""Multi-class Brier score: mean over samples of :math:`\sum_c (p_c - [y = c])^2`.
+
+    Parameters
+    ----------
+    y_true : array-like of shape (n,)
+        True labels.
+    scores : array-like of shape (n, n_classes)
+        Probabilities; rows sum to 1.
+    classes : array-like of shape (n_classes,)
+        The class of each column.
+
+    Returns
+    -------
+    float
+        In [0, 2]; lower is better. Two classes give twice the binary Brier score.
+
+    Raises
+    ------
+    ValueError
+        If *scores* are not probabilities of the right shape.
+
+    References
+    ----------
+    Brier: Verification of forecasts expressed in terms of probability, Monthly Weather Review 78, 1950, equation 2.
+
+    Examples
+    --------
+    >>> from latentover.metrics import brier
+    >>> round(brier(["a", "b"], [[0.8, 0.2], [0.5, 0.5]], classes=["a", "b"]), 4)
+    0.29
+    """
+    table, codes = _scores_and_codes(y_true, scores, classes)
+    _check_probabilities(table)
+    truth = np.zeros_like(table)
+    truth[np.arange(len(codes)), codes] = 1.0
+    return float(np.mean(np.sum((table - truth) ** 2, axis=1)))

@@ -1,0 +1,58 @@
+"""Layers that the image and the table networks share."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LEAK = 0.2
+
+
+def linear(n_in: int, n_out: int) -> nn.Linear:
+    """Return a dense layer with Glorot-uniform weights and zero bias."""
+    layer = nn.Linear(n_in, n_out)
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def batch_norm(n_features: int, *, images: bool = False) -> nn.Module:
+    """Return batch normalisation whose running statistics follow within tens of steps, with Keras' epsilon."""
+    kind = nn.BatchNorm2d if images else nn.BatchNorm1d
+    return kind(n_features, momentum=0.1, eps=1e-3)
+
+
+class HalvingConv(nn.Conv2d):
+    """A 4x4 convolution of stride 2 that halves any side, rounding up.
+
+    An odd side is padded by one pixel before and two behind it, as TensorFlow's ``"same"`` does.
+    """
+
+    def __init__(self, n_in: int, n_out: int, *, bias: bool = False) -> None:
+        super().__init__(n_in, n_out, kernel_size=4, stride=2, padding=1, bias=bias)
+        nn.init.xavier_uniform_(self.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, n_in, h, w) to (B, n_out, ceil(h / 2), ceil(w / 2))."""
+        height, width = x.shape[-2:]
+        if height % 2 or width % 2:
+            x = F.pad(x, (0, width % 2, 0, height % 2))
+        return super().forward(x)
+
+
+def doubling_conv(n_in: int, n_out: int) -> nn.ConvTranspose2d:
+    """Return a 4x4 transposed convolution of stride 2: (B, n_in, h, w) to (B, n_out, 2h, 2w)."""
+    layer = nn.ConvTranspose2d(n_in, n_out, kernel_size=4, stride=2, padding=1)
+    nn.init.xavier_uniform_(layer.weight)
+    assert layer.bias is not None
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def with_label(x: Tensor, onehot: Tensor) -> Tensor:
+    """Append the one-hot label: (B, d) and (B, C) to (B, d + C)."""
+    return torch.cat([x, onehot.to(x.dtype)], dim=1)
+
+
+def images_last(x: Tensor) -> Tensor:
+    """Return images with their channels innermost in memory, which convolutions are faster on; rows as they are."""
+    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x

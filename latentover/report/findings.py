@@ -1,0 +1,196 @@
+"""What the numbers say, in sentences: the key finding, and what to keep in mind when reading the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from latentover.report.runs import Row, Run, compare
+from latentover.report.tables import percent
+
+__all__ = ["Tile", "cautions", "key_finding", "key_tiles", "plural", "rarest_class", "split_title"]
+
+SPLITS = {"test_balanced": "balanced test", "test_imbalanced": "imbalanced test", "validation": "validation"}
+NO_RESAMPLING = {"none", "no_resampling", "no resampling", "erm", "plain"}
+
+Tile = tuple[str, str]
+
+
+def split_title(split: str) -> str:
+    """Name of a split for people: ``"test_balanced"`` is "balanced test"."""
+    return SPLITS.get(split, split.replace("_", " "))
+
+
+def plural(n: int, word: str) -> str:
+    """Count things: "1 seed", "5 seeds"."""
+    return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"
+
+
+def _baseline(rows: Sequence[Row]) -> Row | None:
+    """The row without resampling, if there is one."""
+    for row in rows:
+        if NO_RESAMPLING & {row.recipe.casefold(), row.title.casefold()}:
+            return row
+    return None
+
+
+def _lead(better: Row, worse: Row) -> float | None:
+    """Difference of mean ACSA in points."""
+    a, b = better.cells["acsa"].mean, worse.cells["acsa"].mean
+    return None if a is None or b is None else 100 * (a - b)
+
+
+def key_finding(runs: Sequence[Run]) -> str:
+    """State in one paragraph which recipe has the best mean ACSA, by how much, and how sure that is.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        From `collect_runs`; the primary split of each is used.
+
+    Returns
+    -------
+    str
+        Plain text.
+    """
+    rows = compare(runs, metrics=("acsa",))
+    best, where = rows[0], split_title(runs[0].split)
+    score = best.cells["acsa"]
+    if score.mean is None:
+        return f"No run has an ACSA on the {where} split."
+    value = f"{percent(score)}% over {plural(score.n, 'seed')}"
+    if len(rows) == 1:
+        sentences = [f"{best.title} reaches a mean ACSA of {value} on the {where} split."]
+    else:
+        sentences = [f"{best.title} has the best mean ACSA on the {where} split: {value}."]
+        sentences += _distances(rows) + _certainty(runs, rows)
+    return " ".join([*sentences, *_rarest_sentence(runs, rows)])
+
+
+def _distances(rows: Sequence[Row]) -> list[str]:
+    best, second, baseline = rows[0], rows[1], _baseline(rows)
+    lead = _lead(best, second)
+    if lead is None:
+        return []
+    text = f"It is {lead:.2f} points ahead of {second.title}"
+    if baseline is best:
+        return [f"{text}: no method in this comparison improves on leaving the data as it is."]
+    far = _lead(best, baseline) if baseline and baseline is not second else None
+    if far is not None:
+        text += f" and {far:.2f} points ahead of training without resampling"
+    return [f"{text}."]
+
+
+def _certainty(runs: Sequence[Run], rows: Sequence[Row]) -> list[str]:
+    """On how many shared seeds the best recipe beats the second."""
+    first, second = (_acsa_by_seed(runs, row.recipe) for row in rows[:2])
+    shared = first.keys() & second.keys()
+    wins = sum(first[seed] > second[seed] for seed in shared)
+    if len(shared) < 2:
+        return ["With a single shared seed, the order of the first two may be chance."] if shared else []
+    if wins == len(shared):
+        return [f"It is ahead on {'both' if wins == 2 else f'all {wins}'} shared seeds."]
+    return [f"It is ahead on {wins} of {len(shared)} shared seeds, so the order of the first two may be chance."]
+
+
+def _acsa_by_seed(runs: Sequence[Run], recipe: str) -> dict[int, float]:
+    values = {run.seed: run.scores().get("acsa") for run in runs if run.recipe == recipe}
+    return {seed: value for seed, value in values.items() if value is not None}
+
+
+def rarest_class(run: Run) -> tuple[str, int] | None:
+    """Class with the fewest training samples (the last of several), and their number; ``None`` if not recorded."""
+    counts = run.metrics.get("train_counts") or {}
+    return min(reversed(counts.items()), key=lambda item: item[1]) if counts else None
+
+
+def _rarest_recall(runs: Sequence[Run], recipe: str) -> float | None:
+    """Mean recall over seeds on the rarest class, in percent."""
+    values = []
+    for run in (run for run in runs if run.recipe == recipe):
+        rarest, scores = rarest_class(run), run.scores()
+        if rarest and rarest[0] in scores.get("classes", []):
+            values.append(scores["recall"][scores["classes"].index(rarest[0])])
+    known = [value for value in values if value is not None]
+    return 100 * sum(known) / len(known) if known else None
+
+
+def _rarest_sentence(runs: Sequence[Run], rows: Sequence[Row]) -> list[str]:
+    rarest, recall = rarest_class(runs[0]), _rarest_recall(runs, rows[0].recipe)
+    if rarest is None or recall is None:
+        return []
+    text = f"On the rarest class ({rarest[0]}, {plural(rarest[1], 'training sample')}) its recall is {recall:.1f}%"
+    baseline = _baseline(rows)
+    without = _rarest_recall(runs, baseline.recipe) if baseline and baseline is not rows[0] else None
+    return [f"{text}, against {without:.1f}% without resampling." if without is not None else f"{text}."]
+
+
+def key_tiles(runs: Sequence[Run]) -> list[Tile]:
+    """The figures at the head of the report.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+
+    Returns
+    -------
+    list of (str, str)
+        Value and what it is; at most four.
+    """
+    rows = compare(runs, metrics=("acsa",))
+    best, tiles = rows[0], []
+    if best.cells["acsa"].mean is not None:
+        tiles.append((f"{100 * best.cells['acsa'].mean:.1f}%", f"best mean ACSA: {best.title}"))
+        lead = _lead(best, rows[1]) if len(rows) > 1 else None
+        if lead is not None:
+            tiles.append((f"+{lead:.1f}", f"points ahead of {rows[1].title}"))
+    recall = _rarest_recall(runs, best.recipe)
+    if recall is not None:
+        tiles.append((f"{recall:.1f}%", f"recall of {best.title} on the rarest class"))
+    ratio = imbalance_ratio(runs[0])
+    if ratio is not None:
+        tiles.append((f"{ratio:,.0f} : 1", "imbalance ratio of the training data"))
+    return tiles
+
+
+def imbalance_ratio(run: Run) -> float | None:
+    """Samples of the largest class divided by those of the smallest; ``None`` if counts were not recorded."""
+    counts = (run.metrics.get("train_counts") or {}).values()
+    return max(counts) / min(counts) if counts and min(counts) > 0 else None
+
+
+def cautions(runs: Sequence[Run], unfinished: Sequence[str]) -> list[str]:
+    """What a careful reader should know before comparing rows.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+    unfinished : sequence of str
+        From `unfinished_runs`.
+
+    Returns
+    -------
+    list of str
+        Sentences; empty if all runs finished and are alike in all but recipe and seed.
+    """
+    sentences = []
+    if unfinished:
+        sentences.append(f"Did not finish, and left out: {', '.join(unfinished)}.")
+    seeds = {run.recipe: tuple(r.seed for r in runs if r.recipe == run.recipe) for run in runs}
+    if len(set(seeds.values())) > 1:
+        sentences.append("The recipes were not all run with the same seeds.")
+    if _differ(runs, lambda run: run.split):
+        sentences.append("The recipes were not all scored on the same split.")
+    for seed in sorted({run.seed for run in runs}):
+        alike = [run for run in runs if run.seed == seed]
+        if _differ(alike, lambda run: run.certificate.get("data_hash")):
+            sentences.append(f"With seed {seed} the recipes did not all see the same data: the hashes differ.")
+    if _differ(runs, lambda run: (run.certificate.get("hardware"), run.certificate.get("device"))):
+        sentences.append("The runs come from different hardware, so their fit times cannot be compared.")
+    if _differ(runs, lambda run: run.certificate.get("commit")):
+        sentences.append("The runs come from more than one commit; see their certificates.")
+    return sentences
+
+
+def _differ(runs: Sequence[Run], key: Callable[[Run], Any]) -> bool:
+    return len({key(run) for run in runs}) > 1

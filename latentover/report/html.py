@@ -1,0 +1,319 @@
+"""The report: all runs of a group on one self-contained page."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from latentover.files import write_whole
+from latentover.report.figures import confusion_figure, curves_figure, recall_figure, tsne_figure
+from latentover.report.findings import (
+    cautions,
+    imbalance_ratio,
+    key_finding,
+    key_tiles,
+    plural,
+    split_title,
+)
+from latentover.report.runs import DEFAULT_METRICS, Row, Run, collect_runs, compare, unfinished_runs
+from latentover.report.tables import NONE, metric_title, percent, seconds
+from latentover.report.theme import DARK, LIGHT, Picture
+
+__all__ = ["write_report"]
+
+MORE_METRICS = ("top1", "gm_b", "gm_c", "ece", "brier")
+CERTIFICATE = {
+    "data": "Data",
+    "data_hash": "Data hash",
+    "n_train": "Training samples",
+    "n_test": "Test samples",
+    "split": "Split",
+    "weights": "Weights",
+    "fit_seconds": "Fit time",
+    "device": "Device",
+    "hardware": "Hardware",
+    "commit": "Commit",
+    "recipe_sha256": "Recipe SHA-256",
+    "versions": "Versions",
+    "date": "Date",
+}
+NAMES = {
+    "mnist": "MNIST",
+    "fashion_mnist": "Fashion-MNIST",
+    "svhn": "SVHN",
+    "cifar10": "CIFAR-10",
+    "cifar100": "CIFAR-100",
+    "celeba": "CelebA",
+}
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one recipe, with its place in the order of the report (which also gives its colour)."""
+
+    index: int
+    row: Row
+    runs: Sequence[Run]
+
+    @property
+    def title(self) -> str:
+        """Name for people."""
+        return self.row.title
+
+
+def write_report(runs_folder: str | Path, path: str | Path | None = None) -> Path:
+    """Write one page with the comparison, figures, samples and birth certificates of all runs in a folder.
+
+    The page needs no network and no scripts: styles, images and recipes are inside. It fits phones, dark mode and
+    paper. Panels for which there is no data are left out.
+
+    Parameters
+    ----------
+    runs_folder : str or Path
+        One folder a recipe, and in it one folder a seed; see `collect_runs`.
+    path : str or Path, optional
+        By default ``report.html`` in *runs_folder*. The file appears only when it is complete.
+
+    Returns
+    -------
+    Path
+        The file written. The same runs give the same bytes.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds no finished run, or one of them cannot be read.
+    """
+    folder = Path(runs_folder)
+    runs = collect_runs(folder)
+    page = _template().render(**_context(folder, runs))
+    return write_whole(path or folder / "report.html", page.encode("utf-8"))
+
+
+def _template() -> Any:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("latentover.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "seconds": seconds, "uri": _data_uri, "metric": metric_title}
+    environment.globals |= {"plural": plural}
+    return environment.get_template("report.html.j2")
+
+
+def _context(folder: Path, runs: Sequence[Run]) -> dict[str, Any]:
+    groups = _groups(runs)
+    return {
+        "title": _group_title(folder, runs),
+        "finding": key_finding(runs),
+        "tiles": key_tiles(runs),
+        "cautions": cautions(runs, unfinished_runs(folder)),
+        "facts": _facts(runs, groups),
+        "data": _data_panel(runs[0]),
+        "tables": [_table(runs, groups, split) for split in _splits(runs)],
+        "recall": _recall_panel(groups),
+        "samples": _samples(groups),
+        "curves": _each(groups, _curves),
+        "maps": _each(groups, _map),
+        "confusions": _each(groups, _confusion),
+        "certificates": [_certificate(group) for group in groups],
+        "light": LIGHT,
+        "dark": DARK,
+    }
+
+
+def _groups(runs: Sequence[Run]) -> list[Group]:
+    rows = compare(runs, metrics=("acsa",))
+    return [Group(i, row, [run for run in runs if run.recipe == row.recipe]) for i, row in enumerate(rows)]
+
+
+def _group_title(folder: Path, runs: Sequence[Run]) -> str:
+    name = str(runs[0].certificate.get("group") or folder.resolve().name)
+    words = name.replace("_", " ")
+    return NAMES.get(name, words[:1].upper() + words[1:])
+
+
+def _facts(runs: Sequence[Run], groups: Sequence[Group]) -> list[str]:
+    """The line under the title."""
+    dates = [str(run.certificate["date"])[:10] for run in runs if run.certificate.get("date")]
+    hardware = {str(run.certificate["hardware"]) for run in runs if run.certificate.get("hardware")}
+    facts = [plural(len(groups), "method"), plural(len({run.seed for run in runs}), "seed"), plural(len(runs), "run")]
+    return facts + sorted(dates)[-1:] + sorted(hardware) * (len(hardware) == 1)
+
+
+def _splits(runs: Sequence[Run]) -> list[str]:
+    """Splits in the order in which they were first met: the primary one of the first run leads."""
+    return list(dict.fromkeys(split for run in runs for split in run.splits))
+
+
+def _data_panel(run: Run) -> dict[str, Any] | None:
+    counts = run.metrics.get("train_counts") or {}
+    if not counts:
+        return None
+    falling = sorted(counts.items(), key=lambda item: -item[1])
+    return {
+        "name": run.certificate.get("data"),
+        "bars": [(label, n, 100 * n / max(1, falling[0][1])) for label, n in falling],
+        "total": sum(counts.values()),
+        "ratio": imbalance_ratio(run),
+        "largest": falling[0],
+        "smallest": falling[-1],
+    }
+
+
+def _table(runs: Sequence[Run], groups: Sequence[Group], split: str) -> dict[str, Any]:
+    """One comparison table: main scores, the rest for those who unfold it, and the ACSA of each seed as dots."""
+    scored = [run for run in runs if run.scores(split)]
+    index = {group.row.recipe: group.index for group in groups}
+    main, more = (
+        compare(scored, [m for m in metrics if any(run.scores(split).get(m) is not None for run in scored)], split)
+        for metrics in (DEFAULT_METRICS, MORE_METRICS)
+    )
+    order = [row.recipe for row in main]
+    return {
+        "split": split_title(split),
+        "samples": sorted({sum(run.scores(split).get("support") or [0]) for run in scored}),
+        "rows": main,
+        "more": sorted(more, key=lambda row: order.index(row.recipe)),
+        "metrics": list(main[0].cells),
+        "more_metrics": list(more[0].cells),
+        "index": index,
+        "dots": _dots(scored, split),
+        "mark": len(main) > 1,
+    }
+
+
+def _dots(runs: Sequence[Run], split: str) -> dict[str, Any]:
+    """Places of the seeds' ACSA between a common lowest and highest value, in percent of the width."""
+    values: dict[str, list[float]] = {}
+    for run in runs:
+        if run.scores(split).get("acsa") is not None:
+            values.setdefault(run.recipe, []).append(100 * run.scores(split)["acsa"])
+    everything = [value for group in values.values() for value in group]
+    if len(everything) < 2 or max(everything) - min(everything) < 1e-9:
+        return {}
+    low, high = min(everything), max(everything)
+    places = {
+        recipe: [(round(4 + 92 * (value - low) / (high - low), 2), f"{value:.2f}") for value in group]
+        for recipe, group in values.items()
+    }
+    return {"low": f"{low:.1f}", "high": f"{high:.1f}", "places": places}
+
+
+def _recall_panel(groups: Sequence[Group]) -> Picture | None:
+    """Mean recall over seeds of each class; recipes that saw other classes than the first one are left out."""
+    first = groups[0].runs[0]
+    classes, counts = first.scores().get("classes"), first.metrics.get("train_counts") or {}
+    if not classes or any(label not in counts for label in classes):
+        return None
+    recalls = {}
+    for group in groups:
+        lists = [run.scores()["recall"] for run in group.runs if run.scores().get("classes") == classes]
+        if lists:
+            recalls[group.title] = [_mean(column) for column in zip(*lists, strict=True)]
+    return recall_figure(recalls, classes, [counts[label] for label in classes])
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _each(groups: Sequence[Group], draw: Any) -> list[tuple[Group, Picture]]:
+    drawn = [(group, draw(group)) for group in groups]
+    return [(group, picture) for group, picture in drawn if picture is not None]
+
+
+def _curves(group: Group) -> Picture | None:
+    curves: dict[str, list[tuple[list[float], list[float]]]] = {}
+    for run in group.runs:
+        for name, curve in run.history().items():
+            curves.setdefault(name, []).append(curve)
+    return curves_figure(curves, group.title, group.index) if curves else None
+
+
+def _map(group: Group) -> Picture | None:
+    path = _first_file(group, "tsne.csv")
+    if path is None:
+        return None
+    with path.open(newline="", encoding="utf-8") as file:
+        points = list(csv.DictReader(file))
+    if not points:
+        return None
+    x, y = ([float(point[axis]) for point in points] for axis in "xy")
+    return tsne_figure(x, y, [point["label"] for point in points], [point["kind"] for point in points], group.title)
+
+
+def _confusion(group: Group) -> Picture | None:
+    """Sum over seeds."""
+    classes = group.runs[0].scores().get("classes")
+    alike = [run.scores() for run in group.runs if run.scores().get("classes") == classes]
+    matrices = [scores["confusion"] for scores in alike if scores.get("confusion")]
+    if not classes or not matrices:
+        return None
+    return confusion_figure(np.sum(matrices, axis=0), classes, group.title)
+
+
+def _first_file(group: Group, name: str) -> Path | None:
+    return next((run.path / name for run in group.runs if (run.path / name).is_file()), None)
+
+
+def _samples(groups: Sequence[Group]) -> list[dict[str, Any]]:
+    from PIL import Image
+
+    found = []
+    for group in groups:
+        path = _first_file(group, "samples.png")
+        if path is not None:
+            content = path.read_bytes()
+            with Image.open(io.BytesIO(content)) as image:
+                width, height = image.size
+            seed = next(run.seed for run in group.runs if run.path == path.parent)
+            found.append({"group": group, "png": content, "width": width, "height": height, "seed": seed})
+    return found
+
+
+def _certificate(group: Group) -> dict[str, Any]:
+    """One line a field: a single value if all seeds share it, else one value a seed."""
+    lines = [("ACSA", [percent_or_none(run.scores().get("acsa")) for run in group.runs])]
+    lines += [(label, [_field(run.certificate, key) for run in group.runs]) for key, label in CERTIFICATE.items()]
+    recipe = _first_file(group, "recipe.yaml")
+    return {
+        "group": group,
+        "seeds": [run.seed for run in group.runs],
+        "lines": [(label, values[:1] if len(set(values)) == 1 else values) for label, values in lines],
+        "recipe": recipe.read_text(encoding="utf-8").strip() if recipe else None,
+    }
+
+
+def percent_or_none(value: float | None) -> str:
+    """A share in percent with two decimals, or "n/a"."""
+    return NONE if value is None else f"{100 * value:.2f}%"
+
+
+def _field(certificate: Mapping[str, Any], key: str) -> str:
+    value = certificate.get(key)
+    if value is None or value == "":
+        return "not recorded"
+    if key == "fit_seconds":
+        return f"{seconds(float(value))} s"
+    if key == "split":
+        return split_title(value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {version}" for name, version in value.items())
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _data_uri(content: bytes, mime: str) -> str:
+    return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"

@@ -1,0 +1,137 @@
+"""The picture people look at first: real and synthetic images of the rarest classes, side by side."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from latentover.files import write_whole
+from latentover.report.grid import minority_grid
+
+if TYPE_CHECKING:
+    from numpy.random import RandomState
+
+__all__ = ["save_minority_grid"]
+
+
+def save_minority_grid(
+    estimator: Any,
+    X: ArrayLike,
+    y: ArrayLike,
+    path: str | Path,
+    *,
+    per_class: int = 4,
+    n_classes: int = 10,
+    random_state: int | RandomState | None = 0,
+) -> Path:
+    """Write a picture of the smallest classes: real, reconstructed, synthetic, and the real image nearest to it.
+
+    The last panel shows at a glance whether the samples are new or copies.
+
+    Parameters
+    ----------
+    estimator : object
+        Fitted; has ``sample(n, y=c, random_state=...)``, which returns images in the layout of *X*, and may have
+        ``reconstruct(X)``; without it that panel is left out.
+    X : array-like of shape (n, channels, height, width)
+        The training images: uint8, or float of any range. 1 or 3 channels.
+    y : array-like of shape (n,)
+        Their labels.
+    path : str or Path
+        The PNG file to write. It appears only when it is complete.
+    per_class : int, default=4
+        Images a class and panel. A class with fewer real images shows those it has.
+    n_classes : int, default=10
+        How many classes, the smallest ones; they are shown by rising count.
+    random_state : int, RandomState or None, default=0
+        Picks the real images and is handed to ``sample``; the same seed gives the same bytes.
+
+    Returns
+    -------
+    Path
+        *path*.
+
+    Raises
+    ------
+    ValueError
+        If *X*, *y*, *per_class* or *n_classes* are not as described, or ``sample`` returns another shape.
+    """
+    from sklearn.utils import check_random_state
+
+    X, y = np.asarray(X), np.asarray(y)
+    _check_data(X, y, per_class, n_classes)
+    rng = check_random_state(random_state)
+    limits = _limits(X)
+    labels, counts = np.unique(y, return_counts=True)
+    order = np.argsort(counts, kind="stable")[:n_classes]
+    rows = []
+    for label in labels[order]:
+        row = _class_row(estimator, X[y == label], label, per_class, rng)
+        rows.append({title: _unit(images, limits, per_class) for title, images in row.items()})
+    panels = {title: np.stack([row[title] for row in rows]) for title in rows[0]}
+    picture = minority_grid(panels, [f"{labels[i]} (n={counts[i]})" for i in order])
+    buffer = io.BytesIO()
+    picture.save(buffer, format="PNG", optimize=True)
+    return write_whole(path, buffer.getvalue())
+
+
+def _check_data(X: NDArray, y: NDArray, per_class: int, n_classes: int) -> None:
+    if X.ndim != 4 or X.shape[1] not in (1, 3) or X.size == 0:
+        raise ValueError(
+            f"Expected *X* to be images of shape (n, 1 or 3 channels, height, width), but got {X.shape}; "
+            "put the channels second."
+        )
+    if y.shape != (len(X),):
+        raise ValueError(f"Expected *y* to be of shape ({len(X)},), but got {y.shape}; pass one label an image.")
+    for name, value in (("per_class", per_class), ("n_classes", n_classes)):
+        if value < 1:
+            raise ValueError(f"Expected *{name}* to be at least 1, but got {value}; the default is a good start.")
+
+
+def _class_row(estimator: Any, real: NDArray, label: Any, per_class: int, rng: RandomState) -> dict[str, NDArray]:
+    """Images of one class for each panel, in the range of the data."""
+    chosen = real[rng.permutation(len(real))[:per_class]]
+    row = {"Real": chosen}
+    if hasattr(estimator, "reconstruct"):
+        row["Reconstruction"] = _images_like(estimator.reconstruct(chosen), chosen.shape, "estimator.reconstruct(X)")
+    drawn = estimator.sample(per_class, y=label, random_state=int(rng.randint(2**31 - 1)))
+    row["Synthetic"] = _images_like(drawn, (per_class, *real.shape[1:]), "estimator.sample(n, y=c)")
+    row["Nearest real"] = real[_nearest(row["Synthetic"], real)]
+    return row
+
+
+def _images_like(images: ArrayLike, shape: tuple[int, ...], name: str) -> NDArray:
+    array = np.asarray(images)
+    if array.shape != shape:
+        raise ValueError(
+            f"Expected *{name}* to be images of shape {shape}, but got {array.shape}; return them in the layout of X."
+        )
+    return array
+
+
+def _nearest(images: NDArray, real: NDArray) -> NDArray[np.intp]:
+    """Index of the real image with the smallest Euclidean pixel distance to each image."""
+    flat = real.reshape(len(real), -1).astype(np.float64)
+    return np.array([np.argmin(((flat - image.ravel()) ** 2).sum(axis=1)) for image in images])
+
+
+def _limits(X: NDArray) -> tuple[float, float]:
+    """What is shown black and white: 0..255 for uint8, 0..1 for floats within it, else the range of the data."""
+    if X.dtype == np.uint8:
+        return 0.0, 255.0
+    low, high = float(X.min()), float(X.max())
+    if X.dtype.kind == "f" and low >= 0 and high <= 1:
+        return 0.0, 1.0
+    return low, max(high, low + 1e-12)
+
+
+def _unit(images: NDArray, limits: tuple[float, float], per_class: int) -> NDArray[np.float64]:
+    """Scale to [0, 1], clip, and fill up with empty places to *per_class* images."""
+    low, high = limits
+    unit = ((images.astype(np.float64) - low) / (high - low)).clip(0, 1)
+    empty = np.full((per_class - len(unit), *unit.shape[1:]), np.nan)
+    return np.concatenate([unit, empty])

@@ -1,0 +1,24 @@
+"""The training loop and what it stands on: devices, randomness, batches that live on the device, progress."""
+
+from latentover.training.batches import class_balanced_batches, class_tuples, natural_batches
+from latentover.training.device import autocast, resolve_device, resolve_precision
+from latentover.training.loop import Phase, TrainingDiverged, optimizer_step, train
+from latentover.training.randomness import draw_seed, seeded
+from latentover.training.schedules import SCHEDULES, learning_rate_factor
+
+__all__ = [
+    "SCHEDULES",
+    "Phase",
+    "TrainingDiverged",
+    "autocast",
+    "class_balanced_batches",
+    "class_tuples",
+    "draw_seed",
+    "learning_rate_factor",
+    "natural_batches",
+    "optimizer_step",
+    "resolve_device",
+    "resolve_precision",
+    "seeded",
+    "train",
+]

@@ -1,0 +1,66 @@
+"""Endless streams of batches, as row numbers on the device: no workers, no per-sample Python."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+
+def natural_batches(n_samples: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Yield row numbers (B,) epoch after epoch, each epoch in a new order; its last batch may be smaller.
+
+    A last batch of a single row is joined to the one before it, for batch normalisation cannot train on it.
+    """
+    while True:
+        order = torch.randperm(n_samples, generator=generator, device=generator.device)
+        batches = list(order.split(batch_size))
+        if len(batches) > 1 and len(batches[-1]) == 1:
+            batches[-2:] = [torch.cat(batches[-2:])]
+        yield from batches
+
+
+def class_balanced_batches(labels: Tensor, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Yield row numbers (B,) in which every class is equally likely, and every row of a class too."""
+    for rows in class_tuples(labels, batch_size, 1, generator):
+        yield rows.squeeze(1)
+
+
+def class_tuples(labels: Tensor, n_tuples: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """Yield row numbers (n_tuples, size): each tuple holds rows of one class, drawn uniformly among the classes.
+
+    The rows of a tuple are distinct as long as its class has `size` rows; a smaller class repeats rows.
+
+    Parameters
+    ----------
+    labels : integer Tensor of shape (n,)
+        Every class 0..C-1 has at least one row.
+    """
+    counts = torch.bincount(labels)
+    starts = counts.cumsum(0) - counts
+    by_class = labels.argsort(stable=True)
+    n_classes = len(counts)
+    device = labels.device
+    while True:
+        classes = torch.randint(n_classes, (n_tuples,), generator=generator, device=device)
+        n = counts[classes].unsqueeze(1)  # (n_tuples, 1)
+        # Distinct within a tuple: a random start and then random gaps that together never go once around the class.
+        u = torch.rand(n_tuples, size, generator=generator, device=device)
+        within = _distinct_positions(u, n)
+        yield by_class[starts[classes].unsqueeze(1) + within]
+
+
+def _distinct_positions(u: Tensor, n: Tensor) -> Tensor:
+    """Map uniforms (B, t) to positions in 0..n-1, uniform over ordered tuples without repetition (Floyd's way).
+
+    The j-th position is drawn among the n - j that are left and shifted past those taken before. Where n < t the
+    positions repeat.
+    """
+    taken: list[Tensor] = []
+    for j in range(u.shape[1]):
+        left = (n - j).clamp(min=1)
+        position = torch.minimum((u[:, j : j + 1] * left).long(), left - 1)
+        if taken:
+            for previous in torch.cat(taken, dim=1).sort(dim=1).values.split(1, dim=1):
+                position = position + ((position >= previous) & (n > j)).long()
+        taken.append(position)
+    return torch.cat(taken, dim=1) % n

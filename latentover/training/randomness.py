@@ -1,0 +1,35 @@
+"""All randomness of a fit flows from one ``random_state``, and the caller's generators are left as they were."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from sklearn.utils import check_random_state
+
+
+def draw_seed(random_state: int | np.random.RandomState | None) -> int:
+    """Return a seed for torch: the same for the same integer, a new one for None or a generator."""
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[torch.Generator]:
+    """Seed torch's global generators, from which initialisation and dropout draw, and restore them afterwards.
+
+    Parameters
+    ----------
+    seed : int
+    device : torch.device or str
+        Where the fit runs; its generator is forked too.
+
+    Yields
+    ------
+    torch.Generator
+        A generator on `device` for everything that is drawn explicitly (batches, noise, mixing weights).
+    """
+    device = torch.device(device)
+    forked = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=forked):
+        torch.manual_seed(seed)
+        yield torch.Generator(device=device).manual_seed(seed)

@@ -1,0 +1,194 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from latentover.data.folders import ImageFiles, read_folder
+
+
+def save(path, size=(6, 4), mode="RGB", value=0):
+    """Write an image of one colour; size is (width, height)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    channels = len(Image.new(mode, (1, 1)).getbands())
+    Image.new(mode, size, value if channels == 1 else (value,) * channels).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for c, name in enumerate(["cat", "dog"]):
+        for number in range(3):
+            save(tmp_path / name / f"{number}.png", value=10 * c + number)
+    return tmp_path
+
+
+def everything(files):
+    return files[np.arange(len(files))]
+
+
+def test_reads_class_folders_in_sorted_order(folder):
+    source = read_folder(folder)
+    assert source.name == folder.name
+    assert source.y.tolist() == ["cat"] * 3 + ["dog"] * 3
+    assert source.y_test is None
+    assert source.X.shape == (6, 3, 4, 6)
+    assert source.image_shape == (3, 4, 6)
+    images = everything(source.X)
+    assert images.dtype == np.uint8
+    assert images[:, 0, 0, 0].tolist() == [0, 1, 2, 10, 11, 12]
+
+
+def test_decodes_what_is_asked_for(folder):
+    source = read_folder(folder)
+    assert source.X[np.array([4, 1])][:, 0, 0, 0].tolist() == [11, 1]
+
+
+def test_pixels_lie_where_they_should(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        Image.fromarray(pixels).save(tmp_path / name / "1.png")
+    assert np.array_equal(everything(read_folder(tmp_path).X)[0], pixels.transpose(2, 0, 1))
+
+
+def test_train_and_test_folders(tmp_path):
+    for part, names in {"train": "abc", "test": "ac", "valid": "abcd"}.items():
+        for name in names:
+            save(tmp_path / part / name / "x.png")
+    source = read_folder(tmp_path)
+    assert source.y.tolist() == ["a", "b", "c"]
+    assert source.y_test.tolist() == ["a", "c"]
+    assert len(source.X_test) == 2
+
+
+def test_train_folder_alone(tmp_path):
+    for name in "ab":
+        save(tmp_path / "train" / name / "x.png")
+    assert read_folder(tmp_path).y_test is None
+
+
+def test_a_class_may_be_called_train(tmp_path):
+    for name in ["bus", "train"]:
+        save(tmp_path / name / "x.png")
+    assert read_folder(tmp_path).y.tolist() == ["bus", "train"]
+
+
+def test_nested_hidden_and_other_files(folder):
+    save(folder / "cat" / "more" / "9.PNG")
+    save(folder / "cat" / ".thumbnails" / "9.png")
+    save(folder / ".cache" / "9.png")
+    (folder / "cat" / "._0.png").write_bytes(b"no image")
+    (folder / "cat" / "Thumbs.db").write_bytes(b"no image")
+    assert read_folder(folder).y.tolist() == ["cat"] * 4 + ["dog"] * 3
+
+
+@pytest.mark.parametrize(
+    ("suffix", "modes"),
+    [("png", ["L", "1", "LA"]), ("jpg", ["L"]), ("bmp", ["L"]), ("tif", ["L"])],
+)
+def test_grey_images_have_one_channel(tmp_path, suffix, modes):
+    for mode in modes:
+        for name in "ab":
+            save(tmp_path / name / f"{mode}.{suffix}", mode=mode, value=255)
+    images = everything(read_folder(tmp_path).X)
+    assert images.shape[1] == 1
+    assert (images >= 254).all()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "P", "L", "RGB"])
+def test_one_colour_image_makes_all_rgb(tmp_path, mode):
+    save(tmp_path / "a" / "1.png", mode="RGB", value=200)
+    save(tmp_path / "b" / "1.png", mode=mode, value=0)
+    images = everything(read_folder(tmp_path).X)
+    assert images.shape == (2, 3, 4, 6)
+    assert images[0].min() == 200
+    assert images[1].max() == 0
+
+
+def test_palette_images_are_colour(tmp_path):
+    for name in "ab":
+        save(tmp_path / name / "1.gif", mode="L", value=255)
+    assert everything(read_folder(tmp_path).X).shape == (2, 3, 4, 6)
+
+
+def test_a_colour_image_in_the_test_split_counts(tmp_path):
+    for name in "ab":
+        save(tmp_path / "train" / name / "1.png", mode="L")
+    save(tmp_path / "test" / "a" / "1.png", mode="RGB")
+    source = read_folder(tmp_path)
+    assert source.X.shape[1] == source.X_test.shape[1] == 3
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_image_size_resizes(tmp_path, suffix):
+    save(tmp_path / "a" / f"1.{suffix}", size=(300, 200), value=90)
+    save(tmp_path / "b" / f"1.{suffix}", size=(6, 4), value=90)
+    images = everything(read_folder(tmp_path, image_size=[8, 5]).X)
+    assert images.shape == (2, 3, 8, 5)
+    assert np.abs(images.astype(int) - 90).max() <= 2
+
+
+def test_mixed_sizes(folder):
+    save(folder / "dog" / "big.png", size=(60, 40))
+    message = r"one size, but got 4x6 .* in .*0\.png and 40x60 in .*big\.png; set `image_size`, for example to \[4, 6\]"
+    with pytest.raises(ValueError, match=message):
+        read_folder(folder)
+
+
+def test_not_an_image(folder):
+    (folder / "dog" / "broken.png").write_bytes(b"this is text")
+    with pytest.raises(ValueError, match=r"Expected .*broken\.png to be a readable image, but got Unidentified"):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg"])
+def test_truncated_image(folder, suffix):
+    path = folder / "dog" / f"cut.{suffix}"
+    noise = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(path)
+    path.write_bytes(path.read_bytes()[:-30])
+    source = read_folder(folder)
+    with pytest.raises(ValueError, match=rf"Expected .*cut\.{suffix} to be a readable image"):
+        everything(source.X)
+
+
+def test_sixteen_bits(folder):
+    Image.fromarray(np.zeros((4, 6), dtype=np.uint16)).save(folder / "dog" / "deep.png")
+    with pytest.raises(ValueError, match=r"8 bits a channel, but got Pillow mode 'I;16' in .*deep\.png"):
+        read_folder(folder)
+
+
+def test_no_class_folders(tmp_path):
+    save(tmp_path / "1.png")
+    with pytest.raises(ValueError, match="one folder of images for each class, but got no folders"):
+        read_folder(tmp_path)
+
+
+def test_one_class_folder(tmp_path):
+    save(tmp_path / "cat" / "1.png")
+    with pytest.raises(ValueError, match="at least 2 class folders, but got only 'cat'"):
+        read_folder(tmp_path)
+
+
+def test_empty_class_folder(folder):
+    (folder / "eel").mkdir()
+    (folder / "eel" / "notes.txt").write_text("none yet")
+    with pytest.raises(ValueError, match=r"every class folder of .* to hold images .* but got none in 'eel'"):
+        read_folder(folder)
+
+
+def test_test_class_that_is_not_trained(tmp_path):
+    for path in ["train/a", "train/b", "test/a", "test/z"]:
+        save(tmp_path / path / "1.png")
+    with pytest.raises(ValueError, match=r"but got \['z'\] besides; rename or remove"):
+        read_folder(tmp_path)
+
+
+def test_no_folder(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"Expected a folder of images, but got .*nowhere"):
+        read_folder(tmp_path / "nowhere")
+
+
+def test_many_files_come_in_order(tmp_path):
+    for number in range(300):
+        save(tmp_path / "a" / f"{number:03d}.png", size=(2, 2), mode="L", value=number % 256)
+    files = ImageFiles(sorted((tmp_path / "a").iterdir()), (1, 2, 2))
+    assert everything(files)[:, 0, 0, 0].tolist() == [number % 256 for number in range(300)]

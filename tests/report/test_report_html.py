@@ -1,0 +1,263 @@
+"""The page: what it says, what it leaves out, and that it needs nothing else."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from latentover.report import collect_runs, write_report
+from latentover.report.findings import cautions, key_finding, key_tiles
+from latentover.report.theme import Picture
+
+VOID = {"meta", "link", "img", "source", "br"}
+
+
+class Page(HTMLParser):
+    """Checks nesting and collects attributes, texts and identifiers."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.stack, self.tags, self.text = [], [], []
+        self.feed(text)
+        assert not self.stack, f"never closed: {self.stack}"
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.stack.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.stack
+        assert self.stack.pop() == tag
+
+    def handle_data(self, data):
+        if self.stack and self.stack[-1] != "style":
+            self.text.append(data)
+
+    def sections(self):
+        return [attrs["id"] for tag, attrs in self.tags if tag == "section"]
+
+    def words(self):
+        return " ".join(" ".join(self.text).split())
+
+
+@pytest.fixture
+def no_drawing(monkeypatch):
+    """For tests of the text: pictures are empty."""
+    empty = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
+    monkeypatch.setattr(
+        "latentover.report.figures.render", lambda draw, alt, kind="svg": Picture(empty, empty, "image/svg+xml", alt)
+    )
+
+
+@pytest.fixture(scope="module")
+def page(finished_runs, tmp_path_factory):
+    """The page of the unchanged runs, with all pictures."""
+    path = write_report(finished_runs, tmp_path_factory.mktemp("page") / "report.html")
+    return Page(path.read_text(encoding="utf-8"))
+
+
+def page_of(folder):
+    return Page(write_report(folder).read_text(encoding="utf-8"))
+
+
+def edit_all(folder, change, pattern="*/*"):
+    for path in folder.glob(f"{pattern}/metrics.json"):
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        change(metrics, path)
+        path.write_text(json.dumps(metrics), encoding="utf-8")
+
+
+class TestWhole:
+    def test_all_sections(self, page):
+        expected = "finding comparison classes samples maps curves confusions certificates definitions"
+        assert page.sections() == expected.split()
+
+    def test_nothing_from_outside(self, page):
+        for tag, attrs in page.tags:
+            assert tag not in ("script", "iframe", "object")
+            for name in ("src", "srcset", "href"):
+                if name in attrs:
+                    assert re.match(r"data:|#certificate-\d", attrs[name]), attrs[name][:60]
+            assert not any(name.startswith("on") for name in attrs)
+
+    def test_accessible(self, page):
+        ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+        assert len(ids) == len(set(ids))
+        for tag, attrs in page.tags:
+            if tag == "img":
+                assert len(attrs["alt"]) > 10
+            if tag == "th":
+                assert attrs["scope"] in ("col", "row")
+            if tag == "a":
+                assert attrs["href"].removeprefix("#") in ids
+
+    @pytest.mark.usefixtures("no_drawing")
+    def test_default_path_and_own_path(self, runs_folder, tmp_path):
+        assert write_report(runs_folder) == runs_folder / "report.html"
+        assert write_report(str(runs_folder), tmp_path / "new" / "x.html").is_file()
+        assert not list(runs_folder.glob(".*"))
+
+    def test_same_runs_same_bytes(self, runs_folder, tmp_path):
+        a, b = write_report(runs_folder, tmp_path / "a.html"), write_report(runs_folder, tmp_path / "b.html")
+        assert a.read_bytes() == b.read_bytes()
+
+    def test_no_runs(self, tmp_path):
+        with pytest.raises(ValueError, match=r"Expected \*folder\* to be a folder with runs"):
+            write_report(tmp_path)
+
+
+@pytest.mark.usefixtures("no_drawing")
+class TestContent:
+    def test_numbers_with_spread_and_best(self, runs_folder):
+        words = page_of(runs_folder).words()
+        runs = [run for run in collect_runs(runs_folder) if run.recipe == "rae"]
+        mean = 50 * sum(run.metrics["acsa"] for run in runs)
+        assert f"{mean:.2f} (best)" in words
+        for title in ("Balanced test", "Imbalanced test", "Validation", "Class-balanced batches", "No resampling"):
+            assert title in words
+
+    def test_certificates_of_every_seed(self, page):
+        words = page.words()
+        for text in ("Seed 0", "Seed 1", "5eed0001", "AMD EPYC 9B14, 2 cores", "last epoch", "abc1234", "torch 2.9.0"):
+            assert text in words
+        assert "latent_dim: 20" in words
+
+    def test_unknown_fields_are_named_as_such(self, runs_folder):
+        edit_all(runs_folder, lambda m, _: m["certificate"].update(commit=None))
+        assert "not recorded" in page_of(runs_folder).words()
+
+    def test_everything_is_escaped(self, runs_folder):
+        evil = "<script>alert('x')</script>&"
+
+        def change(metrics, path):
+            metrics["train_counts"] = {f"{evil}{k}": n for k, n in metrics["train_counts"].items()}
+            for scores in (metrics, *metrics["splits"].values()):
+                scores["classes"] = [f"{evil}{k}" for k in scores["classes"]]
+            metrics["certificate"].update(title=f"{evil} {path.parts[-3]}", group=evil, data=evil, hardware=evil)
+
+        edit_all(runs_folder, change)
+        for path in runs_folder.glob("*/*/recipe.yaml"):
+            path.write_text(f"</pre>{evil}", encoding="utf-8")
+        page = page_of(runs_folder)
+        assert "script" not in {tag for tag, _ in page.tags}
+        assert f"</pre>{evil}" in page.words()
+
+    def test_unfinished_runs_are_named(self, runs_folder):
+        (runs_folder / "gamo" / "seed-3").mkdir(parents=True)
+        assert "Did not finish, and left out: gamo/seed-3." in page_of(runs_folder).words()
+
+
+@pytest.mark.usefixtures("no_drawing")
+class TestMissingData:
+    @pytest.mark.parametrize(
+        ("file", "section"), [("samples.png", "samples"), ("tsne.csv", "maps"), ("history.csv", "curves")]
+    )
+    def test_panels_without_data_are_left_out(self, runs_folder, file, section):
+        for path in runs_folder.glob(f"*/*/{file}"):
+            path.unlink()
+        assert section not in page_of(runs_folder).sections()
+
+    def test_the_least_a_run_can_have(self, runs_folder):
+        for path in [*runs_folder.glob("*/*/*.csv"), *runs_folder.glob("*/*/*.yaml"), *runs_folder.glob("*/*/*.png")]:
+            path.unlink()
+
+        def change(metrics, _):
+            kept = {name: metrics[name] for name in ("format", "split", "acsa", "macro_f1", "gm_a")}
+            metrics.clear()
+            metrics.update(kept, mauprc_ova=None)
+
+        edit_all(runs_folder, change)
+        page = page_of(runs_folder)
+        assert page.sections() == ["finding", "comparison", "certificates", "definitions"]
+        assert "mAUPRC, %" not in page.words()
+
+    def test_one_run(self, runs_folder):
+        import shutil
+
+        for recipe in ("none", "class_balanced_batches"):
+            shutil.rmtree(runs_folder / recipe)
+        shutil.rmtree(runs_folder / "rae" / "seed-1")
+        words = page_of(runs_folder).words()
+        assert "RAE reaches a mean ACSA of" in words
+        assert "over 1 seed " in words
+        assert "(best)" not in words
+
+    def test_empty_tables_and_histories(self, runs_folder):
+        for path in runs_folder.glob("*/*/history.csv"):
+            path.write_text("step,seconds,critic\n", encoding="utf-8")
+        for path in runs_folder.glob("*/*/tsne.csv"):
+            path.write_text("x,y,label,kind\n", encoding="utf-8")
+        assert not {"maps", "curves"} & set(page_of(runs_folder).sections())
+
+    def test_undefined_recall(self, runs_folder):
+        def change(metrics, _):
+            for scores in (metrics, metrics["splits"]["test_balanced"]):
+                scores["recall"][9] = None
+
+        edit_all(runs_folder, change)
+        assert "rarest class" not in key_finding(collect_runs(runs_folder))
+        write_report(runs_folder)
+
+
+@pytest.mark.usefixtures("no_drawing")
+class TestFindings:
+    def set_acsa(self, folder, **values):
+        def change(metrics, path):
+            value = values[path.parts[-3]][int(path.parts[-2][-1])]
+            metrics["acsa"] = metrics["splits"]["test_balanced"]["acsa"] = value
+
+        edit_all(folder, change)
+        return collect_runs(folder)
+
+    def test_lead_over_next_and_over_no_resampling(self, runs_folder):
+        runs = self.set_acsa(runs_folder, rae=(0.8, 0.82), class_balanced_batches=(0.79, 0.8), none=(0.5, 0.52))
+        text = key_finding(runs)
+        assert text.startswith("RAE has the best mean ACSA on the balanced test split: 81.00 ± 1.41% over 2 seeds.")
+        assert "1.50 points ahead of Class-balanced batches and 30.00 points ahead of training without" in text
+        assert "It is ahead on both shared seeds." in text
+        assert "On the rarest class (9, 8 training samples) its recall is" in text
+
+    def test_a_lead_that_may_be_chance(self, runs_folder):
+        runs = self.set_acsa(runs_folder, rae=(0.8, 0.9), class_balanced_batches=(0.82, 0.86), none=(0.5, 0.52))
+        assert "ahead on 1 of 2 shared seeds, so the order of the first two may be chance" in key_finding(runs)
+
+    def test_no_resampling_wins(self, runs_folder):
+        runs = self.set_acsa(runs_folder, rae=(0.8, 0.8), class_balanced_batches=(0.7, 0.7), none=(0.9, 0.9))
+        text = key_finding(runs)
+        assert "No resampling has the best" in text
+        assert "no method in this comparison improves on leaving the data as it is" in text
+        assert "against" not in text
+
+    def test_no_resampling_is_second(self, runs_folder):
+        runs = self.set_acsa(runs_folder, rae=(0.8, 0.8), class_balanced_batches=(0.1, 0.1), none=(0.7, 0.7))
+        assert "It is 10.00 points ahead of No resampling. " in key_finding(runs)
+
+    def test_no_scores_at_all(self, runs_folder):
+        none = (None, None)
+        runs = self.set_acsa(runs_folder, rae=none, class_balanced_batches=none, none=none)
+        assert key_finding(runs) == "No run has an ACSA on the balanced test split."
+        write_report(runs_folder)
+
+    def test_tiles(self, finished_runs):
+        labels = [label for _, label in key_tiles(collect_runs(finished_runs))]
+        assert labels[0] == "best mean ACSA: RAE"
+        assert key_tiles(collect_runs(finished_runs))[-1] == ("20 : 1", "imbalance ratio of the training data")
+
+    def test_cautions(self, runs_folder):
+        assert cautions(collect_runs(runs_folder), []) == []
+        edit_all(runs_folder, lambda m, _: m["certificate"].update(data_hash="x", commit="d", device="cuda"), "rae/*0")
+        edit_all(runs_folder, lambda m, _: m.update(split="validation"), "none/*1")
+        (runs_folder / "rae" / "seed-1" / "metrics.json").unlink()
+        text = " ".join(cautions(collect_runs(runs_folder), ["rae/seed-1"]))
+        for part in (
+            "left out: rae/seed-1",
+            "not all run with the same seeds",
+            "not all scored on the same split",
+            "With seed 0 the recipes did not all see the same data",
+            "different hardware",
+            "more than one commit",
+        ):
+            assert part in text
+        assert "With seed 1" not in text
