@@ -48,8 +48,8 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
     except OSError as error:
         kind = PermissionError if isinstance(error, PermissionError) else NotADirectoryError
         raise kind(
-            f"Expected {os.fspath(folder)} to be a folder that can be written to, but {error.strerror or error}; choose "
-            "another one with --out."
+            f"Expected {os.fspath(folder)} to be a folder that can be written to, but {error.strerror or error}; "
+            "choose another one."
         ) from error
 
 

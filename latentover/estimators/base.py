@@ -101,6 +101,14 @@ class BaseDeepEstimator(BaseEstimator):
     device_ : torch.device
     """
 
+    classes_: np.ndarray
+    class_counts_: np.ndarray
+    format_: Format
+    device_: torch.device
+    networks_: nn.Module
+    tensors_: dict[str, Tensor]
+    history_: History
+
     _choices: ClassVar[dict[str, tuple[Any, ...]]] = {}
     """Parameters that take one of a few values, and those values."""
 
@@ -137,7 +145,7 @@ class BaseDeepEstimator(BaseEstimator):
                 dtype=dtype,
                 generator=generator,
             )
-            self.tensors_: dict[str, Tensor] = {}
+            self.tensors_ = {}
             self.networks_.train()
             self.history_ = self._fit_networks(data)
             self.networks_.eval()
@@ -191,7 +199,7 @@ class BaseDeepEstimator(BaseEstimator):
         """Become the fitted estimator that `_state` and the tensors describe, on the CPU."""
         self.classes_ = np.array(state["classes"], dtype=state["classes_dtype"])
         self.class_counts_ = np.array(state["class_counts"], dtype=np.int64)
-        self.format_: Format = format_from_dict(state["format"])
+        self.format_ = format_from_dict(state["format"])
         self.n_features_in_ = state["n_features_in"]
         if state["feature_names_in"]:
             self.feature_names_in_ = np.array(state["feature_names_in"], dtype=object)
@@ -276,8 +284,8 @@ class BaseClassifier(ClassifierMixin, BaseDeepEstimator):
         return _input_tags(super().__sklearn_tags__())
 
 
-class GeneratorMixin:
-    """`sample`, for every fitted estimator that can generate; a method adds `_generate`."""
+class BaseGenerator(BaseDeepEstimator):
+    """An estimator that can generate; a method adds `_generate`."""
 
     def _generate(self, label: int, n: int, generator: torch.Generator) -> Synthetic:
         """Generate n samples of class number `label`."""
@@ -311,7 +319,7 @@ class GeneratorMixin:
             return self._generate(label, n, generator)
 
 
-class BaseSampler(GeneratorMixin, BaseDeepEstimator, BaseOverSampler):
+class BaseSampler(BaseGenerator, BaseOverSampler):
     """An imbalanced-learn over-sampler around trained networks; a method adds `_generate`.
 
     Attributes

@@ -30,8 +30,8 @@ import torch.nn.functional as F
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from latentover.estimators import BaseClassifier, BaseSampler, Synthetic, TrainingSet
-from latentover.estimators.base import PREDICT_BATCH, BaseDeepEstimator, GeneratorMixin
+from latentover.estimators import BaseClassifier, BaseGenerator, BaseSampler, Synthetic, TrainingSet
+from latentover.estimators.base import PREDICT_BATCH
 from latentover.losses import critic_loss, generator_loss, gradient_penalty
 from latentover.mixing import convex_combination, cyclic_shifts
 from latentover.networks import Mixer, build_critic, build_decoder, build_encoder, default_hidden_units
@@ -239,7 +239,7 @@ class RAETraining:
 # ---- Estimators ------------------------------------------------------------------------------------------------------
 
 
-class _RAE(GeneratorMixin, BaseDeepEstimator):
+class _RAE(BaseGenerator):
     """The trained core that both faces stand on."""
 
     _choices: ClassVar = {"decoder_reconstruction": (True, False)}

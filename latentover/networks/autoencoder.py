@@ -87,8 +87,8 @@ def _checked_copy(encoder: nn.Module, shape: tuple[int, ...], latent_dim: int) -
         produced = tuple(encoder.eval()(torch.zeros(2, *shape)).shape)
     if produced != (2, latent_dim):
         raise ValueError(
-            f"Expected encoder to map inputs (2, {', '.join(map(str, shape))}) to latents (2, {latent_dim}), but it gave "
-            f"{produced}; set latent_dim to the length of its output or add a linear layer."
+            f"Expected encoder to map inputs {(2, *shape)} to latents {(2, latent_dim)}, but it gave {produced}; set "
+            "latent_dim to the length of its output or add a linear layer."
         )
     return encoder.train()
 
