@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from imblearn.pipeline import Pipeline
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 
 import latentover
 from latentover.estimators import BaseDeepEstimator
-from latentover.files import write_json, write_whole
+from latentover.files import check_writable, write_json, write_whole
 
 FORMAT = 1
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -45,13 +46,19 @@ def save(estimator: BaseEstimator, folder: str | os.PathLike[str]) -> Path:
     Raises
     ------
     TypeError
-        If a step is neither ours nor imbalanced-learn's, or a parameter cannot be written as JSON.
+        See `check_storable`.
     sklearn.exceptions.NotFittedError
+        If the estimator, or one of ours in a pipeline, is not fitted.
+    PermissionError, NotADirectoryError
+        If the folder cannot be written to.
     """
     folder = Path(folder)
+    check_storable(estimator)
     tensors: dict[str, Tensor] = {}
     description = _describe(estimator, "", tensors)
-    weights = dump_tensors({name: tensor.contiguous() for name, tensor in tensors.items()})
+    check_writable(folder)
+    # Copies: safetensors refuses weights that are shared between two layers.
+    weights = dump_tensors({k: v.clone(memory_format=torch.contiguous_format) for k, v in tensors.items()})
     write_whole(folder / WEIGHTS, weights)
     write_json(
         folder / CONFIG,
@@ -68,6 +75,8 @@ def save(estimator: BaseEstimator, folder: str | os.PathLike[str]) -> Path:
 def load(folder: str | os.PathLike[str], **modules: nn.Module) -> Any:
     """Return the fitted estimator that `save` wrote; on the CPU it predicts the same to the bit.
 
+    Samplers of imbalanced-learn in a pipeline come back with their parameters and unfitted: predicting skips them.
+
     Parameters
     ----------
     folder : path
@@ -79,7 +88,8 @@ def load(folder: str | os.PathLike[str], **modules: nn.Module) -> Any:
     FileNotFoundError
         If the folder is not a bundle.
     ValueError
-        If it is damaged, of a newer format, or names a class that is not to be trusted.
+        If it is damaged, of a newer format, or names a class that is not to be trusted; and if `modules` lacks a
+        module that it needs, or has one that does not fit.
     """
     folder = Path(folder)
     config = _read_config(folder)
@@ -92,22 +102,94 @@ def load(folder: str | os.PathLike[str], **modules: nn.Module) -> Any:
     try:
         tensors = load_tensors(data)
     except SafetensorError as error:
-        raise ValueError(f"Expected {folder / WEIGHTS} to be a safetensors file, but it is not: {error}.") from error
-    return _rebuild(config["estimator"], "", tensors, modules)
+        raise ValueError(
+            f"Expected {folder / WEIGHTS} to be a safetensors file, but it is not: {error}; copy it again."
+        ) from error
+    reader = _Reader(tensors, modules)
+    try:
+        estimator = reader.estimator(config["estimator"])
+    except (AttributeError, KeyError, RuntimeError, TypeError) as error:
+        raise ValueError(
+            f"Expected {folder / CONFIG} and {WEIGHTS} to describe a fitted estimator"
+            f"{' with the modules that were given' if modules else ''}, but {type(error).__name__}: {error}; copy the "
+            "folder again, or open it with the version of latentover that wrote it."
+        ) from error
+    if unused := modules.keys() - reader.used:
+        raise ValueError(
+            f"Expected modules for parameters that hold one in {folder}, but got {', '.join(sorted(unused))}; leave "
+            "that out."
+        )
+    return estimator
+
+
+def check_storable(estimator: Any) -> None:
+    """Raise TypeError unless `save` can write the estimator once it is fitted.
+
+    It has to be one of latentover's, or an imbalanced-learn pipeline of such and of imbalanced-learn's samplers that
+    ends in one of latentover's; and its parameters have to be numbers, text, lists, dicts or modules.
+    """
+    steps = [step for _, step in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
+    if not isinstance(steps[-1], BaseDeepEstimator):
+        raise TypeError(
+            "Expected an estimator of latentover, or an imbalanced-learn pipeline that ends in one, but got "
+            f"{type(steps[-1]).__name__}{' at its end' if isinstance(estimator, Pipeline) else ''}; other estimators "
+            "have their own ways of being saved."
+        )
+    for step in steps:
+        _class_path(type(step))
+        _parameters(step)
+
+
+def find_class(path: str) -> type[BaseEstimator]:
+    """Return the class of an estimator of latentover or imbalanced-learn; nothing else is imported or looked up.
+
+    Parameters
+    ----------
+    path : str
+        Its public path, such as ``"latentover.RAEClassifier"`` or ``"imblearn.over_sampling.SMOTE"``.
+
+    Raises
+    ------
+    ValueError
+    """
+    module, _, name = str(path).rpartition(".")
+    cls = None
+    if module == "latentover" and name in latentover.__all__:
+        cls = getattr(latentover, name)
+    elif module.split(".")[0] == "imblearn" and module.count(".") == 1 and not module.split(".")[1].startswith("_"):
+        try:
+            cls = getattr(importlib.import_module(module), name, None)
+        except ImportError:
+            cls = None
+    if not (isinstance(cls, type) and issubclass(cls, BaseEstimator) and _public_path(cls) == path):
+        raise ValueError(
+            f"Expected the public path of an estimator of latentover or imbalanced-learn, but got {path!r}; no other "
+            "class is trusted."
+        )
+    return cls
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
             raise FileNotFoundError(
-                f"Expected {folder} to be a run (a folder with {CONFIG} and {WEIGHTS}), but {name} is missing."
+                f"Expected {folder} to be a run (a folder with {CONFIG} and {WEIGHTS}), but {name} is missing; copy "
+                "the whole folder, or train the recipe again."
             )
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"Expected {folder / CONFIG} to be JSON, but it is damaged: {error}.") from error
-    if not isinstance(config, dict) or not {"format", "sha256", "estimator"} <= config.keys():
-        raise ValueError(f"Expected {folder / CONFIG} to describe an estimator, but it lacks the keys of a bundle.")
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"Expected {folder / CONFIG} to be JSON, but it is damaged: {error}; copy it again."
+        ) from error
+    if not (
+        isinstance(config, dict)
+        and {"format", "sha256", "estimator"} <= config.keys()
+        and isinstance(config["format"], int)
+    ):
+        raise ValueError(
+            f"Expected {folder / CONFIG} to describe an estimator, but it lacks the keys of a bundle; copy it again."
+        )
     if config["format"] > FORMAT:
         raise ValueError(
             f"Expected a bundle of format {FORMAT} or older, but {folder} has format {config['format']}; upgrade "
@@ -121,84 +203,106 @@ def _describe(estimator: Any, prefix: str, tensors: dict[str, Tensor]) -> dict[s
         steps = [[name, _describe(step, f"{prefix}{name}/", tensors)] for name, step in estimator.steps]
         return {"class": _PIPELINE, "steps": steps}
     description: dict[str, Any] = {"class": _class_path(type(estimator)), "parameters": _parameters(estimator)}
-    if isinstance(estimator, BaseDeepEstimator) and hasattr(estimator, "networks_"):
+    if isinstance(estimator, BaseDeepEstimator):
+        check_is_fitted(estimator)
         weights, others = estimator._fitted_tensors()
         tensors |= {f"{prefix}networks/{name}": tensor for name, tensor in weights.items()}
         tensors |= {f"{prefix}tensors/{name}": tensor for name, tensor in others.items()}
         description["state"] = estimator._state()
-    elif not prefix:
-        check_is_fitted(estimator)
     return description
 
 
 def _class_path(cls: type) -> str:
-    """Return the public path of a class of ours or imbalanced-learn's."""
-    package = cls.__module__.split(".")[0]
+    path = _public_path(cls)
+    if path is None:
+        raise TypeError(
+            f"Expected an estimator of latentover, or an imbalanced-learn pipeline of such and of imbalanced-learn's "
+            f"samplers, but got {cls.__name__} of {cls.__module__}; a bundle holds no code that could bring it back."
+        )
+    return path
+
+
+def _public_path(cls: type) -> str | None:
+    """Return the public path of a class of ours or imbalanced-learn's, and None for any other."""
+    package, *modules = cls.__module__.split(".")
     if package == "latentover":
         return f"latentover.{cls.__name__}"
     if package == "imblearn":
-        public = [part for part in cls.__module__.split(".") if not part.startswith("_")]
-        return ".".join([*public[:2], cls.__name__])
-    raise TypeError(
-        f"Expected an estimator of latentover, or an imbalanced-learn pipeline of such and of imbalanced-learn's "
-        f"samplers, but got {cls.__name__} of {cls.__module__}."
-    )
-
-
-def _find_class(path: str) -> type:
-    module, _, name = path.rpartition(".")
-    cls = None
-    if module == "latentover" and name in latentover.__all__:
-        cls = getattr(latentover, name)
-    elif module.split(".")[0] == "imblearn" and not any(part.startswith("_") for part in path.split(".")):
-        cls = getattr(importlib.import_module(".".join(module.split(".")[:2])), name, None)
-    if not (isinstance(cls, type) and issubclass(cls, BaseEstimator)):
-        raise ValueError(f"Expected the class of an estimator of latentover or imbalanced-learn, but got {path!r}.")
-    return cls
+        public = [part for part in modules if not part.startswith("_")]
+        return ".".join([package, *public[:1], cls.__name__])
+    return None
 
 
 def _parameters(estimator: BaseEstimator) -> dict[str, Any]:
     parameters = {}
     for name, value in estimator.get_params(deep=False).items():
-        if isinstance(value, np.random.RandomState):
-            value = None  # a state that was advanced by the fit would not repeat it
-        elif isinstance(value, nn.Module):
-            value = {"module": f"{type(value).__module__}.{type(value).__qualname__}"}
-        elif isinstance(value, np.generic):
-            value = value.item()
         try:
-            parameters[name] = json.loads(json.dumps(value))
+            parameters[name] = _to_json(value)
         except TypeError as error:
             raise TypeError(
-                f"Expected parameter {name} of {type(estimator).__name__} to be writable as JSON, but got {value!r}."
+                f"Expected parameter {name} of {type(estimator).__name__} to be writable as JSON, but got {value!r}; "
+                "give it a number, text, a list or a dict."
             ) from error
     return parameters
 
 
-def _rebuild(
-    description: dict[str, Any], prefix: str, tensors: dict[str, Tensor], modules: dict[str, nn.Module]
-) -> BaseEstimator:
-    if description["class"] == _PIPELINE:
-        return Pipeline(
-            [(name, _rebuild(step, f"{prefix}{name}/", tensors, modules)) for name, step in description["steps"]]
-        )
-    parameters = dict(description["parameters"])
-    for name, value in parameters.items():
-        if isinstance(value, dict) and set(value) == {"module"}:
-            if name not in modules:
-                raise ValueError(
-                    f"Expected a module for parameter {name}, for bundles hold no code; call load(folder, {name}=...) "
-                    f"with a {value['module']}."
-                )
-            parameters[name] = modules[name]
-        elif name == "image_shape" and value is not None:
-            parameters[name] = tuple(value)
-    estimator = _find_class(description["class"])(**parameters)
-    if "state" in description:
-        weights = _under(tensors, f"{prefix}networks/")
-        estimator._restore(description["state"], weights, _under(tensors, f"{prefix}tensors/"))
-    return estimator
+def _to_json(value: Any) -> Any:
+    """Return a parameter's value as JSON can hold it; `_Reader.parameter` is the way back."""
+    if isinstance(value, np.random.RandomState | np.random.Generator):
+        return None  # a state that was advanced by the fit would not repeat it
+    if isinstance(value, nn.Module):
+        return {"module": f"{type(value).__module__}.{type(value).__qualname__}"}
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, tuple):
+        return {"tuple": [_to_json(item) for item in value]}
+    if isinstance(value, list):
+        return [_to_json(item) for item in value]
+    if isinstance(value, dict):  # as pairs, for the keys of a sampling_strategy are labels of any type
+        return {"dict": [[_to_json(key), _to_json(item)] for key, item in value.items()]}
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise TypeError(f"{type(value).__name__} is not written to bundles")
 
 
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+class _Reader:
+    """Rebuilds estimators from descriptions, tensors and the user's own modules; `used` names those it needed."""
+
+    def __init__(self, tensors: dict[str, Tensor], modules: dict[str, nn.Module]) -> None:
+        self.tensors = tensors
+        self.modules = modules
+        self.used: set[str] = set()
+
+    def estimator(self, description: dict[str, Any], prefix: str = "") -> BaseEstimator:
+        """Return the estimator that `_describe` described."""
+        if description["class"] == _PIPELINE:
+            return Pipeline([(name, self.estimator(step, f"{prefix}{name}/")) for name, step in description["steps"]])
+        cls = find_class(description["class"])
+        estimator = cls(**{name: self.parameter(name, value) for name, value in description["parameters"].items()})
+        if isinstance(estimator, BaseDeepEstimator):
+            networks, others = self.tensors_under(f"{prefix}networks/"), self.tensors_under(f"{prefix}tensors/")
+            estimator._restore(description["state"], networks, others)
+        return estimator
+
+    def parameter(self, name: str, value: Any) -> Any:
+        """Return the value that `_to_json` wrote."""
+        if isinstance(value, list):
+            return [self.parameter(name, item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        ((kind, content),) = value.items()
+        if kind == "tuple":
+            return tuple(self.parameter(name, item) for item in content)
+        if kind == "dict":
+            return {self.parameter(name, key): self.parameter(name, item) for key, item in content}
+        if name not in self.modules:
+            raise ValueError(
+                f"Expected a module for parameter {name}, for bundles hold no code; call load(folder, {name}=...) with "
+                f"a {content}."
+            )
+        self.used.add(name)
+        return self.modules[name]
+
+    def tensors_under(self, prefix: str) -> dict[str, Tensor]:
+        """Return the tensors whose names start with `prefix`, without it."""
+        return {name.removeprefix(prefix): tensor for name, tensor in self.tensors.items() if name.startswith(prefix)}

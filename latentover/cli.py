@@ -12,8 +12,8 @@ from typing import Any
 from latentover import __version__
 
 _OVERRIDES = """\
-Any setting of the recipe can be overridden with a dotted option, for example
-  --method.init_args.latent_dim 32  --data.imbalance.rho 50  --seeds [0,1,2,3,4]
+Any setting of a recipe can be overridden with a dotted option, for example
+  --method.init_args.latent_dim 32  --data.imbalance.rho 50
 """
 
 
@@ -32,16 +32,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"latentover: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("latentover: stopped; finished runs are kept", file=sys.stderr)
+        print("latentover: stopped; finished runs are kept, the same command goes on from there", file=sys.stderr)
         return 130
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="latentover", description="Fair classifiers and new samples of the rare classes, from imbalanced data."
+        prog="latentover",
+        allow_abbrev=False,
+        description="Fair classifiers and new samples of the rare classes, from imbalanced data.",
     )
     parser.add_argument("--version", action="version", version=f"latentover {__version__}")
-    parser.add_argument("--traceback", action="store_true", help="show where an error comes from")
+    _add_traceback(parser)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add_train(commands)
     _add_evaluate(commands)
@@ -54,10 +56,20 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add(commands: Any, name: str, function: Any, text: str, **kwargs: Any) -> argparse.ArgumentParser:
     command = commands.add_parser(
-        name, help=text, description=text, formatter_class=argparse.RawDescriptionHelpFormatter, **kwargs
+        name,
+        help=text,
+        description=text,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        **kwargs,
     )
     command.set_defaults(command=function)
+    _add_traceback(command, default=argparse.SUPPRESS)
     return command
+
+
+def _add_traceback(parser: argparse.ArgumentParser, **kwargs: Any) -> None:
+    parser.add_argument("--traceback", action="store_true", help="show where an error comes from", **kwargs)
 
 
 def _add_data_options(command: argparse.ArgumentParser) -> None:
@@ -71,7 +83,7 @@ def _add_machine_options(command: argparse.ArgumentParser) -> None:
     _add_data_options(command)
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
     command.add_argument("--precision", default="auto", help="auto, float32 or bfloat16 (default: auto)")
-    command.add_argument("--quiet", action="store_true", help="no progress bars")
+    command.add_argument("--quiet", action="store_true", help="say nothing about progress")
 
 
 def _machine(options: argparse.Namespace) -> Any:
@@ -142,11 +154,14 @@ def _run_and_compare(options: argparse.Namespace, *, report: bool) -> int:
         seeds=options.seeds,
         overrides=options.overrides,
     )
-    print(f"{outcome.finished} runs made, {outcome.repeated} were finished already, {len(outcome.failures)} failed")
-    for folder in outcome.folders if outcome.finished + outcome.repeated else []:
+    print(f"runs: {outcome.finished} made, {outcome.repeated} finished before, {len(outcome.failures)} failed")
+    for folder in outcome.folders:
         _print_comparison(folder, report=report)
-    for name, message in outcome.failures.items():
-        print(f"failed: {name}: {message}", file=sys.stderr)
+    if outcome.failures:
+        print(f"latentover: failed: {'; '.join(outcome.failures)} (see above)", file=sys.stderr)
+    if options.traceback:
+        for failure in outcome.failures.values():
+            print(failure.traceback, file=sys.stderr)
     return 1 if outcome.failures else 0
 
 
@@ -214,7 +229,8 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _add_data(commands: Any) -> None:
-    data = commands.add_parser("data", help="What data sets there are.", description="What data sets there are.")
+    text = "What data sets there are."
+    data = commands.add_parser("data", help=text, description=text, allow_abbrev=False)
     actions = data.add_subparsers(metavar="ACTION", required=True)
     command = _add(actions, "list", _data_list, "List the named data sets and whether they are here.")
     command.add_argument("--data-root", help="folder of the named data sets")

@@ -16,12 +16,12 @@ import torch
 from imblearn.over_sampling.base import BaseOverSampler
 from imblearn.utils import check_sampling_strategy, check_target_type
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 from torch import Tensor, nn
 
 from latentover.estimators.formats import Format, ImageFormat, format_from_dict, learn_format
-from latentover.estimators.validation import check_class_sizes, check_parameters, check_table
+from latentover.estimators.validation import check_class_sizes, check_dense_size, check_parameters, check_table
 from latentover.networks import check_input_shape
 from latentover.training import draw_seed, resolve_device, resolve_precision, seeded
 from latentover.training.loop import History
@@ -152,12 +152,14 @@ class BaseDeepEstimator(BaseEstimator):
 
     def _check_input(self, X: Any, *, reset: bool) -> Any:
         """Return X as an array of numbers or a pandas frame; raise ValueError naming what is wrong with it."""
-        if isinstance(X, pd.DataFrame) and not any(isinstance(dtype, pd.SparseDtype) for dtype in X.dtypes):
+        sparse = sp.issparse(X) or (isinstance(X, pd.DataFrame) and any(map(_is_sparse, X.dtypes)))
+        if sparse:
+            check_dense_size(X.shape)
+        elif isinstance(X, pd.DataFrame) and self.image_shape is None:
             validate_data(self, X, reset=reset, skip_check_array=True)
             check_table(X)
             return X
-        shaped = self.image_shape is not None or np.ndim(X) == 4
-        X = validate_data(self, X, reset=reset, allow_nd=True, accept_sparse=["csr", "csc"] if not shaped else False)
+        X = validate_data(self, X, reset=reset, allow_nd=True, accept_sparse=["csr", "csc"])
         if sp.issparse(X):
             X = X.toarray()
         if X.ndim not in (2, 4):
@@ -174,6 +176,15 @@ class BaseDeepEstimator(BaseEstimator):
         inputs = self.format_.encode(X)
         for batch in inputs.split(PREDICT_BATCH):
             yield self.format_.network_input(batch.to(self.device_))
+
+    def _class_numbers(self, y: Any) -> np.ndarray:
+        """Return the numbers 0..C-1 of labels y (n,); raise ValueError for one that fit has not seen."""
+        known = {label: number for number, label in enumerate(self.classes_.tolist())}
+        labels = column_or_1d(y).tolist()
+        unknown = [label for label in labels if label not in known]
+        if unknown:
+            raise ValueError(f"Expected y to be one of the classes {list(known)}, but got {unknown[0]!r}.")
+        return np.array([known[label] for label in labels], dtype=np.int64)
 
     def _fitted_tensors(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
         """Return, on the CPU, the networks' weights and the other tensors that a fitted estimator needs."""
@@ -251,6 +262,8 @@ class BaseClassifier(ClassifierMixin, BaseDeepEstimator):
             If the data or a parameter cannot be trained on; nothing has been trained then.
         """
         X = self._check_input(X, reset=True)
+        if type_of_target(y, input_name="y").endswith(("indicator", "multioutput")):
+            raise ValueError("Multilabel and multioutput targets are not supported: expected one label a sample.")
         y = column_or_1d(y, warn=True)
         check_classification_targets(y)
         _check_lengths(X, y)
@@ -277,7 +290,8 @@ class BaseClassifier(ClassifierMixin, BaseDeepEstimator):
 
     def predict(self, X: Any) -> np.ndarray:
         """Return labels (n,)."""
-        return self.classes_[self._all_logits(X).argmax(axis=1)]
+        numbers = self._all_logits(X).argmax(axis=1)  # first, for it says so when there is nothing fitted
+        return self.classes_[numbers]
 
     def __sklearn_tags__(self) -> Any:
         """Say what input is understood."""
@@ -307,15 +321,16 @@ class BaseGenerator(BaseDeepEstimator):
         array of shape (n, ...) or pandas frame
         """
         check_is_fitted(self)
-        matches = np.flatnonzero(self.classes_ == y)
-        if len(matches) != 1:
-            raise ValueError(f"Expected y to be one of the classes {self.classes_.tolist()}, but got {y!r}.")
-        if not isinstance(n, int | np.integer) or n < 0:
+        if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 0:
             raise ValueError(f"Expected n to be a number of samples, 0 or more, but got {n!r}.")
-        return self.format_.decode(self._sample(int(matches[0]), int(n), draw_seed(random_state)).outputs)
+        if np.ndim(y) != 0:
+            raise ValueError(f"Expected y to be one class, but got {y!r}; call sample once for each class.")
+        number = int(self._class_numbers(np.asarray([y]))[0])
+        return self.format_.decode(self._sample(number, int(n), draw_seed(random_state)).outputs)
 
     def _sample(self, label: int, n: int, seed: int) -> Synthetic:
-        with seeded(seed, self.device_) as generator, torch.inference_mode():
+        # A stream of its own for each class, so that classes of equal size do not share draws.
+        with seeded(_class_seed(seed, label), self.device_) as generator, torch.inference_mode():
             return self._generate(label, n, generator)
 
 
@@ -365,20 +380,20 @@ class BaseSampler(BaseGenerator, BaseOverSampler):
     def _fit_resample(self, X: Any, y: np.ndarray) -> tuple[Any, np.ndarray]:
         self._train(X, y)
         seed = draw_seed(self.random_state)
-        n, new_X, new_y, parents, weights = len(y), [], [], [], []
+        n, new_y, parents, weights = len(y), [], [], []
+        new_X: list[Any] = []
         for label, count in self.sampling_strategy_.items():
             if count == 0:
                 continue
             number = int(np.flatnonzero(self.classes_ == label)[0])
-            # A stream of its own for each class, so that classes of equal size do not share draws.
-            synthetic = self._sample(number, count, _class_seed(seed, number))
+            synthetic = self._sample(number, count, seed)
             new_X.append(self.format_.decode(synthetic.outputs))
             new_y.append(np.full(count, label, dtype=y.dtype))
             parents.append(synthetic.parents)
             weights.append(synthetic.weights)
         self._record_provenance(n, parents, weights)
-        originals = X.to_numpy(dtype=object) if isinstance(X, pd.DataFrame) else X
-        X_resampled = np.concatenate([originals, *new_X])
+        parts = [X, *new_X]
+        X_resampled = pd.concat(parts, ignore_index=True) if isinstance(X, pd.DataFrame) else np.concatenate(parts)
         if self._sparse_format is not None:
             X_resampled = sp.csr_matrix(X_resampled).asformat(self._sparse_format)
         return X_resampled, np.concatenate([y, *new_y])
@@ -396,6 +411,10 @@ class BaseSampler(BaseGenerator, BaseOverSampler):
 
 def _class_seed(seed: int, number: int) -> int:
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+
+
+def _is_sparse(dtype: Any) -> bool:
+    return isinstance(dtype, pd.SparseDtype)
 
 
 def _input_tags(tags: Any) -> Any:

@@ -4,13 +4,15 @@ A format is learned from the training data, stored with a fitted estimator (as J
 what the networks generate: what comes in in a type and layout goes out in it.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+
+from latentover.estimators.validation import check_dense_size
 
 ImageLayout = Literal["channels_first", "channels_last", "rows"]
 
@@ -130,15 +132,27 @@ class Column:
     Attributes
     ----------
     dtype : str
-        The user's type; ``"category"`` and the like are kept by the frame itself.
+        Name of the user's type.
+    number_dtype : str
+        NumPy name of the type that the values of a numeric column have: ``"int64"`` in pandas' ``"Int64"``.
+    name : str, int, ... or None
+        Its name in a pandas frame.
     levels : list or None
         The values of a categorical column, in the order of its one-hot columns; None for a numeric one.
+    categories : list or None
+        Of a column of pandas' category type: all its categories, whether seen or not, in their order.
+    ordered : bool
+        Whether those categories are ordered.
     mean, scale, low, high : float
-        Of a numeric column of the training data.
+        Of a numeric column of the training data; the scale of a constant column is 0.
     """
 
     dtype: str
+    number_dtype: str = "float64"
+    name: Any = None
     levels: list[Any] | None = None
+    categories: list[Any] | None = None
+    ordered: bool = False
     mean: float = 0.0
     scale: float = 1.0
     low: float = 0.0
@@ -148,6 +162,45 @@ class Column:
     def width(self) -> int:
         """How many encoded columns it takes."""
         return 1 if self.levels is None else len(self.levels)
+
+    def encode(self, values: pd.Series) -> np.ndarray:
+        """Return standardised numbers or one-hot rows, (n, width) and float32."""
+        if self.levels is None:
+            try:
+                numbers = values.to_numpy(dtype=np.float64)
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"Expected column {values.name!r} to hold numbers, as in fit, but got type {values.dtype}: {error}."
+                ) from error
+            return _standardised(numbers, self.mean, self.scale).astype(np.float32)[:, None]
+        codes = pd.Index(self.levels, dtype=object).get_indexer(pd.Index(values.astype(object), dtype=object))
+        if (codes < 0).any():
+            unseen = values[codes < 0].iloc[0]
+            raise ValueError(
+                f"Expected column {values.name!r} to hold only values seen in fit, but got {unseen!r}; refit with "
+                "it or map it to a known value."
+            )
+        onehot = np.zeros((len(codes), self.width), dtype=np.float32)
+        onehot[np.arange(len(codes)), codes] = 1
+        return onehot
+
+    def decode(self, block: np.ndarray) -> np.ndarray:
+        """Return values of the user's kind for encoded ones (n, width): whole numbers and levels stay such."""
+        if self.levels is not None:
+            levels = np.empty(len(self.levels), dtype=object)
+            levels[:] = self.levels
+            return levels[block.argmax(axis=1)]
+        numbers = block[:, 0] * self.scale + self.mean
+        if self.scale == 0:
+            numbers = numbers.clip(self.low, self.high)  # a mean is not exact
+        return _as_dtype(numbers, np.dtype(self.number_dtype), self.low, self.high)
+
+    def decode_series(self, block: np.ndarray) -> pd.Series:
+        """Return `decode`'s values as a column of the user's pandas type."""
+        values = self.decode(block)
+        if self.categories is not None:
+            return pd.Series(pd.Categorical(values, self.categories, ordered=self.ordered))
+        return pd.Series(values).astype(pd.api.types.pandas_dtype(self.dtype))
 
 
 @dataclass(frozen=True)
@@ -176,50 +229,28 @@ class TableFormat:
         if not self.is_frame:
             mean = np.array([column.mean for column in self.columns])
             scale = np.array([column.scale for column in self.columns])
-            return torch.from_numpy(((np.asarray(X, dtype=np.float64) - mean) / scale).astype(np.float32))
-        parts = [self._encode_column(X.iloc[:, i], column) for i, column in enumerate(self.columns)]
+            return torch.from_numpy(_standardised(np.asarray(X, dtype=np.float64), mean, scale).astype(np.float32))
+        if not isinstance(X, pd.DataFrame):
+            X = pd.DataFrame(X, columns=[column.name for column in self.columns])
+        check_dense_size((len(X), *self.shape), "X with its categories as one-hot columns", itemsize=4)
+        parts = [column.encode(X.iloc[:, i]) for i, column in enumerate(self.columns)]
         return torch.from_numpy(np.concatenate(parts, axis=1))
-
-    @staticmethod
-    def _encode_column(values: pd.Series, column: Column) -> np.ndarray:
-        if column.levels is None:
-            numbers = values.to_numpy(dtype=np.float64)
-            return ((numbers - column.mean) / column.scale).astype(np.float32)[:, None]
-        codes = pd.Index(column.levels).get_indexer(pd.Index(values.astype(object)))
-        if (codes < 0).any():
-            unseen = values[codes < 0].iloc[0]
-            raise ValueError(
-                f"Expected column {values.name!r} to hold only values seen in fit, but got {unseen!r}; refit with "
-                "it or map it to a known value."
-            )
-        onehot = np.zeros((len(codes), column.width), dtype=np.float32)
-        onehot[np.arange(len(codes)), codes] = 1
-        return onehot
 
     def network_input(self, batch: Tensor) -> Tensor:
         """Return a batch of `encode`'s tensor as it is."""
         return batch
 
-    def decode(self, outputs: Tensor) -> np.ndarray:
-        """Return generated rows as an array of the user's type; for mixed frames an object array of valid values."""
+    def decode(self, outputs: Tensor) -> np.ndarray | pd.DataFrame:
+        """Return generated rows as an array of the user's type, or as a frame with the user's columns."""
         encoded = outputs.float().cpu().numpy().astype(np.float64)
-        decoded, start = [], 0
-        for column in self.columns:
-            block = encoded[:, start : start + column.width]
-            start += column.width
-            if column.levels is not None:
-                values = np.empty(len(column.levels), dtype=object)
-                values[:] = column.levels
-                decoded.append(values[block.argmax(axis=1)])
-                continue
-            numbers = block[:, 0] * column.scale + column.mean
-            decoded.append(_as_dtype(numbers, np.dtype(column.dtype), column.low, column.high))
+        ends = np.cumsum([column.width for column in self.columns])
+        blocks = np.split(encoded, ends[:-1], axis=1)
+        pairs = list(zip(self.columns, blocks, strict=True))
         if not self.is_frame:
-            return np.stack(decoded, axis=1)
-        table = np.empty((len(encoded), len(decoded)), dtype=object)
-        for i, values in enumerate(decoded):
-            table[:, i] = values
-        return table
+            return np.stack([column.decode(block) for column, block in pairs], axis=1)
+        frame = pd.concat([column.decode_series(block) for column, block in pairs], axis=1)
+        frame.columns = pd.Index([column.name for column in self.columns])
+        return frame
 
     def check(self, X: Any) -> None:
         """Do nothing: scikit-learn's validation has compared the number and names of the columns."""
@@ -236,20 +267,37 @@ class TableFormat:
         return cls([_learn_numbers(X[:, i], X.dtype.name) for i in range(X.shape[1])], is_frame=False)
 
 
-def _learn_numbers(values: np.ndarray, dtype: str) -> Column:
+def _standardised(numbers: np.ndarray, mean: Any, scale: Any) -> np.ndarray:
+    return (numbers - mean) / np.where(scale == 0, 1.0, scale)
+
+
+def _learn_numbers(values: np.ndarray, number_dtype: str) -> Column:
     numbers = np.ascontiguousarray(values, dtype=np.float64)
     mean, scale = float(numbers.mean()), float(numbers.std())
-    if scale <= 1e-12 * max(1.0, abs(mean)):
-        scale = 1.0  # a constant column stays what it is
-    return Column(dtype, None, mean, scale, float(numbers.min()), float(numbers.max()))
+    if scale <= 1e-12 * abs(mean):
+        scale = 0.0
+    low, high = float(numbers.min()), float(numbers.max())
+    return Column(number_dtype, number_dtype, mean=mean, scale=scale, low=low, high=high)
 
 
 def _learn_column(values: pd.Series) -> Column:
+    dtype, name = values.dtype, values.name
+    values = values.infer_objects()
     if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype):
-        dtype = "int64" if pd.api.types.is_integer_dtype(values.dtype) else "float64"
-        return _learn_numbers(values.to_numpy(dtype=np.float64), dtype)
+        return replace(
+            _learn_numbers(values.to_numpy(dtype=np.float64), _number_dtype(values.dtype)), dtype=str(dtype), name=name
+        )
     levels = sorted(pd.unique(values.astype(object)).tolist(), key=lambda level: (str(type(level)), level))
-    return Column(str(values.dtype), levels)
+    if isinstance(dtype, pd.CategoricalDtype):
+        categories, ordered = dtype.categories.tolist(), bool(dtype.ordered)
+        return Column(str(dtype), name=name, levels=levels, categories=categories, ordered=ordered)
+    return Column(str(dtype), name=name, levels=levels)
+
+
+def _number_dtype(dtype: Any) -> str:
+    if isinstance(dtype, np.dtype):
+        return dtype.name
+    return "int64" if pd.api.types.is_integer_dtype(dtype) else "float64"
 
 
 Format = ImageFormat | TableFormat

@@ -1,18 +1,25 @@
 """Checks of parameters, tables and class sizes: name, what was expected, what came, what to do."""
 
 import inspect
+import math
+import numbers
 import warnings
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from torch import nn
 
 from latentover.training import SCHEDULES
+from latentover.training.device import PRECISIONS
+
+MAX_DENSE_BYTES = 4 * 2**30
+"""Sparse tables and one-hot columns that would take more than this when dense are refused."""
 
 # One row a parameter that means the same in every method: lowest value, whether it is included, and the type.
 _NUMBERS: dict[str, tuple[float, bool, type]] = {
     "adversarial_every": (1, True, int),
-    "batch_size": (1, True, int),
+    "batch_size": (2, True, int),  # batch normalisation cannot train on one row
     "channels": (1, True, int),
     "classifier_weight": (0, True, float),
     "critic_steps": (0, True, int),
@@ -25,14 +32,17 @@ _NUMBERS: dict[str, tuple[float, bool, type]] = {
     "learning_rate": (0, False, float),
     "max_epochs": (1, True, int),
     "max_steps": (1, True, int),
-    "n_components": (2, True, int),
+    "n_components": (1, True, int),
     "reconstruction_weight": (0, True, float),
     "tau": (0, True, float),
     "verbose": (0, True, int),
     "weight_decay": (0, True, float),
 }
+_NETWORKS = {"backbone", "encoder"}
 _MAY_BE_NONE = {"decoder_channels", "hidden_units", "latent_dim"}
 _CHOICES: dict[str, tuple[Any, ...]] = {
+    "channels_last": (True, False),
+    "precision": PRECISIONS,
     "schedule": SCHEDULES,
     "small_class": ("raise", "adapt"),
 }
@@ -53,15 +63,27 @@ def check_parameters(estimator: Any) -> None:
             continue
         if name in _NUMBERS:
             problems += _check_number(name, value, *_NUMBERS[name])
-        elif name in choices and value not in choices[name]:
+        elif name in choices and not any(value is choice or value == choice for choice in choices[name]):
             problems.append(f"{name} to be one of {choices[name]}, but got {value!r}")
+        elif name in _NETWORKS and value != "auto" and not isinstance(value, nn.Module):
+            problems.append(f"{name} to be 'auto' or an nn.Module, but got {value!r}")
+        elif name == "image_shape" and not _is_image_shape(value):
+            problems.append(f"image_shape to be (channels, height, width) or None, but got {value!r}")
     if problems:
         raise ValueError("Expected " + "; and ".join(problems) + ".")
 
 
+def _is_image_shape(value: Any) -> bool:
+    if value is None:
+        return True
+    sides = tuple(value) if isinstance(value, list | tuple) else ()
+    return len(sides) == 3 and all(isinstance(side, int | np.integer) and side >= 1 for side in sides)
+
+
 def _check_number(name: str, value: Any, low: float, inclusive: bool, kind: type) -> list[str]:
-    wanted = (int, np.integer) if kind is int else (int, float, np.integer, np.floating)
-    inside = isinstance(value, wanted) and not isinstance(value, bool) and (value >= low if inclusive else value > low)
+    wanted = numbers.Integral if kind is int else numbers.Real
+    typed = isinstance(value, wanted) and (name == "verbose" or not isinstance(value, bool)) and math.isfinite(value)
+    inside = typed and (value >= low if inclusive else value > low)
     if inside and not (name == "dropout" and value >= 1):
         return []
     noun = "a whole number" if kind is int else "a number"
@@ -89,6 +111,17 @@ def check_class_sizes(classes: np.ndarray, counts: np.ndarray, small_class: str 
         UserWarning,
         stacklevel=4,
     )
+
+
+def check_dense_size(shape: tuple[int, ...], what: str = "X", itemsize: int = 8) -> None:
+    """Raise ValueError if a dense array of `shape` would take more than `MAX_DENSE_BYTES`."""
+    size = math.prod(shape) * itemsize
+    if size > MAX_DENSE_BYTES:
+        raise ValueError(
+            f"Expected {what} to take at most {MAX_DENSE_BYTES / 2**30:.3g} GiB as a dense array, but its shape "
+            f"{tuple(shape)} would take {size / 2**30:.3g} GiB; the networks need dense rows, so reduce it first, e.g. "
+            "with sklearn.decomposition.TruncatedSVD, or group rare categories."
+        )
 
 
 def check_table(X: pd.DataFrame) -> None:

@@ -1,18 +1,30 @@
-"""Many runs: every recipe with every seed, each run once, with progress, and a report at the end."""
+"""Many runs: every recipe with every seed, each run once, with progress, and an account of what failed."""
 
 import os
+import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
+import traceback
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
+from typing import Any
 
+import torch
 from tqdm.auto import tqdm
 
-from latentover.experiments.recipe import Recipe, load_recipe
-from latentover.experiments.run import Machine, is_finished, run_folder, run_recipe
-from latentover.files import check_writable
+from latentover.data import DataConfig, Splits, load_splits
+from latentover.experiments.recipe import Recipe, check_seeds, load_recipe
+from latentover.experiments.run import Machine, check_run_folder, is_finished, run_folder, run_recipe
+from latentover.training import resolve_device, resolve_precision
+
+Outcomes = Generator[tuple["Job", "dict[str, Any] | Failure"], None, None]
+
+_LAST_SPLITS: list[tuple[DataConfig, Splits]] = []
+"""The data that this process read last, for the runs of a benchmark share it; empty outside of one."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +38,24 @@ class Job:
 
     @property
     def name(self) -> str:
-        """For people."""
-        return f"{self.recipe_path.stem}, seed {self.seed}"
+        """For people; no two runs of a benchmark have the same."""
+        return f"{self.folder.parent.parent.name}/{self.folder.parent.name}, seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why and where a run failed, as text: an exception would keep the run's tensors alive."""
+
+    message: str
+    traceback: str
+
+    @classmethod
+    def of(cls, error: Exception) -> "Failure":
+        """Return what is to be said of an exception."""
+        message = f"{type(error).__name__}: {error}"
+        if isinstance(error, BrokenProcessPool):
+            message = "its process was killed, perhaps for want of memory; try again with fewer --jobs"
+        return cls(message, "".join(traceback.format_exception(error)))
 
 
 @dataclass(frozen=True)
@@ -37,19 +65,19 @@ class Outcome:
     Attributes
     ----------
     folders : list of Path
-        The runs folders, one a group.
+        The runs folders that hold a finished run, one a group.
     finished : int
         Runs made now.
     repeated : int
         Runs that were there already.
-    failures : dict
-        From the name of a run that failed to its message.
+    failures : dict of str to Failure
+        From the name of a run that failed to its message and traceback.
     """
 
     folders: list[Path]
     finished: int
     repeated: int
-    failures: dict[str, str]
+    failures: dict[str, Failure]
 
 
 def benchmark(
@@ -76,59 +104,127 @@ def benchmark(
         Instead of the recipes' own.
     overrides : sequence of str
         Dotted overrides for every recipe.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If a recipe, the machine or a number is not as expected; nothing has been trained then.
+    PermissionError, NotADirectoryError
+        If a run could not be written; nothing has been trained then.
     """
     if jobs < 1:
-        raise ValueError(f"Expected jobs to be at least 1, but got {jobs}.")
-    loaded = [(path, load_recipe(path, overrides)) for path in recipes]
-    todo, repeated, folders = [], 0, []
-    for path, recipe in loaded:
-        for seed in recipe.seeds if seeds is None else seeds:
-            folder = run_folder(recipe, seed, out)
-            folders.append(folder.parent.parent)
-            if is_finished(recipe, seed, folder):
-                repeated += 1
-            else:
-                todo.append(Job(path, tuple(overrides), seed, folder))
-    folders = list(dict.fromkeys(folders))
-    for folder in folders:
-        check_writable(folder)
+        raise ValueError(f"Expected jobs to be at least 1, but got {jobs}; 1 runs one after the other.")
+    if seeds is not None:
+        check_seeds(seeds)
+    resolve_precision(machine.precision, resolve_device(machine.device), images=True)
+    todo, done = _plan([(path, load_recipe(path, overrides)) for path in recipes], out, seeds, tuple(overrides))
+    for job in todo:
+        check_run_folder(job.folder)
     failures = _run_all(todo, machine, jobs)
-    return Outcome(folders, len(todo) - len(failures), repeated, failures)
+    made = [job for job in todo if job.name not in failures]
+    folders = dict.fromkeys(job.folder.parent.parent for job in [*done, *made])
+    return Outcome(list(folders), len(made), len(done), failures)
 
 
-def _run_all(todo: Sequence[Job], machine: Machine, jobs: int) -> dict[str, str]:
-    failures: dict[str, str] = {}
-    with tqdm(total=len(todo), unit="run", desc="runs", file=sys.stderr, disable=machine.verbose < 1) as bar:
+def _plan(
+    recipes: Sequence[tuple[Path, Recipe]],
+    out: str | os.PathLike[str] | None,
+    seeds: Sequence[int] | None,
+    overrides: tuple[str, ...],
+) -> tuple[list[Job], list[Job]]:
+    """Return the runs that are to be made and those that are there; raise ValueError if two share a folder."""
+    todo, done, owners = list[Job](), list[Job](), dict[Path, Path]()
+    for path, recipe in recipes:
+        for seed in recipe.seeds if seeds is None else seeds:
+            job = Job(path, overrides, seed, run_folder(recipe, seed, out))
+            if owners.setdefault(job.folder, path) != path:
+                raise ValueError(
+                    f"Expected recipes that write to different folders, but {owners[job.folder]} and {path} both write "
+                    f"to {job.folder}; rename one, or run them with different --out."
+                )
+            (done if is_finished(recipe, seed, job.folder) else todo).append(job)
+    return todo, done
 
-        def note(job: Job, work: Callable[[], object]) -> None:
-            try:
-                work()
-            except Exception as error:  # one failed run must not cost the others; it is reported at the end
-                failures[job.name] = f"{type(error).__name__}: {error}"
-                bar.write(f"{job.name} failed: {failures[job.name]}", file=sys.stderr)
+
+def _run_all(todo: Sequence[Job], machine: Machine, jobs: int) -> dict[str, Failure]:
+    """Run everything, telling on stderr how it goes, and return the runs that failed."""
+    failures: dict[str, Failure] = {}
+    if not todo:
+        return failures
+    disable = None if machine.verbose else True  # None: no bar where stderr is not a terminal
+    outcomes = _run_here(todo, machine) if jobs == 1 else _run_in_processes(todo, machine, jobs)
+    with (
+        closing(outcomes),
+        tqdm(total=len(todo), unit="run", desc="runs", file=sys.stderr, disable=disable, dynamic_ncols=True) as bar,
+    ):
+        for number, (job, outcome) in enumerate(outcomes, start=1):
+            line = f"[{number}/{len(todo)}] {job.name}: "
+            if isinstance(outcome, Failure):
+                same = any(outcome.message == failure.message for failure in failures.values())
+                tqdm.write(line + ("failed as above" if same else f"failed: {outcome.message}"), file=sys.stderr)
+                failures[job.name] = outcome
+            elif machine.verbose and bar.disable:
+                seconds = outcome["certificate"]["fit_seconds"]
+                tqdm.write(f"{line}{100 * outcome['acsa']:.2f} ACSA, {seconds:.1f} s to fit", file=sys.stderr)
             bar.update()
-
-        if jobs == 1:
-            for job in todo:
-                bar.set_postfix_str(job.name)
-                note(job, lambda job=job: _run(job, machine))  # type: ignore[misc]
-        else:
-            quiet = replace(machine, verbose=0)
-            threads = max(1, (os.cpu_count() or 1) // jobs)
-            with ProcessPoolExecutor(jobs, get_context("spawn"), _set_threads, (threads,)) as pool:
-                futures = {pool.submit(_run, job, quiet): job for job in todo}
-                for future in as_completed(futures):
-                    bar.set_postfix_str(futures[future].name)
-                    note(futures[future], future.result)
     return failures
 
 
-def _set_threads(threads: int) -> None:
-    import torch
+def _run_here(todo: Sequence[Job], machine: Machine) -> Outcomes:
+    """Yield each run with its metrics, or with its failure: one failed run must not cost the others."""
+    try:
+        for job in todo:
+            outcome: dict[str, Any] | Failure
+            try:
+                outcome = _run(job, machine)
+            except Exception as error:
+                outcome = Failure.of(error)
+            yield job, outcome
+    finally:
+        _LAST_SPLITS.clear()
 
+
+def _run_in_processes(todo: Sequence[Job], machine: Machine, jobs: int) -> Outcomes:
+    """Yield as `_run_here`, in the order in which the runs end."""
+    quiet = replace(machine, verbose=0)
+    threads = max(1, torch.get_num_threads() // jobs)
+    others = set(active_children())
+    with ProcessPoolExecutor(min(jobs, len(todo)), get_context("spawn"), _start_process, (threads,)) as pool:
+        try:
+            futures = {pool.submit(_run_in_process, job, quiet): job for job in todo}
+            for future in as_completed(futures):
+                error = future.exception()
+                if error is not None and not isinstance(error, Exception):
+                    raise error
+                yield futures[future], future.result() if error is None else Failure.of(error)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in set(active_children()) - others:
+                process.terminate()
+            raise
+
+
+def _start_process(threads: int) -> None:
+    """Prepare a process of the pool: Ctrl-C is for its parent to answer, and being ended leaves no half a folder."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     torch.set_num_threads(threads)
 
 
-def _run(job: Job, machine: Machine) -> None:
-    recipe: Recipe = load_recipe(job.recipe_path, job.overrides)
-    run_recipe(recipe, job.seed, job.folder, machine)
+def _run_in_process(job: Job, machine: Machine) -> dict[str, Any]:
+    try:
+        return _run(job, machine)
+    except SystemExit:  # without this the process would go on with the next run
+        os._exit(1)
+
+
+def _run(job: Job, machine: Machine) -> dict[str, Any]:
+    recipe = load_recipe(job.recipe_path, job.overrides)
+    return run_recipe(recipe, job.seed, job.folder, machine, _splits(recipe.data, machine))
+
+
+def _splits(config: DataConfig, machine: Machine) -> Splits:
+    if not _LAST_SPLITS or _LAST_SPLITS[0][0] != config:
+        _LAST_SPLITS.clear()
+        _LAST_SPLITS.append((config, load_splits(config, root=machine.data_root, download=machine.download)))
+    return _LAST_SPLITS[0][1]

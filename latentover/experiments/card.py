@@ -6,9 +6,21 @@ from latentover.experiments.recipe import Recipe
 
 _SCORES = ("acsa", "macro_f1", "gm_a", "mauprc_ova", "ece")
 
+_PICTURE = """
+`samples.png` does show a few training images; delete it before you share a model of images that are not public."""
 
-def model_card(recipe: Recipe, metrics: dict[str, Any]) -> str:
-    """Return the card of a run as Markdown: use, data, scores, limits and the certificate."""
+
+def model_card(recipe: Recipe, metrics: dict[str, Any], *, has_picture: bool = False) -> str:
+    """Return the card of a run as Markdown: use, data, scores, limits and the certificate.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    metrics : dict
+        The content of ``metrics.json``.
+    has_picture : bool
+        Whether there is a ``samples.png``, which shows real images.
+    """
     certificate = metrics["certificate"]
     counts = ", ".join(f"{label}: {n}" for label, n in metrics["train_counts"].items())
     rows = "\n".join(
@@ -18,8 +30,8 @@ def model_card(recipe: Recipe, metrics: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in certificate["versions"].items())
     return f"""# {recipe.title} on {certificate["data"]}, seed {certificate["seed"]}
 
-A model of latentover. `latentover.load(folder)` gives the fitted estimator back; the folder holds no code, no pickle
-and no row of the training data.
+A model of latentover. `latentover.load(folder)` gives the fitted estimator back; the folder holds no code and no
+pickle, and the model no row of the training data.{_PICTURE if has_picture else ""}
 
 - **Method**: {type(recipe.method).__name__}{f" after {type(recipe.sampler).__name__}" if recipe.sampler else ""}
 - **Data**: {certificate["data"]} (hash {certificate["data_hash"]}), {certificate["n_train"]} training samples

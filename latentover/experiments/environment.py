@@ -8,6 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import latentover
 
 _PACKAGES = ("torch", "scikit-learn", "imbalanced-learn", "numpy", "scipy")
@@ -18,15 +20,16 @@ def versions() -> dict[str, str]:
     return {"latentover": latentover.__version__, **{name: version(name) for name in _PACKAGES}}
 
 
-def hardware() -> str:
-    """Return the processor's name and the number of cores that this process may use."""
+def hardware(device: str = "cpu") -> str:
+    """Return the processor's name and the number of cores that this process may use, and the name of a GPU."""
     name = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
         name = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return f"{name}, {cores} cores"
+    gpu = f", {torch.cuda.get_device_name(device)}" if device.startswith("cuda") else ""
+    return f"{name}, {cores} cores{gpu}"
 
 
 def commit() -> str | None:
@@ -48,7 +51,7 @@ def environment(device: str) -> dict[str, Any]:
     """Return what a number's certificate says about the machine and the time."""
     return {
         "device": device,
-        "hardware": hardware(),
+        "hardware": hardware(device),
         "commit": commit(),
         "python": platform.python_version(),
         "versions": versions(),

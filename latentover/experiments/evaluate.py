@@ -11,7 +11,7 @@ from sklearn.manifold import TSNE
 
 from latentover.bundle import load
 from latentover.data import Splits, load_splits
-from latentover.experiments.recipe import Evaluation, load_recipe
+from latentover.experiments.recipe import Evaluation, load_data_config
 from latentover.files import write_text
 from latentover.metrics import classification_scores
 from latentover.report import save_minority_grid
@@ -49,9 +49,14 @@ def evaluate_run(
     FileNotFoundError
         If the folder is not a run, or the data is missing.
     """
+    recipe = Path(run) / "recipe.yaml"
     estimator = load(run)
-    recipe = load_recipe(Path(run) / "recipe.yaml")
-    return score_splits(estimator, load_splits(recipe.data, root=root, download=download))
+    if not recipe.is_file():
+        raise FileNotFoundError(
+            f"Expected {run} to be a run with its recipe.yaml, which names the data, but it is missing; for a bundle "
+            "without a recipe, load it in Python and predict."
+        )
+    return score_splits(estimator, load_splits(load_data_config(recipe), root=root, download=download))
 
 
 def generator_of(estimator: Any) -> Any:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from latentover.bundle import load
+from latentover.estimators import ImageFormat
 from latentover.experiments.evaluate import generator_of
 from latentover.files import check_writable, replacing
 from latentover.report import image_grid
@@ -28,6 +29,7 @@ def generate(run: str | os.PathLike[str], label: str, n: int, out: str | os.Path
     out : path
         ``.png`` for a grid, ``.npz`` for arrays X and y, ``.csv`` for a table with the label in its last column.
     seed : int
+        The same seed gives the same bytes.
 
     Returns
     -------
@@ -37,37 +39,60 @@ def generate(run: str | os.PathLike[str], label: str, n: int, out: str | os.Path
     Raises
     ------
     ValueError
-        If the run does not generate, has no such class, or `out` has another suffix.
+        If the run does not generate, has no such class, or `out` has another suffix or one that does not fit the data.
     """
     out = Path(out)
     if out.suffix not in SUFFIXES:
-        raise ValueError(f"Expected the output file to end in one of {', '.join(SUFFIXES)}, but got {out.name!r}.")
+        raise ValueError(
+            f"Expected the output file to end in one of {', '.join(SUFFIXES)}, but got {out.name!r}; rename it."
+        )
     if n < 1:
-        raise ValueError(f"Expected n to be at least 1, but got {n}.")
+        raise ValueError(f"Expected n to be at least 1, but got {n}; ask for one sample or more.")
+    if out.is_dir():
+        raise IsADirectoryError(f"Expected {out} to be a file or a free name, but it is a folder; choose another name.")
     check_writable(out.parent)
     generator = generator_of(load(run))
     if generator is None:
-        raise ValueError(f"Expected a run whose method generates samples, but {run} only classifies.")
+        raise ValueError(f"Expected a run whose method generates samples, but {run} only classifies; try a run of RAE.")
     matches = [c for c in generator.classes_ if str(c) == label]
     if not matches:
         known = ", ".join(map(str, generator.classes_))
-        raise ValueError(f"Expected the label to be one of {known}, but got {label!r}.")
+        raise ValueError(f"Expected the label to be one of {known}, but got {label!r}; choose one of them.")
     X = generator.sample(n, y=matches[0], random_state=seed)
     with replacing(out) as temporary:
-        _write(X, matches[0], temporary, out.suffix)
+        if out.suffix == ".png":
+            images = _pictures(X, generator.format_)
+            image_grid(images, columns=round(n**0.5)).save(temporary, format="PNG")
+        elif out.suffix == ".npz":
+            _write_arrays(X, matches[0], temporary)
+        else:
+            _write_table(X, matches[0], temporary)
     return out
 
 
-def _write(X: Any, label: Any, path: Path, suffix: str) -> None:
-    if suffix == ".png":
-        if np.ndim(X) != 4:
-            raise ValueError(
-                f"Expected images for a .png, but the samples have shape {np.shape(X)}; write .csv instead."
-            )
-        image_grid(X, columns=round(len(X) ** 0.5) or 1).save(path, format="PNG")
-    elif suffix == ".npz":
-        with path.open("wb") as file:
-            np.savez_compressed(file, X=np.asarray(X), y=np.full(len(X), label))
-    else:
-        table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X).reshape(len(X), -1))
-        table.assign(label=label).to_csv(path, index=False)
+def _pictures(X: Any, layout: Any) -> np.ndarray:
+    """Return images (n, c, h, w) in [0, 1], whatever the layout and range of the data."""
+    if not isinstance(layout, ImageFormat):
+        raise ValueError(f"Expected images for a .png, but the samples have shape {np.shape(X)}; write .csv instead.")
+    images = np.asarray(X, dtype=np.float64)
+    if layout.layout == "channels_last":
+        images = np.moveaxis(images, -1, 1)
+    return ((images.reshape(len(images), *layout.shape) - layout.low) / (layout.high - layout.low)).clip(0, 1)
+
+
+def _write_arrays(X: Any, label: Any, path: Path) -> None:
+    array = np.asarray(X)
+    if array.dtype == object:
+        raise ValueError(
+            "Expected numbers for an .npz, but the samples have columns of other types; write .csv instead."
+        )
+    with path.open("wb") as file:
+        np.savez_compressed(file, X=array, y=np.full(len(array), label))
+
+
+def _write_table(X: Any, label: Any, path: Path) -> None:
+    table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X).reshape(len(X), -1))
+    name = "label"
+    while name in table.columns:
+        name += "_"
+    table.assign(**{name: label}).to_csv(path, index=False)

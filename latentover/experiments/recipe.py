@@ -1,20 +1,21 @@
 """Recipes: what an experiment is, as YAML that is read strictly against the constructors' own signatures."""
 
-import contextlib
 import difflib
 import hashlib
-import importlib
 import inspect
 import json
 import os
 import re
 from argparse import ArgumentError
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import imblearn.combine
+import imblearn.over_sampling
+import imblearn.under_sampling
 import yaml
 from imblearn.base import SamplerMixin
 from imblearn.pipeline import make_pipeline
@@ -23,10 +24,18 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 
 import latentover
 import latentover.methods
+from latentover.bundle import check_storable, find_class
 from latentover.data import DataConfig, Imbalance
+from latentover.estimators import BaseDeepEstimator
+from latentover.estimators.validation import check_parameters
 
 _KEYS = ("title", "data", "sampler", "method", "evaluation", "seeds")
-_NOT_IN_RECIPES = {"device", "precision", "random_state", "verbose"}
+_MACHINE = {  # parameters that say where and how loudly something is trained, not what; and who sets them
+    "device": "the option --device of the command",
+    "precision": "the option --precision of the command",
+    "random_state": "the recipe's own seeds or the option --seed of the command",
+    "verbose": "the option --quiet of the command",
+}
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,13 @@ class Evaluation:
 
     grid_samples: int = 4
     tsne_points: int = 600
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            if getattr(self, field.name) < 0:
+                raise ValueError(
+                    f"Expected `{field.name}` to be at least 0, but got {getattr(self, field.name)}; 0 makes none."
+                )
 
 
 @dataclass(frozen=True)
@@ -97,6 +113,9 @@ class Recipe:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+# ---- Finding recipes -------------------------------------------------------------------------------------------------
+
+
 def recipe_folder() -> Path:
     """Return the folder of the shipped recipes: inside the wheel, or beside the package in a checkout."""
     inside = Path(str(files(latentover) / "configs"))
@@ -104,7 +123,7 @@ def recipe_folder() -> Path:
 
 
 def find_recipes(places: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """Return the recipe files that files and folders name, folders sorted by name.
+    """Return the recipe files that files and folders name, folders sorted by name, each file once.
 
     A place that does not exist here is looked for among the recipes that ship with the project, with or without a
     leading ``configs/``.
@@ -119,9 +138,11 @@ def find_recipes(places: Iterable[str | os.PathLike[str]]) -> list[Path]:
         path = _existing(Path(place))
         recipes = sorted(path.glob("*.yaml")) if path.is_dir() else [path]
         if not recipes:
-            raise FileNotFoundError(f"Expected {path} to hold recipes (*.yaml), but it holds none.")
+            inner = sorted(folder.parent.name for folder in path.glob("*/*.yaml"))
+            hint = f"; name one of its folders: {', '.join(dict.fromkeys(inner))}." if inner else "."
+            raise FileNotFoundError(f"Expected {path} to hold recipes (*.yaml), but it holds none{hint}")
         found += recipes
-    return found
+    return list({path.resolve(): path for path in reversed(found)}.values())[::-1]
 
 
 def _existing(path: Path) -> Path:
@@ -129,18 +150,22 @@ def _existing(path: Path) -> Path:
         return path
     shipped = recipe_folder()
     parts = path.parts[1:] if path.parts[:1] == ("configs",) else path.parts
-    if not path.is_absolute() and (shipped.joinpath(*parts)).exists():
+    if not path.is_absolute() and shipped.joinpath(*parts).exists():
         return shipped.joinpath(*parts)
     known = [str(Path("configs") / p.relative_to(shipped)) for p in [*shipped.glob("*"), *shipped.glob("*/*.yaml")]]
     raise FileNotFoundError(
         f"Expected a recipe or a folder of recipes, but {path} does not exist here nor among the shipped ones"
-        f"{_nearest(str(path), known)}."
+        + _hint(str(path), known)
     )
 
 
-def _nearest(word: str, known: Iterable[str]) -> str:
-    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.4)
-    return f"; did you mean {matches[0]!r}?" if matches else ""
+def _hint(word: str, known: Iterable[str], otherwise: str = ".") -> str:
+    """Return the end of a message: the known word nearest to `word`, or `otherwise`."""
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {matches[0]!r}?" if matches else otherwise
+
+
+# ---- Reading one -----------------------------------------------------------------------------------------------------
 
 
 def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:
@@ -156,18 +181,21 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     ------
     FileNotFoundError
     ValueError
-        For YAML that is none, an unknown key or method (naming the nearest known one), or a value of another type.
+        For YAML that is none, an unknown key or method (naming the nearest known one), a value of another type or out
+        of its range, and a key that belongs to the machine.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"Expected a recipe, but {path} is not a file.")
-    content = _read_yaml(path)
+    path = _checked_file(path)
     parser = _parser()
     try:
-        config = parser.parse_args(["--config", str(path), *overrides])
+        content = _read_yaml(path)
+        settings = _read_overrides(overrides)
+        _check_keys(content, settings)
+        config = parser.parse_args(["--config", str(path), *(f"--{name}={value}" for name, value in settings.items())])
         made = parser.instantiate(config)
+        check_seeds(made.seeds)
+        _check_steps([step for step in (made.sampler, made.method) if step is not None])
     except (ArgumentError, ValueError, TypeError) as error:  # jsonargparse's own, and those of constructors
-        raise ValueError(f"{path}: {_with_nearest(str(error), _known_keys(content))}") from error
+        raise ValueError(f"{path}: {_one_line(str(error))}") from error
     return Recipe(
         name=path.stem,
         group=path.resolve().parent.name,
@@ -179,6 +207,41 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
         seeds=made.seeds,
         text=_dump(parser, config),
     )
+
+
+def load_data_config(path: str | os.PathLike[str]) -> DataConfig:
+    """Return the data section of a recipe; nothing else in the file is looked at, no class is imported.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `load_recipe`.
+    """
+    path = _checked_file(path)
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("--data", type=DataConfig)
+    try:
+        content = {"data": _read_yaml(path).get("data")}
+        _check_levels(content, {"data": _LEVELS["data"]})
+        return parser.instantiate(parser.parse_object(content)).data
+    except (ArgumentError, ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {_one_line(str(error))}") from error
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Raise ValueError unless there is at least one seed, and none is negative or there twice."""
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise ValueError(
+            f"Expected seeds to be one or more different whole numbers of at least 0, but got {list(seeds)}; "
+            "give for example 0 1 2."
+        )
+
+
+def _checked_file(path: str | os.PathLike[str]) -> Path:
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"Expected a recipe, but {path} is not a file; name a .yaml file.")
+    return path
 
 
 def _parser() -> ArgumentParser:
@@ -194,40 +257,156 @@ def _parser() -> ArgumentParser:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
-    """Return the content of a recipe; raise ValueError unless it is a mapping of known keys."""
+    """Return the content of a recipe; raise ValueError unless it is a mapping."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"Expected {path} to be YAML, but it is not: {error}") from error
+        raise ValueError(f"Expected the recipe to be YAML, but it is not: {' '.join(str(error).split())}.") from error
     if not isinstance(content, dict):
-        raise ValueError(f"Expected {path} to hold a mapping with the keys {', '.join(_KEYS)}, but got {content!r}.")
-    for key in content:
-        if key not in _KEYS:
-            raise ValueError(f"{path}: unknown key {key!r}{_nearest(str(key), _KEYS)}; known are {', '.join(_KEYS)}.")
+        raise ValueError(f"Expected the recipe to be a mapping with the keys {', '.join(_KEYS)}, but got {content!r}.")
     return content
 
 
-def _known_keys(content: dict[str, Any]) -> set[str]:
-    """Return every key and class that could stand in this recipe, for guessing what a misspelt one meant."""
-    known = {*_KEYS, "class_path", "init_args", *(f"latentover.{name}" for name in latentover.methods.__all__)}
-    for cls in (DataConfig, Imbalance, Evaluation):
-        known |= {f.name for f in fields(cls)}
-    for part in (content.get("method"), content.get("sampler")):
-        module, _, name = str((part or {}).get("class_path") if isinstance(part, dict) else part).rpartition(".")
-        with contextlib.suppress(ImportError, ValueError):
-            known |= set(inspect.signature(getattr(importlib.import_module(module), name, object)).parameters)
-    return known
+def _read_overrides(overrides: Sequence[str]) -> dict[str, str]:
+    """Return dotted names and values of ``["--a.b", "1", "--c=2"]``."""
+    settings, words = {}, list(overrides)
+    while words:
+        word = words.pop(0)
+        name, equals, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--") or not name:
+            raise ValueError(
+                f"Expected overrides like --method.init_args.latent_dim 32, but got {word!r} without a name."
+            )
+        if not equals:
+            if not words:
+                raise ValueError(f"Expected a value after {word}, but there is none; add one.")
+            value = words.pop(0)
+        settings[name] = value
+    return settings
 
 
-def _with_nearest(message: str, known: Iterable[str]) -> str:
-    """Return the parser's message; where it complains of a word, with the nearest known one."""
-    match = re.search(
-        r"[Oo]ption '(?P<a>[\w.]+)'|arguments: --(?P<b>[\w.]+)|class_path '(?P<c>[\w.]+)':\s+No ", message
-    )
-    if match is None:
-        return message
-    word = next(group for group in match.groups() if group)
-    return message + _nearest(word if match["c"] else word.split(".")[-1], known)
+# ---- Keys and values -------------------------------------------------------------------------------------------------
+
+_LEVELS: dict[str, tuple[str, ...]] = {
+    "": _KEYS,
+    "data": tuple(field.name for field in fields(DataConfig)),
+    "data.imbalance": tuple(field.name for field in fields(Imbalance)),
+    "data.imbalanced_test": tuple(field.name for field in fields(Imbalance)),
+    "evaluation": tuple(field.name for field in fields(Evaluation)),
+    "method": ("class_path", "init_args"),
+    "sampler": ("class_path", "init_args"),
+}
+"""The keys that may stand at each place of a recipe; those of init_args depend on the class."""
+
+
+def _check_keys(content: dict[str, Any], settings: Mapping[str, str]) -> None:
+    """Raise ValueError for a key or a class that is not known, in the recipe or in an override."""
+    levels = dict(_LEVELS)
+    for part in ("sampler", "method"):
+        given = content.get(part)
+        path = given.get("class_path") if isinstance(given, dict) else given
+        if isinstance(given, dict) and path is None:
+            raise ValueError(f"Expected {part} to have a class_path, but got {given!r}; add one.")
+        if path is not None:
+            levels[f"{part}.init_args"] = _parameter_names(part, path)
+    _check_levels(content, levels)
+    for part in ("sampler", "method"):
+        if path := settings.get(f"{part}.class_path", settings.get(part)):
+            levels[f"{part}.init_args"] = _parameter_names(part, path) if path != "null" else ()
+    for dotted in settings:
+        parts = dotted.split(".")
+        for depth, key in enumerate(parts):
+            _check_key(".".join(parts[:depth]), key, levels, option=f"--{dotted}")
+
+
+def _check_levels(content: dict[str, Any], levels: Mapping[str, tuple[str, ...]]) -> None:
+    for where, known in levels.items():
+        value: Any = content
+        for key in where.split(".") if where else ():
+            value = value.get(key) if isinstance(value, dict) else None
+        if value is None or (isinstance(value, str) and where in ("method", "sampler")):
+            continue
+        if not isinstance(value, dict):
+            raise ValueError(f"Expected {where} to be a mapping with keys like {known[0]}, but got {value!r}.")
+        for key in value:
+            _check_key(where, key, levels)
+
+
+def _check_key(where: str, key: Any, levels: Mapping[str, tuple[str, ...]], option: str | None = None) -> None:
+    if where not in levels or key in levels[where]:
+        return
+    got = option or repr(key)
+    place = where or "a recipe"
+    if key in _MACHINE and where.split(".")[-1] in ("", "init_args"):
+        raise ValueError(
+            f"Expected {place} to say what is trained, but got {got}, which belongs to where it is trained; that is "
+            f"{_MACHINE[key]}."
+        )
+    inner = [f"init_args.{name}" for name in levels.get(f"{where}.init_args", ())]
+    hint = _hint(str(key), [*levels[where], *inner], otherwise=f"; known are {', '.join(levels[where])}.")
+    if option and not where:
+        raise ValueError(f"Expected an option of the command or a setting of the recipe, but got {got}{hint}")
+    raise ValueError(f"Expected known keys in {place}, but got {got}{hint}")
+
+
+def _parameter_names(part: str, class_path: Any) -> tuple[str, ...]:
+    """Return the parameters of a class that a recipe may set; raise ValueError for a class that is not known."""
+    kinds: tuple[type, ...] = (SamplerMixin,) if part == "sampler" else (ClassifierMixin, BaseDeepEstimator)
+    known = {f"latentover.{name}": getattr(latentover.methods, name) for name in latentover.methods.__all__}
+    for module in (imblearn.over_sampling, imblearn.under_sampling, imblearn.combine):
+        known |= {f"{module.__name__}.{name}": getattr(module, name) for name in module.__all__}
+    names = [name for name, cls in known.items() if all(issubclass(cls, kind) for kind in kinds)]
+    try:
+        cls = find_class(class_path)
+    except ValueError:
+        cls = BaseEstimator
+    if not all(issubclass(cls, kind) for kind in kinds):
+        ours = ", ".join(name for name in names if name.startswith("latentover."))
+        raise ValueError(
+            f"Expected the class of {part} to be {'a classifier' if part == 'method' else 'a sampler'} of latentover "
+            f"({ours}){' or of imbalanced-learn' if part == 'sampler' else ''}, but got {class_path!r}"
+            + _hint(str(class_path), names)
+        )
+    return tuple(name for name in inspect.signature(cls).parameters if name not in _MACHINE)
+
+
+def _check_steps(steps: Sequence[Any]) -> None:
+    """Raise ValueError or TypeError for a parameter out of its range, or one that a bundle cannot hold."""
+    for step in steps:
+        if isinstance(step, BaseDeepEstimator):
+            check_parameters(step)
+    check_storable(make_pipeline(*steps))
+
+
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    "list": "a list",
+    "dict": "a mapping",
+    "NoneType": "null",
+}
+
+
+def _one_line(message: str) -> str:
+    """Return jsonargparse's account of a wrong value, or any other message, as one line."""
+    if required := re.search(r"arguments are required: (.+)", message):
+        return f"Expected a value for {required[1]}, but got none; add it."
+    if own := re.search(r"Expected `.+", message):  # a constructor's, inside the account
+        return own[0]
+    account, _, rest = re.sub(r"Given value: ", "Got value: ", message).partition("Got value: ")
+    keys = re.findall(r'Parser key "([\w.]+)"', account)
+    choices = re.findall(r"'([^']*)'", " ".join(re.findall(r"typing\.Literal\[.*?\]", account)))
+    kinds = [_KINDS.get(kind, kind) for kind in re.findall(r"Expected a <class '([\w.]+)'>", account)]
+    expected = [repr(choice) for choice in choices] + kinds
+    if not keys or not expected or not rest:
+        return " ".join(message.split())
+    name = ".".join(keys)
+    for part in ("method", "sampler"):
+        name = re.sub(rf"^{part}\.", f"{part}.init_args.", name)
+    got = rest.splitlines()[0].strip()
+    return f"Expected {name} to be {' or '.join(dict.fromkeys(expected))}, but got {got!r}{_hint(got, choices)}"
 
 
 def _dump(parser: ArgumentParser, config: Namespace) -> str:
@@ -235,7 +414,7 @@ def _dump(parser: ArgumentParser, config: Namespace) -> str:
     content = yaml.safe_load(parser.dump(config, skip_none=False))
     for part in ("method", "sampler"):
         arguments = (content.get(part) or {}).get("init_args", {})
-        for name in _NOT_IN_RECIPES & arguments.keys():
+        for name in _MACHINE.keys() & arguments.keys():
             del arguments[name]
     content.pop("config", None)
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)

@@ -18,6 +18,7 @@ from latentover.networks.layers import images_last, linear
 from latentover.training import (
     Phase,
     autocast,
+    batches_per_epoch,
     class_balanced_batches,
     learning_rate_factor,
     natural_batches,
@@ -53,8 +54,9 @@ class DeepClassifier(BaseClassifier):
     dropout : float in [0, 1), default=0.4
         Of the ``"auto"`` backbone.
     max_epochs : int, default=20
-        Each has ceil(n / batch_size) steps, whatever the kind of batches.
+        Each has as many steps as all rows make batches, whatever the kind of batches.
     batch_size : int, default=128
+        At least 2.
     learning_rate : float, default=2e-4
         Of AdamW.
     weight_decay : float, default=1e-3
@@ -142,7 +144,7 @@ class DeepClassifier(BaseClassifier):
         return nn.ModuleDict({"encoder": encoder, "classifier": linear(self.feature_dim, len(self.classes_))})
 
     def _fit_networks(self, data: TrainingSet) -> History:
-        parameters = list(self.networks_.parameters())
+        parameters = [p for p in self.networks_.parameters() if p.requires_grad]  # a given backbone may be frozen
         fused: dict[str, Any] = {"fused": True} if data.device.type in ("cpu", "cuda") else {}
         optimizer = torch.optim.AdamW(
             parameters, lr=self.learning_rate, weight_decay=self.weight_decay / self.learning_rate, **fused
@@ -167,7 +169,7 @@ class DeepClassifier(BaseClassifier):
             for group in optimizer.param_groups:
                 group["lr"] = self.learning_rate * learning_rate_factor(self.schedule, progress)
 
-        steps_per_epoch = -(-len(data.labels) // self.batch_size)
+        steps_per_epoch = batches_per_epoch(len(data.labels), self.batch_size)
         return train(
             [Phase("classifier", update)],
             self.max_epochs * steps_per_epoch,

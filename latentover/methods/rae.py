@@ -121,7 +121,8 @@ class RAETraining:
         self.settings = settings
         self.t = settings.n_components
         self.batches = class_tuples(data.labels, settings.batch_size, self.t, data.generator)
-        self.encoder_parameters = [*networks.encoder.parameters(), *networks.classifier.parameters()]
+        parameters = [*networks.encoder.parameters(), *networks.classifier.parameters()]
+        self.encoder_parameters = [p for p in parameters if p.requires_grad]  # a given encoder may be frozen
         lr = settings.learning_rate
         fused: dict[str, Any] = {"fused": True} if data.device.type in ("cpu", "cuda") else {}
         # Decoupled weight decay as a fraction of the weights a step, whatever the learning rate (see `weight_decay`).
@@ -375,16 +376,23 @@ class _RAE(BaseGenerator):
         with torch.inference_mode():
             return torch.cat([self.networks_.encoder(batch) for batch in self._batches(X)]).cpu().numpy()
 
-    def decode(self, Z: np.ndarray, y: Any) -> np.ndarray:
+    def decode(self, Z: np.ndarray, y: Any) -> Any:
         """Return what the decoder makes of latents Z (n, m) with labels y (n,), in the type and layout of the data."""
         check_is_fitted(self)
-        labels = torch.from_numpy(np.searchsorted(self.classes_, np.asarray(y))).to(self.device_)
-        onehot = F.one_hot(labels, len(self.classes_)).float()
         z = torch.as_tensor(np.asarray(Z), dtype=torch.float32, device=self.device_)
+        labels = torch.from_numpy(self._class_numbers(y)).to(self.device_)
+        m = self.networks_.mixer.latent_dim
+        if z.shape != (len(labels), m):
+            raise ValueError(
+                f"Expected Z to hold a latent of length {m} for each of the {len(labels)} labels, but got an array of "
+                f"shape {tuple(z.shape)}."
+            )
+        onehot = F.one_hot(labels, len(self.classes_)).float()
         with torch.inference_mode():
-            return self.format_.decode(self.networks_.decoder(z, onehot))
+            pairs = zip(z.split(PREDICT_BATCH), onehot.split(PREDICT_BATCH), strict=True)
+            return self.format_.decode(torch.cat([self.networks_.decoder(*pair) for pair in pairs]))
 
-    def reconstruct(self, X: Any, y: Any = None) -> np.ndarray:
+    def reconstruct(self, X: Any, y: Any = None) -> Any:
         """Return what the decoder makes of the latents of X, with labels y (n,) or those that are predicted."""
         Z = self.encode(X)
         if y is None:
@@ -405,7 +413,7 @@ class RAEClassifier(_RAE, BaseClassifier):
     latent_dim : int, default: 64 for images and 8 for tables
         Length m of the latent vectors. The paper uses 64 for 28x28 grey images, 128 for SVHN, 256 for CIFAR-10.
     n_components : int, default=2
-        How many latents t of one class are mixed.
+        How many latents t of one class are mixed; 1 mixes nothing.
     encoder : nn.Module or "auto", default="auto"
         ``"auto"`` is the paper's network for images or tables. A module has to map inputs (B, c, h, w) in [0, 1], or
         standardised rows (B, d), to latents (B, latent_dim); a copy of it is trained.
@@ -430,7 +438,7 @@ class RAEClassifier(_RAE, BaseClassifier):
     max_steps : int, default=1000
         Training steps.
     batch_size : int, default=64
-        Tuples a step: a step sees ``n_components * batch_size`` samples.
+        Tuples a step, at least 2: a step sees ``n_components * batch_size`` samples.
     learning_rate : float, default=2e-4
         Of all optimizers.
     weight_decay : float, default=1e-3

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from latentover.networks.conv import MIN_SIDE, ConvCritic, ConvDecoder, ConvEncoder
-from latentover.networks.layers import LEAK, batch_norm, linear
+from latentover.networks.layers import LEAK, Dropout, batch_norm, linear
 from latentover.networks.tabular import TabularCritic, TabularDecoder, TabularEncoder
 
 HIDDEN_UNITS_IMAGES = 1024
@@ -123,7 +123,7 @@ class Mixer(nn.Module):
         layers: list[nn.Module] = []
         n_in = (n_components + 1) * latent_dim + n_classes
         for _ in range(4):
-            layers += [linear(n_in, hidden_units), batch_norm(hidden_units), nn.LeakyReLU(LEAK), nn.Dropout(dropout)]
+            layers += [linear(n_in, hidden_units), batch_norm(hidden_units), nn.LeakyReLU(LEAK), Dropout(dropout)]
             n_in = hidden_units
         self.layers = nn.Sequential(*layers, linear(n_in, n_components))
 

@@ -8,7 +8,7 @@ import math
 
 from torch import Tensor, nn
 
-from latentover.networks.layers import LEAK, HalvingConv, batch_norm, doubling_conv, linear, with_label
+from latentover.networks.layers import LEAK, Dropout, HalvingConv, batch_norm, doubling_conv, linear, with_label
 
 MIN_SIDE = 8
 
@@ -61,7 +61,7 @@ class ConvEncoder(nn.Module):
                 HalvingConv(n_in, n_out),
                 batch_norm(n_out, images=True),
                 nn.LeakyReLU(LEAK),
-                nn.Dropout(dropout),
+                Dropout(dropout),
             ]
             n_in = n_out
         n_flat = n_in * _remaining(height, stages) * _remaining(width, stages)
@@ -71,7 +71,7 @@ class ConvEncoder(nn.Module):
             linear(n_flat, hidden_units),
             batch_norm(hidden_units),
             nn.LeakyReLU(LEAK),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             linear(hidden_units, latent_dim),
         )
 

@@ -21,6 +21,34 @@ def batch_norm(n_features: int, *, images: bool = False) -> nn.Module:
     return kind(n_features, momentum=0.1, eps=1e-3)
 
 
+class Dropout(nn.Module):
+    """Inverted dropout; on the CPU two to four times faster than `nn.Dropout` (``benchmarks/dropout_speed.py``).
+
+    Parameters
+    ----------
+    p : float in [0, 1)
+        Probability of zero, rounded to a multiple of 2**-16 on the CPU.
+    """
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Zero elements of x (any shape) and scale the others by 1 / (1 - p), in training mode only."""
+        if not self.training or self.p == 0:
+            return x
+        if x.device.type != "cpu":
+            return F.dropout(x, self.p)
+        dense = x.is_contiguous() or (x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last))
+        x = x if dense else x.contiguous()
+        bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
+        # The mask lies in memory as x does: other strides would cost more than the draws.
+        bits = bits[: x.numel()].as_strided(x.shape, x.stride())
+        dropped = min(round(self.p * 2**16), 2**16 - 1)
+        return x * (bits >= dropped - 2**15).to(x.dtype).mul_(2**16 / (2**16 - dropped))
+
+
 class HalvingConv(nn.Conv2d):
     """A 4x4 convolution of stride 2 that halves any side, rounding up.
 

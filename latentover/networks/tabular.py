@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from latentover.networks.layers import LEAK, batch_norm, linear, with_label
+from latentover.networks.layers import LEAK, Dropout, batch_norm, linear, with_label
 
 
 class TabularEncoder(nn.Module):
@@ -13,7 +13,7 @@ class TabularEncoder(nn.Module):
         layers: list[nn.Module] = []
         n_in = n_features
         for n_out in (hidden_units, max(hidden_units // 2, 1)):
-            layers += [linear(n_in, n_out), batch_norm(n_out), nn.LeakyReLU(LEAK), nn.Dropout(dropout)]
+            layers += [linear(n_in, n_out), batch_norm(n_out), nn.LeakyReLU(LEAK), Dropout(dropout)]
             n_in = n_out
         self.layers = nn.Sequential(*layers, linear(n_in, latent_dim))
 

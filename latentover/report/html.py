@@ -286,15 +286,20 @@ def _samples(groups: Sequence[Group]) -> list[dict[str, Any]]:
 
 def _certificate(group: Group) -> dict[str, Any]:
     """One line a field: a single value if all seeds share it, else one value a seed."""
-    lines = [("ACSA", [percent_or_none(run.scores().get("acsa")) for run in group.runs])]
-    lines += [(label, [_field(run.certificate, key) for run in group.runs]) for key, label in CERTIFICATE.items()]
     recipe = _first_file(group, "recipe.yaml")
     return {
         "group": group,
         "seeds": [run.seed for run in group.runs],
-        "lines": [(label, values[:1] if len(set(values)) == 1 else values) for label, values in lines],
+        "lines": certificate_lines(group.runs),
         "recipe": recipe.read_text(encoding="utf-8").strip() if recipe else None,
     }
+
+
+def certificate_lines(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
+    """Each field of the birth certificates of a recipe's runs, with one value if all share it, else one a run."""
+    lines = [("ACSA", [percent_or_none(run.scores().get("acsa")) for run in runs])]
+    lines += [(label, [_field(run.certificate, key) for run in runs]) for key, label in CERTIFICATE.items()]
+    return [(label, values[:1] if len(set(values)) == 1 else values) for label, values in lines]
 
 
 def percent_or_none(value: float | None) -> str:

@@ -1,6 +1,6 @@
 """The training loop and what it stands on: devices, randomness, batches that live on the device, progress."""
 
-from latentover.training.batches import class_balanced_batches, class_tuples, natural_batches
+from latentover.training.batches import batches_per_epoch, class_balanced_batches, class_tuples, natural_batches
 from latentover.training.device import autocast, resolve_device, resolve_precision
 from latentover.training.loop import Phase, TrainingDiverged, optimizer_step, train
 from latentover.training.randomness import draw_seed, seeded
@@ -11,6 +11,7 @@ __all__ = [
     "Phase",
     "TrainingDiverged",
     "autocast",
+    "batches_per_epoch",
     "class_balanced_batches",
     "class_tuples",
     "draw_seed",

@@ -9,7 +9,8 @@ from torch import Tensor
 def natural_batches(n_samples: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
     """Yield row numbers (B,) epoch after epoch, each epoch in a new order; its last batch may be smaller.
 
-    A last batch of a single row is joined to the one before it, for batch normalisation cannot train on it.
+    A last batch of a single row is joined to the one before it, for batch normalisation cannot train on it: with at
+    least two rows and a `batch_size` of at least 2 there is no batch of one row.
     """
     while True:
         order = torch.randperm(n_samples, generator=generator, device=generator.device)
@@ -17,6 +18,18 @@ def natural_batches(n_samples: int, batch_size: int, generator: torch.Generator)
         if len(batches) > 1 and len(batches[-1]) == 1:
             batches[-2:] = [torch.cat(batches[-2:])]
         yield from batches
+
+
+def batches_per_epoch(n_samples: int, batch_size: int) -> int:
+    """Return how many batches of `natural_batches` make an epoch.
+
+    Examples
+    --------
+    >>> [batches_per_epoch(n, 128) for n in (1, 128, 129, 130, 256)]
+    [1, 1, 1, 2, 2]
+    """
+    left = n_samples % batch_size
+    return max(1, n_samples // batch_size + (left > 1))
 
 
 def class_balanced_batches(labels: Tensor, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:

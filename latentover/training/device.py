@@ -20,7 +20,7 @@ def resolve_device(device: str | torch.device) -> torch.device:
     try:
         resolved = torch.device(device)
         torch.empty(0, device=resolved)
-    except (RuntimeError, AssertionError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         raise ValueError(
             f"Expected device to be 'auto', 'cpu' or a device of this machine such as 'cuda:0', but got {device!r} "
             f"({str(error).splitlines()[0]})."

@@ -89,7 +89,10 @@ def train(
     sums: dict[str, Tensor] = {}
     counts: dict[str, int] = {}
     start = time.perf_counter()
-    with tqdm(total=n_steps, desc=description, disable=verbose < 1, file=sys.stderr, leave=False) as bar:
+    disable = None if verbose else True  # None: no bar where stderr is not a terminal
+    with tqdm(
+        total=n_steps, desc=description, disable=disable, file=sys.stderr, leave=False, dynamic_ncols=True
+    ) as bar:
         for step in range(n_steps):
             if on_step is not None:
                 on_step(step / n_steps)

@@ -31,5 +31,9 @@ def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[torch.Gene
     device = torch.device(device)
     forked = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=forked):
-        torch.manual_seed(seed)
+        # Not torch.manual_seed, which seeds devices too whose generators are not restored.
+        torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
         yield torch.Generator(device=device).manual_seed(seed)

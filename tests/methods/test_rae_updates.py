@@ -1,0 +1,271 @@
+"""Who learns from what: each update against gradients that are written out a second time, in plain loops."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from latentover import RAEClassifier
+from latentover.estimators import TrainingSet
+from latentover.methods.rae import RAETraining
+
+PARTS = ("encoder", "classifier", "mixer", "decoder", "critic")
+SETTINGS = {
+    "latent_dim": 4,
+    "channels": 4,
+    "hidden_units": 16,
+    "dropout": 0.0,
+    "batch_size": 5,
+    "max_steps": 3,
+    "device": "cpu",
+    "precision": "float32",
+    "random_state": 0,
+}
+
+
+def make_training(shape, **settings):
+    """Return the core in the middle of a training, with optimizers that step by minus the gradient."""
+    rng = np.random.default_rng(0)
+    X, y = rng.random((30, *shape)), np.repeat([0, 1, 2], [18, 8, 4])
+    estimator = RAEClassifier(**{**SETTINGS, **settings}).fit(X, y)
+    networks = copy.deepcopy(estimator.networks_).train()
+    data = TrainingSet(
+        inputs=estimator.format_.encode(X),
+        labels=torch.from_numpy(y),
+        class_counts=torch.tensor([18, 8, 4]),
+        prepare=estimator.format_.network_input,
+        dtype=torch.float32,
+        generator=torch.Generator().manual_seed(1),
+    )
+    training = RAETraining(networks, data, estimator)
+    training.encoder_optimizer = torch.optim.SGD(training.encoder_parameters, lr=1.0)
+    for name in ("mixer", "decoder", "critic"):
+        optimizer = torch.optim.SGD(getattr(networks, name).parameters(), lr=1.0)
+        setattr(training, f"{name}_optimizer", optimizer)
+    training.reconstruction_optimizer = torch.optim.SGD(networks.decoder.parameters(), lr=1.0)
+    return training
+
+
+def parameters_of(networks, *parts):
+    return [parameter for part in parts for parameter in getattr(networks, part).parameters()]
+
+
+def steps_of(training, update):
+    """Return by how much an update moves each part's parameters."""
+    before = {part: [p.detach().clone() for p in parameters_of(training.networks, part)] for part in PARTS}
+    update()
+    return {
+        part: [p.detach() - old for p, old in zip(parameters_of(training.networks, part), before[part], strict=True)]
+        for part in PARTS
+    }
+
+
+class Naive:
+    """The same batch and the same draws, and the equations on them tuple by tuple."""
+
+    def __init__(self, training):
+        self.networks, self.t, generator = training.networks, training.t, training.data.generator
+        state = generator.get_state()
+        self.x, self.labels, _ = training.batch()
+        n, t, n_classes = len(self.x), self.t, training.data.n_classes
+        self.noise = torch.randn(t * n, SETTINGS["latent_dim"], generator=generator)
+        after_noise = generator.get_state()
+        self.shift = torch.randint(1, n_classes, (t * n,), generator=generator)
+        generator.set_state(after_noise)
+        self.coefficients = torch.rand(t * n, generator=generator)
+        generator.set_state(state)  # the update under test draws the same again
+        self.onehot = torch.stack([torch.eye(n_classes)[label] for label in self.labels.tolist() * t])
+
+        flat = self.networks.encoder(torch.cat([self.x[:, j] for j in range(t)]))
+        self.z = flat.view(t, n, -1)  # member, tuple, latent
+        places = []
+        for shift in range(t):
+            for b in range(n):
+                places.append([self.z[(place + shift) % t, b] for place in range(t)])
+        inputs = [
+            torch.cat([*latents, noise, label])
+            for latents, noise, label in zip(places, self.noise, self.onehot, strict=True)
+        ]
+        exponentials = self.networks.mixer.layers(torch.stack(inputs)).exp()
+        self.alpha = exponentials / exponentials.sum(dim=1, keepdim=True)
+        self.places = places
+
+    def mixed(self, alpha):
+        return torch.stack(
+            [
+                sum(a * z for a, z in zip(row, latents, strict=True))
+                for row, latents in zip(alpha, self.places, strict=True)
+            ]
+        )
+
+    def negative_log_probability(self, z, labels):
+        logits = z @ self.networks.classifier.weight.t() + self.networks.classifier.bias
+        rows = [-(row[label].exp() / row.exp().sum()).log() for row, label in zip(logits, labels.tolist(), strict=True)]
+        return torch.stack(rows).mean()
+
+    def mean_absolute_error(self):
+        decoded = self.networks.decoder(self.z.flatten(0, 1), self.onehot)
+        real = torch.cat([self.x[:, j] for j in range(self.t)])
+        return (real - decoded).abs().sum() / real.numel()
+
+    def equation_7(self, alpha):
+        labels = self.labels.repeat(self.t)
+        real = self.negative_log_probability(self.z.flatten(0, 1), labels)
+        mixed = self.negative_log_probability(self.mixed(alpha), labels)
+        return 5 * (self.t * real + mixed) + 0.01 * self.mean_absolute_error()
+
+    def equation_3(self):
+        wrong = (self.labels.repeat(self.t) + self.shift) % self.onehot.shape[1]
+        return self.negative_log_probability(self.mixed(self.alpha), wrong)
+
+
+def assert_steps(steps, gradients):
+    for step, gradient in zip(steps, gradients, strict=True):
+        torch.testing.assert_close(step, -gradient, rtol=1e-3, atol=2e-5)
+
+
+def assert_unmoved(steps):
+    assert all((step == 0).all() for step in steps)
+
+
+CASES = pytest.mark.parametrize(("shape", "t"), [((6,), 2), ((6,), 3), ((6,), 1), ((1, 8, 9), 2)], ids=str)
+
+
+@CASES
+class TestJointUpdate:
+    def test_encoder_and_classifier_follow_equation_7_and_the_mixer_equation_3(self, shape, t):
+        training = make_training(shape, n_components=t)
+        naive = Naive(training)
+        ours, theirs = (
+            parameters_of(training.networks, "encoder", "classifier"),
+            parameters_of(training.networks, "mixer"),
+        )
+        expected = torch.autograd.grad(naive.equation_7(naive.alpha), ours, retain_graph=True)
+        against = torch.autograd.grad(naive.equation_3(), theirs)
+        steps = steps_of(training, training.update_classifier_encoder_mixer)
+        assert_steps([*steps["encoder"], *steps["classifier"]], expected)
+        assert_steps(steps["mixer"], against)
+        assert_unmoved([*steps["decoder"], *steps["critic"]])
+
+    def test_the_losses_it_reports(self, shape, t):
+        training = make_training(shape, n_components=t)
+        naive = Naive(training)
+        total, against = naive.equation_7(naive.alpha), naive.equation_3()
+        reported = training.update_classifier_encoder_mixer()
+        assert set(reported) == {"classifier", "mixer", "reconstruction"}
+        sum_of_parts = 5 * reported["classifier"] + 0.01 * reported["reconstruction"]
+        torch.testing.assert_close(sum_of_parts, total, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(reported["mixer"], against, rtol=1e-4, atol=1e-5)
+
+    def test_with_decoder_reconstruction_the_decoder_follows_its_error(self, shape, t):
+        training = make_training(shape, n_components=t, decoder_reconstruction=True)
+        naive = Naive(training)
+        decoder = parameters_of(training.networks, "decoder")
+        expected = torch.autograd.grad(0.01 * naive.mean_absolute_error(), decoder)
+        steps = steps_of(training, training.update_classifier_encoder_mixer)
+        assert any(step.abs().max() > 0 for step in steps["decoder"])
+        assert_steps(steps["decoder"], expected)
+        assert_unmoved(steps["critic"])
+
+
+def test_the_encoder_learns_through_the_mixing_weights_too():
+    """Without that path the gradient would be another: the tests above can tell."""
+    training = make_training((6,))
+    naive = Naive(training)
+    encoder = parameters_of(training.networks, "encoder")
+    cut = torch.autograd.grad(naive.equation_7(naive.alpha.detach()), encoder)
+    steps = steps_of(training, training.update_classifier_encoder_mixer)
+    assert max((step + gradient).abs().max() for step, gradient in zip(steps["encoder"], cut, strict=True)) > 1e-3
+
+
+@CASES
+class TestAdversarialUpdates:
+    def test_the_decoder_follows_equation_4_alone(self, shape, t):
+        training = make_training(shape, n_components=t)
+        naive, networks = Naive(training), training.networks
+        fake = networks.decoder(naive.mixed(naive.alpha).detach(), naive.onehot)
+        loss = -networks.critic(fake, naive.onehot).sum() / len(fake)
+        expected = torch.autograd.grad(loss, parameters_of(networks, "decoder"))
+        steps = steps_of(training, training.update_decoder)
+        assert_steps(steps["decoder"], expected)
+        for part in ("encoder", "classifier", "mixer", "critic"):
+            assert_unmoved(steps[part])
+
+    def test_the_critic_follows_equation_5_alone(self, shape, t):
+        training = make_training(shape, n_components=t)
+        naive, networks = Naive(training), training.networks
+        critic = networks.critic
+        fake = networks.decoder(naive.mixed(naive.alpha), naive.onehot).detach()
+        real = torch.cat([naive.x[:, j] for j in range(t)])
+        penalties = []
+        for k in range(len(real)):
+            between = (naive.coefficients[k] * fake[k] + (1 - naive.coefficients[k]) * real[k])[None].requires_grad_()
+            (slope,) = torch.autograd.grad(critic(between, naive.onehot[k : k + 1]).sum(), between, create_graph=True)
+            penalties.append((slope.square().sum().sqrt() - 1) ** 2)
+        loss = (
+            critic(fake, naive.onehot).mean() - critic(real, naive.onehot).mean() + 10 * torch.stack(penalties).mean()
+        )
+        expected = torch.autograd.grad(loss, parameters_of(networks, "critic"), allow_unused=True)
+        steps = steps_of(training, training.update_critic)
+        assert_steps(
+            steps["critic"],
+            [torch.zeros_like(s) if g is None else g for s, g in zip(steps["critic"], expected, strict=True)],
+        )
+        for part in ("encoder", "classifier", "mixer", "decoder"):
+            assert_unmoved(steps[part])
+
+
+class TestPhases:
+    @pytest.mark.parametrize(
+        ("critic_steps", "every", "expected"),
+        [(2, 1, "JDCC" * 5), (1, 3, "JDCJJJDCJ"), (5, 10, "JDCCCCCJJJJ"), (0, 2, "JDJJDJJD")],
+    )
+    def test_order_and_intervals(self, monkeypatch, critic_steps, every, expected):
+        log = []
+        for letter, name in zip("JDC", ("classifier_encoder_mixer", "decoder", "critic"), strict=True):
+            update = getattr(RAETraining, f"update_{name}")
+
+            def logged(self, update=update, letter=letter):
+                log.append(letter)
+                return update(self)
+
+            monkeypatch.setattr(RAETraining, f"update_{name}", logged)
+        settings = {**SETTINGS, "max_steps": 5, "critic_steps": critic_steps, "adversarial_every": every}
+        RAEClassifier(**settings).fit(np.random.default_rng(0).random((20, 3)), [0] * 14 + [1] * 6)
+        assert "".join(log) == expected
+
+    def test_each_update_draws_a_fresh_batch(self):
+        training = make_training((6,))
+        batches = [training.batch()[0] for _ in range(3)]
+        assert not torch.equal(batches[0], batches[1])
+        assert not torch.equal(batches[1], batches[2])
+
+    def test_the_schedule_moves_the_encoder_alone(self):
+        training = make_training((6,), schedule="cosine", learning_rate=0.02)
+        others = (training.mixer_optimizer, training.decoder_optimizer, training.critic_optimizer)
+        before = [optimizer.param_groups[0]["lr"] for optimizer in others]
+        training.set_learning_rate(0.5)
+        assert training.encoder_optimizer.param_groups[0]["lr"] == pytest.approx(0.01)
+        assert [optimizer.param_groups[0]["lr"] for optimizer in others] == before
+
+    def test_weights_shrink_by_the_weight_decay_in_a_step(self):
+        """Whatever the learning rate, which is next to nothing here."""
+        X, y = np.random.default_rng(0).random((20, 3)), [0] * 14 + [1] * 6
+        settings = {**SETTINGS, "learning_rate": 1e-12, "max_steps": 2}
+        plain, decayed = (RAEClassifier(**settings, weight_decay=decay).fit(X, y) for decay in (0.0, 0.1))
+        for part, factor in (("encoder", 0.81), ("classifier", 0.81), ("mixer", 1), ("decoder", 1), ("critic", 1)):
+            old, new = (parameters_of(fitted.networks_, part) for fitted in (plain, decayed))
+            for a, b in zip(old, new, strict=True):
+                torch.testing.assert_close(b, factor * a, rtol=1e-4, atol=1e-6)
+
+
+class TestEncoderOfTheUsers:
+    def test_a_frozen_one_stays_as_it_is(self):
+        encoder = nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 4))
+        encoder[0].requires_grad_(requires_grad=False)
+        X, y = np.random.default_rng(0).random((20, 3)), [0] * 14 + [1] * 6
+        fitted = RAEClassifier(**SETTINGS, encoder=encoder).fit(X, y)
+        assert torch.equal(fitted.networks_.encoder[0].weight, encoder[0].weight)
+        assert not torch.equal(fitted.networks_.encoder[2].weight, encoder[2].weight)

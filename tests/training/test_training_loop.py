@@ -1,0 +1,84 @@
+import pytest
+import torch
+from torch import nn
+
+from latentover.training import Phase, TrainingDiverged, optimizer_step, train
+
+
+def logged(log, name, value=0.0):
+    def update():
+        log.append(name)
+        return {name: torch.tensor(value)}
+
+    return update
+
+
+class TestTrain:
+    def test_phases_run_in_their_order_intervals_and_repeats(self):
+        log = []
+        phases = [
+            Phase("a", logged(log, "a")),
+            Phase("b", logged(log, "b"), every=2),
+            Phase("c", logged(log, "c"), every=3, repeat=2),
+        ]
+        train(phases, 5)
+        assert "".join(log) == "abcc" + "a" + "ab" + "acc" + "ab"
+
+    def test_a_phase_may_repeat_zero_times(self):
+        log = []
+        history = train([Phase("a", logged(log, "a")), Phase("b", logged(log, "b"), repeat=0)], 3)
+        assert log == ["a"] * 3
+        assert set(history[0]) == {"step", "seconds", "a"}
+
+    def test_history_holds_means_since_the_row_before(self):
+        values = iter([1.0, 2.0, 3.0, 4.0, 5.0])
+        history = train([Phase("a", lambda: {"loss": torch.tensor(next(values))})], 5, report_every=2)
+        assert [row["step"] for row in history] == [2, 4, 5]
+        assert [row["loss"] for row in history] == [1.5, 3.5, 5.0]
+        seconds = [row["seconds"] for row in history]
+        assert seconds == sorted(seconds)
+        assert seconds[0] >= 0
+
+    def test_a_rare_phase_is_averaged_over_its_own_updates(self):
+        values = iter([1.0, 5.0])
+        phases = [Phase("a", logged([], "a")), Phase("b", lambda: {"b": torch.tensor(next(values))}, every=3)]
+        (row,) = train(phases, 4)
+        assert row["b"] == 3.0
+
+    def test_on_step_gets_the_fraction_done(self):
+        seen = []
+        train([], 4, on_step=seen.append)
+        assert seen == [0, 0.25, 0.5, 0.75]
+
+    @pytest.mark.parametrize("value", [float("nan"), float("inf")])
+    def test_a_loss_that_is_not_finite_is_named(self, value):
+        with pytest.raises(TrainingDiverged, match=r"The critic loss became (nan|inf) before step 2\. Lower the learn"):
+            train([Phase("critic", logged([], "critic", value))], 9, report_every=2)
+
+    def test_silent_unless_asked(self, capsys):
+        train([Phase("a", logged([], "a"))], 3)
+        captured = capsys.readouterr()
+        assert captured.out == captured.err == ""
+        train([Phase("a", logged([], "a", 0.5))], 3, verbose=1, description="Toy")
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert "Toy" in captured.err
+
+
+class TestOptimizerStep:
+    def test_updates_along_the_gradient_and_touches_nothing_else(self):
+        ours, theirs = nn.Linear(2, 1), nn.Linear(2, 1)
+        theirs.weight.grad = torch.full((1, 2), 7.0)
+        x, before = torch.randn(4, 2), ours.weight.detach().clone()
+        optimizer_step(torch.optim.SGD(ours.parameters(), lr=0.1), (ours(x) + theirs(x)).mean(), ours.parameters())
+        torch.testing.assert_close(ours.weight, before - 0.1 * x.mean(dim=0))
+        assert (theirs.weight.grad == 7).all()
+        assert theirs.bias.grad is None
+        assert ours.weight.grad is None
+
+    def test_parameters_without_influence_stay(self):
+        used, idle = nn.Linear(2, 1), nn.Linear(2, 1)
+        before = idle.weight.detach().clone()
+        parameters = [*used.parameters(), *idle.parameters()]
+        optimizer_step(torch.optim.SGD(parameters, lr=0.1), used(torch.ones(1, 2)).sum(), parameters)
+        assert torch.equal(idle.weight, before)
