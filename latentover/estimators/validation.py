@@ -126,10 +126,9 @@ def check_dense_size(shape: tuple[int, ...], what: str = "X", itemsize: int = 8)
 
 def check_table(X: pd.DataFrame) -> None:
     """Raise ValueError for an empty frame, missing or infinite values, and columns of a type that has no encoding."""
-    if X.shape[0] == 0 or X.shape[1] == 0:
-        raise ValueError(
-            f"Expected X to have rows and columns, but found array with 0 sample(s) or feature(s): {X.shape}."
-        )
+    for count, noun in zip(X.shape, ("sample(s)", "feature(s)"), strict=True):
+        if count == 0:
+            raise ValueError(f"Expected X to have rows and columns, but got 0 {noun}: its shape is {X.shape}.")
     for i, name in enumerate(X.columns):
         column = X.iloc[:, i]
         if column.isna().any():

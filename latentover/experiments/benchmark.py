@@ -157,6 +157,8 @@ def _run_all(todo: Sequence[Job], machine: Machine, jobs: int) -> dict[str, Fail
         closing(outcomes),
         tqdm(total=len(todo), unit="run", desc="runs", file=sys.stderr, disable=disable, dynamic_ncols=True) as bar,
     ):
+        if jobs == 1:
+            bar.set_postfix_str(todo[0].name)
         for number, (job, outcome) in enumerate(outcomes, start=1):
             line = f"[{number}/{len(todo)}] {job.name}: "
             if isinstance(outcome, Failure):
@@ -166,6 +168,8 @@ def _run_all(todo: Sequence[Job], machine: Machine, jobs: int) -> dict[str, Fail
             elif machine.verbose and bar.disable:
                 seconds = outcome["certificate"]["fit_seconds"]
                 tqdm.write(f"{line}{100 * outcome['acsa']:.2f} ACSA, {seconds:.1f} s to fit", file=sys.stderr)
+            if jobs == 1 and number < len(todo):
+                bar.set_postfix_str(todo[number].name, refresh=False)
             bar.update()
     return failures
 

@@ -106,8 +106,12 @@ class RAENetworks(nn.Module):
         """Map inputs (B, ...) to logits (B, C)."""
         return self.classifier(self.encoder(x)).float()
 
-    def mixing_weights(self, latents: Tensor, onehot: Tensor, generator: torch.Generator) -> Tensor:
-        """Map latents (B, t, m) of one class a row to the mixer's weights (B, t), with fresh noise."""
+    def mixing_weights(self, latents: Tensor, onehot: Tensor, alpha: str, generator: torch.Generator) -> Tensor:
+        """Map latents (B, t, m) of one class a row to weights (B, t): the mixer's with fresh noise, or uniform ones."""
+        if alpha == "uniform":
+            # Exponential draws over their sum are uniform on the simplex.
+            draws = -torch.rand(latents.shape[:2], generator=generator, device=latents.device).clamp(min=1e-12).log()
+            return draws / draws.sum(dim=1, keepdim=True)
         noise = torch.randn(len(latents), latents.shape[2], generator=generator, device=latents.device)
         return self.mixer(latents, onehot, noise)
 
@@ -165,7 +169,7 @@ class RAETraining:
         """Map latents (B, t, m) to the t mixtures of each tuple (t * B, m) and their one-hot labels (Eq. 1)."""
         orders = cyclic_shifts(z)
         onehot = onehot.repeat(self.t, 1)
-        weights = self.networks.mixing_weights(orders, onehot, self.data.generator)
+        weights = self.networks.mixing_weights(orders, onehot, self.settings.alpha, self.data.generator)
         return convex_combination(orders, weights), onehot
 
     def update_classifier_encoder_mixer(self) -> dict[str, Tensor]:
@@ -184,25 +188,31 @@ class RAETraining:
         classification = classifier_loss(logits, mixed_logits, all_labels, self.t)
         against = mixer_loss(mixed_logits, other_labels(all_labels, self.data.n_classes, self.data.generator))
         total = encoder_loss(classification, reconstruction, settings.classifier_weight, settings.reconstruction_weight)
-        self._joint_step(total, against, reconstruction)
-        return {"classifier": classification, "mixer": against, "reconstruction": reconstruction}
+        self._joint_step(total, against)
+        losses = {"classifier": classification, "reconstruction": reconstruction}
+        return {**losses, "mixer": against} if settings.alpha == "mixer" else losses
 
-    def _joint_step(self, total: Tensor, against: Tensor, reconstruction: Tensor) -> None:
+    def _joint_step(self, total: Tensor, against: Tensor) -> None:
         """Give E and L the gradient of Eq. 7, M that of Eq. 3 and, if asked for, D that of the reconstruction."""
+        optimizers: list[torch.optim.Optimizer] = [self.encoder_optimizer]
+        parameters: list[nn.Parameter] = []
+        gradients: list[Tensor] = []
         # All gradients are taken before any weight moves: they belong to the same forward pass.
-        mixer_parameters = list(self.networks.mixer.parameters())
-        mixer_gradients = torch.autograd.grad(against, mixer_parameters, retain_graph=True)
+        if self.settings.alpha == "mixer":
+            optimizers.append(self.mixer_optimizer)
+            parameters += self.networks.mixer.parameters()
+            gradients += torch.autograd.grad(against, parameters, retain_graph=True)
         targets = list(self.encoder_parameters)
         if self.settings.decoder_reconstruction:
+            optimizers.append(self.reconstruction_optimizer)
             targets += self.networks.decoder.parameters()
-        gradients = torch.autograd.grad(total, targets, allow_unused=True)
-        for parameter, gradient in zip([*mixer_parameters, *targets], [*mixer_gradients, *gradients], strict=True):
+        gradients += torch.autograd.grad(total, targets, allow_unused=True)
+        parameters += targets
+        for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.grad = gradient
-        self.mixer_optimizer.step()
-        self.encoder_optimizer.step()
-        if self.settings.decoder_reconstruction:
-            self.reconstruction_optimizer.step()
-        for parameter in [*mixer_parameters, *targets]:
+        for optimizer in optimizers:
+            optimizer.step()
+        for parameter in parameters:
             parameter.grad = None
 
     def update_decoder(self) -> dict[str, Tensor]:
@@ -243,7 +253,7 @@ class RAETraining:
 class _RAE(BaseGenerator):
     """The trained core that both faces stand on."""
 
-    _choices: ClassVar = {"decoder_reconstruction": (True, False)}
+    _choices: ClassVar = {"alpha": ("mixer", "uniform"), "decoder_reconstruction": (True, False)}
     _training_only: ClassVar = ("critic",)
     networks_: RAENetworks
 
@@ -252,6 +262,7 @@ class _RAE(BaseGenerator):
         *,
         latent_dim: int | None = None,
         n_components: int = 2,
+        alpha: Literal["mixer", "uniform"] = "mixer",
         encoder: nn.Module | Literal["auto"] = "auto",
         channels: int = 64,
         decoder_channels: int | None = None,
@@ -278,6 +289,7 @@ class _RAE(BaseGenerator):
     ) -> None:
         self.latent_dim = latent_dim
         self.n_components = n_components
+        self.alpha = alpha
         self.encoder = encoder
         self.channels = channels
         self.decoder_channels = decoder_channels
@@ -359,7 +371,7 @@ class _RAE(BaseGenerator):
             count = min(PREDICT_BATCH, n - start)
             rows = members[next(tuples)[:count]]
             z = latents[rows]  # (count, t, m)
-            alpha = self.networks_.mixing_weights(z, onehot.expand(count, -1), generator)
+            alpha = self.networks_.mixing_weights(z, onehot.expand(count, -1), self.alpha, generator)
             outputs.append(self.networks_.decoder(convex_combination(z, alpha), onehot.expand(count, -1)))
             parents.append(rows.cpu().numpy())
             weights.append(alpha.cpu().numpy())
@@ -414,6 +426,10 @@ class RAEClassifier(_RAE, BaseClassifier):
         Length m of the latent vectors. The paper uses 64 for 28x28 grey images, 128 for SVHN, 256 for CIFAR-10.
     n_components : int, default=2
         How many latents t of one class are mixed; 1 mixes nothing.
+    alpha : {"mixer", "uniform"}, default="mixer"
+        Where the mixing weights come from, in training and in sampling: the mixer network, or the uniform distribution
+        over all convex weights (row 4 of the paper's Table 4). The mixer looks for mixtures that are hard to classify
+        and often ends at one of the parents; uniform weights give samples of more variety.
     encoder : nn.Module or "auto", default="auto"
         ``"auto"`` is the paper's network for images or tables. A module has to map inputs (B, c, h, w) in [0, 1], or
         standardised rows (B, d), to latents (B, latent_dim); a copy of it is trained.
@@ -506,8 +522,8 @@ class RAESampler(_RAE, BaseSampler):
     >>> X, y = make_classification(200, weights=[0.9], flip_y=0, random_state=0)
     >>> sampler = RAESampler(max_steps=20, hidden_units=32, random_state=0)
     >>> X_resampled, y_resampled = sampler.fit_resample(X, y)
-    >>> Counter(y_resampled.tolist())
-    Counter({0: 180, 1: 180})
+    >>> sorted(Counter(y_resampled.tolist()).items())
+    [(0, 181), (1, 181)]
     """
 
     def __init__(
@@ -516,6 +532,7 @@ class RAESampler(_RAE, BaseSampler):
         sampling_strategy: Any = "auto",
         latent_dim: int | None = None,
         n_components: int = 2,
+        alpha: Literal["mixer", "uniform"] = "mixer",
         encoder: nn.Module | Literal["auto"] = "auto",
         channels: int = 64,
         decoder_channels: int | None = None,
@@ -543,6 +560,7 @@ class RAESampler(_RAE, BaseSampler):
         super().__init__(
             latent_dim=latent_dim,
             n_components=n_components,
+            alpha=alpha,
             encoder=encoder,
             channels=channels,
             decoder_channels=decoder_channels,

@@ -88,7 +88,7 @@ def _checked_copy(encoder: nn.Module, shape: tuple[int, ...], latent_dim: int) -
     if produced != (2, latent_dim):
         raise ValueError(
             f"Expected encoder to map inputs {(2, *shape)} to latents {(2, latent_dim)}, but it gave {produced}; set "
-            "latent_dim to the length of its output or add a linear layer."
+            "latent_dim (feature_dim of a DeepClassifier) to the length of its output or add a linear layer."
         )
     return encoder.train()
 

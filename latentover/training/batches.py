@@ -14,7 +14,7 @@ def natural_batches(n_samples: int, batch_size: int, generator: torch.Generator)
     """
     while True:
         order = torch.randperm(n_samples, generator=generator, device=generator.device)
-        batches = list(order.split(batch_size))
+        batches = list(order.split(int(batch_size)))
         if len(batches) > 1 and len(batches[-1]) == 1:
             batches[-2:] = [torch.cat(batches[-2:])]
         yield from batches

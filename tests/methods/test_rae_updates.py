@@ -1,10 +1,12 @@
 """Who learns from what: each update against gradients that are written out a second time, in plain loops."""
 
 import copy
+import math
 
 import numpy as np
 import pytest
 import torch
+from scipy.stats import beta, kstest
 from torch import nn
 
 from latentover import RAEClassifier
@@ -70,7 +72,11 @@ class Naive:
         state = generator.get_state()
         self.x, self.labels, _ = training.batch()
         n, t, n_classes = len(self.x), self.t, training.data.n_classes
-        self.noise = torch.randn(t * n, SETTINGS["latent_dim"], generator=generator)
+        uniform = training.settings.alpha == "uniform"
+        if uniform:
+            self.draws = torch.rand(t * n, t, generator=generator)
+        else:
+            self.noise = torch.randn(t * n, SETTINGS["latent_dim"], generator=generator)
         after_noise = generator.get_state()
         self.shift = torch.randint(1, n_classes, (t * n,), generator=generator)
         generator.set_state(after_noise)
@@ -84,13 +90,20 @@ class Naive:
         for shift in range(t):
             for b in range(n):
                 places.append([self.z[(place + shift) % t, b] for place in range(t)])
+        self.places = places
+        self.alpha = self.uniform_weights() if uniform else self.proposed_weights()
+
+    def uniform_weights(self):
+        exponentials = torch.tensor([[-math.log(u) for u in row] for row in self.draws.tolist()])
+        return exponentials / exponentials.sum(dim=1, keepdim=True)
+
+    def proposed_weights(self):
         inputs = [
             torch.cat([*latents, noise, label])
-            for latents, noise, label in zip(places, self.noise, self.onehot, strict=True)
+            for latents, noise, label in zip(self.places, self.noise, self.onehot, strict=True)
         ]
         exponentials = self.networks.mixer.layers(torch.stack(inputs)).exp()
-        self.alpha = exponentials / exponentials.sum(dim=1, keepdim=True)
-        self.places = places
+        return exponentials / exponentials.sum(dim=1, keepdim=True)
 
     def mixed(self, alpha):
         return torch.stack(
@@ -168,6 +181,30 @@ class TestJointUpdate:
         assert any(step.abs().max() > 0 for step in steps["decoder"])
         assert_steps(steps["decoder"], expected)
         assert_unmoved(steps["critic"])
+
+
+@CASES
+class TestUniformWeights:
+    def test_the_encoder_follows_equation_7_and_the_mixer_rests(self, shape, t):
+        training = make_training(shape, n_components=t, alpha="uniform")
+        naive = Naive(training)
+        ours = parameters_of(training.networks, "encoder", "classifier")
+        expected = torch.autograd.grad(naive.equation_7(naive.alpha), ours)
+        steps = steps_of(training, training.update_classifier_encoder_mixer)
+        assert_steps([*steps["encoder"], *steps["classifier"]], expected)
+        assert_unmoved([*steps["mixer"], *steps["decoder"], *steps["critic"]])
+
+    def test_weights_are_uniform_on_the_simplex(self, shape, t):
+        training = make_training(shape, n_components=t, alpha="uniform")
+        z, onehot = torch.zeros(4000, t, SETTINGS["latent_dim"]), torch.eye(3)[[0] * 4000]
+        weights = training.networks.mixing_weights(z, onehot, "uniform", training.data.generator)
+        torch.testing.assert_close(weights.sum(dim=1), torch.ones(4000))
+        for j in range(t if t > 1 else 0):
+            assert kstest(weights[:, j].numpy(), beta(1, t - 1).cdf).pvalue > 1e-3
+
+    def test_the_mixer_has_no_loss_to_report(self, shape, t):
+        training = make_training(shape, n_components=t, alpha="uniform")
+        assert set(training.update_classifier_encoder_mixer()) == {"classifier", "reconstruction"}
 
 
 def test_the_encoder_learns_through_the_mixing_weights_too():

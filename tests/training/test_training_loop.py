@@ -1,8 +1,15 @@
+import io
+
 import pytest
 import torch
 from torch import nn
 
 from latentover.training import Phase, TrainingDiverged, optimizer_step, train
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
 
 
 def logged(log, name, value=0.0):
@@ -55,14 +62,18 @@ class TestTrain:
         with pytest.raises(TrainingDiverged, match=r"The critic loss became (nan|inf) before step 2\. Lower the learn"):
             train([Phase("critic", logged([], "critic", value))], 9, report_every=2)
 
-    def test_silent_unless_asked(self, capsys):
-        train([Phase("a", logged([], "a"))], 3)
+    def test_a_bar_on_a_terminal_alone_and_only_if_asked(self, capsys, monkeypatch):
+        for verbose in (0, 1):
+            train([Phase("a", logged([], "a"))], 3, verbose=verbose, description="Toy")
         captured = capsys.readouterr()
         assert captured.out == captured.err == ""
-        train([Phase("a", logged([], "a", 0.5))], 3, verbose=1, description="Toy")
-        captured = capsys.readouterr()
-        assert captured.out == ""
-        assert "Toy" in captured.err
+        terminal = Terminal()
+        monkeypatch.setattr("sys.stderr", terminal)
+        train([Phase("a", logged([], "a"))], 3, description="Toy")
+        assert terminal.getvalue() == ""
+        train([Phase("a", logged([], "a"))], 3, verbose=1, description="Toy")
+        assert "Toy" in terminal.getvalue()
+        assert capsys.readouterr().out == ""
 
 
 class TestOptimizerStep:

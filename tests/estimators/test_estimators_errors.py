@@ -1,0 +1,244 @@
+"""Bad input is refused before anything is trained, and the message says what was expected, what came and what to do."""
+
+import inspect
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from torch import nn
+
+from latentover import DeepClassifier, RAEClassifier, RAESampler
+from latentover.training import TrainingDiverged
+
+TINY = {
+    "latent_dim": 4,
+    "channels": 4,
+    "hidden_units": 8,
+    "batch_size": 8,
+    "max_steps": 2,
+    "critic_steps": 1,
+    "device": "cpu",
+    "random_state": 0,
+}
+ESTIMATORS = [
+    RAEClassifier(**TINY),
+    RAESampler(**TINY),
+    DeepClassifier(max_epochs=1, feature_dim=4, channels=4, hidden_units=8, device="cpu", random_state=0),
+]
+EACH = pytest.mark.parametrize("estimator", ESTIMATORS, ids=lambda e: type(e).__name__)
+X = np.random.default_rng(0).random((20, 4))
+Y = np.repeat([0, 1], [14, 6])
+IMAGES = np.random.default_rng(0).random((20, 1, 8, 9))
+
+
+@EACH
+class TestData:
+    @pytest.mark.parametrize(
+        ("data", "labels", "message"),
+        [
+            (X, np.zeros(20), r"[Gg]ot 1 class"),
+            (X, Y[:-1], r"inconsistent numbers: 20 samples and 19 labels"),
+            (IMAGES, Y[:-1], r"inconsistent numbers: 20 samples and 19 labels"),
+            (
+                IMAGES[:, 0],
+                Y,
+                r"images \(n, channels, height, width\), but got an array of shape \(20, 8, 9\); add a chan",
+            ),
+            (IMAGES[:, :, :7], Y, r"sides of at least 8 pixels, but got \(1, 7, 9\)"),
+            (np.moveaxis(IMAGES, 1, -1), Y, r"got \(8, 9, 1\); for images with their channels last pass channels_last"),
+            (np.where(X > 0.9, np.nan, X), Y, "contains NaN"),
+            (np.where(X > 0.9, np.inf, X), Y, "contains infinity"),
+            (np.where(IMAGES > 0.9, np.nan, IMAGES), Y, "contains NaN"),
+            (X[0], Y, "Expected 2D array, got 1D array instead"),
+            (X[:0], Y[:0], r"0 sample\(s\)"),
+            (X[:, :0], Y, r"0 feature\(s\)"),
+            (X, X[:, 0], "Unknown label type"),
+            (pd.DataFrame({"a": [1.0, None] * 10}), Y, r"column 'a' contains NaN; impute it first"),
+            (pd.DataFrame({"a": [1.0, -np.inf] * 10}), Y, r"column 'a' contains infinity; clip"),
+            (pd.DataFrame({"a": ["u", None] * 10}), Y, r"column 'a' contains NaN"),
+            (pd.DataFrame({"a": pd.array([1, None] * 10, dtype="Int64")}), Y, r"column 'a' contains NaN"),
+            (pd.DataFrame({"when": pd.date_range("2020", periods=20)}), Y, r"column 'when' holds datetime.*days since"),
+            (pd.DataFrame({"a": X[:, 0] + 1j}), Y, "Complex data not supported"),
+            (pd.DataFrame(index=range(20)), Y, r"0 feature\(s\)"),
+        ],
+    )
+    def test_is_refused(self, estimator, data, labels, message):
+        fitted = clone(estimator)
+        with pytest.raises(ValueError, match=message):
+            fitted.fit(data, labels)
+        assert not hasattr(fitted, "networks_"), "trained nevertheless"
+
+    def test_of_the_wrong_image_shape(self, estimator):
+        rows = IMAGES.reshape(20, -1)
+        with pytest.raises(ValueError, match=r"channels \* height \* width = 72, .*but got \(1, 8, 8\)"):
+            clone(estimator).set_params(image_shape=(1, 8, 8)).fit(rows, Y)
+        with pytest.raises(ValueError, match=r"that of X, \(1, 8, 9\), but got \(1, 9, 8\).*leave it out"):
+            clone(estimator).set_params(image_shape=(1, 9, 8)).fit(IMAGES, Y)
+
+    def test_of_another_size_at_prediction(self, estimator):
+        use = "encode" if hasattr(estimator, "encode") else "predict"
+        fitted = clone(estimator).fit(IMAGES, Y)
+        for wrong in (IMAGES[..., :8], IMAGES.repeat(2, axis=2)):
+            with pytest.raises(ValueError, match=r"samples of shape \(1, 8, 9\), as in fit, but got"):
+                getattr(fitted, use)(wrong)
+        fitted = clone(estimator).fit(X, Y)
+        with pytest.raises(ValueError, match=r"X has 3 features, but .* is expecting 4"):
+            getattr(fitted, use)(X[:, :3])
+
+    def test_a_class_of_one_sample(self, estimator):
+        y = np.array([0] * 14 + [1] * 5 + [2])
+        if not hasattr(estimator, "small_class"):
+            assert clone(estimator).fit(X, y).class_counts_.tolist() == [14, 5, 1]
+            return
+        with pytest.raises(ValueError, match=r"at least 2 samples, but got 1 of class 2; .*small_class='adapt'"):
+            clone(estimator).fit(X, y)
+        with pytest.warns(UserWarning, match="Class 2 has 1 sample"):
+            fitted = clone(estimator).set_params(small_class="adapt").fit(X, y)
+        assert fitted.sample(3, 2).shape == (3, 4)
+
+
+BAD = {
+    "alpha": ["beta", None],
+    "adversarial_every": [0, 1.5],
+    "batch_size": [1, 0, 2.5, "8"],
+    "channels": [0],
+    "channels_last": ["yes", None],
+    "classifier_weight": [-1, float("nan")],
+    "critic_steps": [-1],
+    "decoder_channels": [0, 2.0],
+    "decoder_reconstruction": ["no", None],
+    "dropout": [1, -0.1, "half"],
+    "encoder": ["resnet", None, 3],
+    "gradient_penalty_weight": [-1],
+    "hidden_units": [0],
+    "image_shape": [(8, 9), (1, 0, 9), 72, (1.0, 8, 9)],
+    "latent_dim": [0, True],
+    "learning_rate": [0, -1e-3, float("inf"), "1e-3"],
+    "max_steps": [0, 10.5],
+    "n_components": [0, "2"],
+    "precision": ["half", None, 16],
+    "reconstruction_weight": [-0.1],
+    "schedule": ["linear", None],
+    "small_class": ["skip", None],
+    "verbose": [-1, "yes"],
+    "weight_decay": [-1],
+    "backbone": ["resnet18", None],
+    "loss": ["mse", None],
+    "tau": [-1],
+    "reweighting": ["inverse", 1],
+    "batches": ["random"],
+    "feature_dim": [0],
+    "max_epochs": [0],
+}
+NOT_RANGED = {"device", "random_state", "sampling_strategy"}
+
+
+class TestParameters:
+    @pytest.mark.parametrize(
+        ("name", "value"), [(name, value) for name, values in BAD.items() for value in values], ids=str
+    )
+    def test_out_of_range(self, name, value):
+        for estimator in ESTIMATORS:
+            if name not in estimator.get_params():
+                continue
+            fitted = clone(estimator).set_params(**{name: value})
+            with pytest.raises(ValueError, match=rf"^Expected {name} to be .*, but got "):
+                fitted.fit(X, Y)
+            assert not hasattr(fitted, "networks_")
+
+    @EACH
+    def test_every_parameter_has_a_range_that_is_tested(self, estimator):
+        assert set(inspect.signature(type(estimator)).parameters) <= BAD.keys() | NOT_RANGED
+
+    @EACH
+    def test_all_problems_are_in_one_message(self, estimator):
+        bad = {"learning_rate": -1, "batch_size": 0, "schedule": "linear", "dropout": 2, "precision": "half"}
+        with pytest.raises(ValueError, match="Expected") as raised:
+            clone(estimator).set_params(**bad).fit(X, Y)
+        message = str(raised.value)
+        assert all(f"{name} to be" in message and repr(value) in message for name, value in bad.items())
+        assert message.count("; and ") == 4
+
+    @EACH
+    def test_numpy_numbers_are_numbers(self, estimator):
+        parameters = {name: value for name, value in estimator.get_params().items() if type(value) in (int, float)}
+        numbers = {name: np.asarray(value)[()] for name, value in parameters.items() if name != "random_state"}
+        assert isinstance(numbers["batch_size"], np.int64)
+        for data in (X, IMAGES):
+            clone(estimator).set_params(**numbers).fit(data, Y)
+
+    @EACH
+    @pytest.mark.parametrize("device", ["gpu", "cuda:77", None])
+    def test_unknown_device(self, estimator, device):
+        with pytest.raises(ValueError, match=r"Expected device to be 'auto', 'cpu' or .*, but got"):
+            clone(estimator).set_params(device=device).fit(X, Y)
+
+    @EACH
+    def test_impossible_random_state(self, estimator):
+        with pytest.raises(ValueError, match="cannot be used to seed"):
+            clone(estimator).set_params(random_state="lucky").fit(X, Y)
+
+
+class TestSample:
+    @pytest.fixture(scope="class")
+    def fitted(self):
+        return RAESampler(**TINY).fit(X, Y)
+
+    @pytest.mark.parametrize("label", [2, -1, "0", None, 0.5])
+    def test_unknown_class(self, fitted, label):
+        with pytest.raises(ValueError, match=r"Expected y to be one of the classes \[0, 1\], but got "):
+            fitted.sample(2, label)
+
+    def test_more_than_one_class(self, fitted):
+        with pytest.raises(ValueError, match=r"Expected y to be one class, but got \[0, 1\]; call sample once"):
+            fitted.sample(2, [0, 1])
+
+    @pytest.mark.parametrize("n", [-1, 2.0, "2", None, True])
+    def test_not_a_number_of_samples(self, fitted, n):
+        with pytest.raises(ValueError, match=r"Expected n to be a number of samples, 0 or more, but got"):
+            fitted.sample(n, 0)
+
+    @pytest.mark.parametrize("n", [0, 1, np.int64(5), 1500])
+    def test_any_number_of_samples(self, fitted, n):
+        assert fitted.sample(n, 1).shape == (n, 4)
+
+    @pytest.mark.parametrize("use", ["sample", "encode", "decode", "reconstruct"])
+    def test_before_fit(self, use):
+        arguments = {"sample": (2, 0), "encode": (X,), "decode": (X, Y), "reconstruct": (X,)}[use]
+        with pytest.raises(NotFittedError):
+            getattr(RAESampler(), use)(*arguments)
+
+
+class Nowhere(nn.Module):
+    """An encoder whose latents are not finite."""
+
+    def forward(self, x):
+        return torch.full((len(x), 4), float("nan"))
+
+
+class TestDivergence:
+    @pytest.mark.parametrize(
+        "estimator", [RAEClassifier(**TINY, encoder=Nowhere()), RAESampler(**TINY, encoder=Nowhere())]
+    )
+    def test_names_the_loss(self, estimator):
+        with pytest.raises(
+            TrainingDiverged, match=r"The classifier loss became nan before step 1\. Lower the learning"
+        ):
+            estimator.fit(X, Y)
+
+    def test_of_an_absurd_learning_rate(self):
+        estimator = RAEClassifier(**{**TINY, "learning_rate": 1e30, "max_steps": 10, "weight_decay": 0.0})
+        with pytest.raises(TrainingDiverged, match=r"The \w+ loss became (nan|inf|-inf) before step \d+\."):
+            estimator.fit(X, Y)
+
+    def test_of_one_loss_alone(self, monkeypatch):
+        monkeypatch.setattr("latentover.methods.rae.generator_loss", lambda scores: scores.mean() * float("inf"))
+        with pytest.raises(TrainingDiverged, match="The decoder loss became"):
+            RAEClassifier(**TINY).fit(X, Y)
+
+    def test_of_a_deep_classifier(self):
+        with pytest.raises(TrainingDiverged, match="The classifier loss became nan"):
+            DeepClassifier(backbone=Nowhere(), feature_dim=4, max_epochs=1, device="cpu").fit(X, Y)
