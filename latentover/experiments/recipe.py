@@ -411,7 +411,7 @@ def _one_line(message: str) -> str:
 
 def _dump(parser: ArgumentParser, config: Namespace) -> str:
     """Return the resolved recipe as YAML, without what belongs to the machine or is set for each run."""
-    content = yaml.safe_load(parser.dump(config, skip_none=False))
+    content = yaml.safe_load(parser.dump(config, skip_unset=False))
     for part in ("method", "sampler"):
         arguments = (content.get(part) or {}).get("init_args", {})
         for name in _MACHINE.keys() & arguments.keys():

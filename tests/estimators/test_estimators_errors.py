@@ -182,11 +182,12 @@ class TestParameters:
             clone(estimator).set_params(random_state="lucky").fit(X, Y)
 
 
-class TestSample:
-    @pytest.fixture(scope="class")
-    def fitted(self):
-        return RAESampler(**TINY).fit(X, Y)
+@pytest.fixture(scope="module")
+def fitted():
+    return RAESampler(**TINY).fit(X, Y)
 
+
+class TestSample:
     @pytest.mark.parametrize("label", [2, -1, "0", None, 0.5])
     def test_unknown_class(self, fitted, label):
         with pytest.raises(ValueError, match=r"Expected y to be one of the classes \[0, 1\], but got "):

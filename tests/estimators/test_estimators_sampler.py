@@ -80,13 +80,14 @@ class TestCounts:
             RAESampler(**TINY, sampling_strategy=strategy).fit_resample(*make_data(20, 9, 4))
 
 
-class TestProvenance:
-    @pytest.fixture(scope="class")
-    def done(self):
-        X, y = make_data(20, 9, 4)
-        sampler = RAESampler(**TINY)
-        return sampler, X, y, *sampler.fit_resample(X, y)
+@pytest.fixture(scope="module")
+def done():
+    X, y = make_data(20, 9, 4)
+    sampler = RAESampler(**TINY)
+    return sampler, X, y, *sampler.fit_resample(X, y)
 
+
+class TestProvenance:
     def test_originals_come_first_to_the_bit(self, done):
         _, X, y, X_new, y_new = done
         assert X_new[:33].tobytes() == X.tobytes()

@@ -199,6 +199,16 @@ class TestArrays:
         assert (X_new[:, 1] == X[0, 1]).all()
 
 
+def test_constant_columns_stay_the_same_to_the_bit():
+    """Although a mean of equal numbers is not always that number."""
+    rng = np.random.default_rng(0)
+    constants = rng.random(50)
+    X = np.column_stack([rng.normal(size=40), np.tile(constants, (40, 1))])
+    assert (X[:, 1:].mean(axis=0) != constants).any()
+    X_new, _ = RAESampler(**TINY).fit_resample(X, Y)
+    assert (X_new[:, 1:] == constants).all()
+
+
 class TestSparse:
     @pytest.mark.parametrize("kind", [sp.csr_matrix, sp.csc_matrix, sp.csr_array, sp.csc_array])
     def test_comes_back_sparse(self, kind):

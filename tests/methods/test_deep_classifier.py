@@ -111,3 +111,13 @@ class TestSchedule:
         ]
         distances = [(end - start).norm().item() for end in ends]
         assert distances[0] > 1.2 * max(distances[1:])
+
+
+def test_weights_shrink_by_the_weight_decay_in_a_step(data):
+    """Whatever the learning rate, which is next to nothing here."""
+    settings = {**STILL, "max_epochs": 2}
+    plain, decayed = (
+        DeepClassifier(**{**settings, "weight_decay": decay}).fit(*data).networks_.parameters() for decay in (0.0, 0.1)
+    )
+    for old, new in zip(plain, decayed, strict=True):
+        torch.testing.assert_close(new, 0.81 * old)

@@ -1,0 +1,411 @@
+"""Recipes are read strictly: what is wrong is said in one line that names the way out."""
+
+import re
+import shutil
+
+import pytest
+import yaml
+
+from latentover import DeepClassifier, RAEClassifier, RAESampler
+from latentover.experiments import recipe as recipe_module
+from latentover.experiments.recipe import (
+    check_seeds,
+    find_recipes,
+    load_data_config,
+    load_recipe,
+    recipe_folder,
+)
+
+SMOTE = {"class_path": "imblearn.over_sampling.SMOTE", "init_args": {"k_neighbors": 3}}
+CLASSIFIER = r"Expected the class of method to be a classifier of latentover \(.*latentover.RAEClassifier\), but got "
+
+
+def assert_refused(path, message, overrides=()):
+    """Loading fails with one line that begins with the file and then matches."""
+    with pytest.raises(ValueError, match=message) as raised:
+        load_recipe(path, overrides)
+    text = str(raised.value)
+    assert text.startswith(f"{path}: ")
+    assert "\n" not in text
+    return text
+
+
+# ---- What a recipe says ----------------------------------------------------------------------------------------------
+
+
+def test_a_recipe_is_data_and_an_estimator(write_recipe):
+    recipe = load_recipe(write_recipe({"seeds": [3, 4]}))
+    assert (recipe.name, recipe.group, recipe.title, recipe.seeds) == ("tiny", "recipes", "Tiny RAE", [3, 4])
+    assert (recipe.data.source, recipe.data.imbalance.rho) == ("digits", 5)
+    assert isinstance(recipe.method, RAEClassifier)
+    assert recipe.method.max_steps == 2
+    estimator = recipe.estimator(3, device="cpu", precision="float32", verbose=0)
+    assert estimator is not recipe.method
+    assert (estimator.random_state, estimator.device, estimator.precision) == (3, "cpu", "float32")
+
+
+def test_a_recipe_with_a_sampler_is_a_pipeline(write_recipe):
+    sampler = {"class_path": "latentover.RAESampler", "init_args": {"max_steps": 2}}
+    recipe = load_recipe(write_recipe({"sampler": sampler}, kind="control"))
+    sampler, classifier = (step for _, step in recipe.estimator(7, device="cpu").steps)
+    assert isinstance(sampler, RAESampler)
+    assert isinstance(classifier, DeepClassifier)
+    assert (sampler.random_state, classifier.random_state, sampler.device, classifier.device) == (7, 7, "cpu", "cpu")
+
+
+def test_a_sampler_of_imbalanced_learn_takes_the_seed_and_what_it_has_of_the_machine(write_recipe):
+    recipe = load_recipe(write_recipe({"sampler": SMOTE, "data.layout": "rows"}, kind="control"))
+    (_, smote), _ = recipe.estimator(7, device="cpu", verbose=0).steps
+    assert (smote.k_neighbors, smote.random_state) == (3, 7)
+
+
+def test_the_title_is_the_file_name_where_there_is_none(write_recipe):
+    assert load_recipe(write_recipe({"title": ...}, name="my_method")).title == "my method"
+
+
+def test_defaults_are_the_constructors(write_recipe):
+    recipe = load_recipe(write_recipe({"evaluation": ..., "seeds": ..., "method": "latentover.DeepClassifier"}))
+    assert (recipe.seeds, recipe.evaluation.grid_samples, recipe.evaluation.tsne_points) == ([0, 1, 2], 4, 600)
+    machine = ("device", "precision", "random_state", "verbose")
+    defaults = {k: v for k, v in DeepClassifier().get_params().items() if k not in machine}
+    assert {k: v for k, v in recipe.method.get_params().items() if k not in machine} == defaults
+
+
+@pytest.mark.parametrize("text", ["2e-4", "2E-4", "0.0002", "2.0e-4", ".2e-3"])
+def test_scientific_notation_is_a_number(write_recipe, text):
+    path = write_recipe({"method.init_args.learning_rate": 0.5})
+    path.write_text(path.read_text().replace("learning_rate: 0.5", f"learning_rate: {text}"))
+    recipe = load_recipe(path)
+    assert recipe.method.learning_rate == 2e-4
+    assert yaml.safe_load(recipe.text)["method"]["init_args"]["learning_rate"] == 2e-4
+
+
+@pytest.mark.parametrize("rate", [1e-5, 1e-7, 3e-300, 0.1])
+def test_the_resolved_text_is_the_same_recipe(write_recipe, tmp_path, rate):
+    recipe = load_recipe(write_recipe({"method.init_args.learning_rate": rate, "title": "ρ = 5: größer"}))
+    copy = tmp_path / "recipe.yaml"
+    copy.write_text(recipe.text, encoding="utf-8")
+    again = load_recipe(copy)
+    assert (again.sha256, again.text, again.title) == (recipe.sha256, recipe.text, recipe.title)
+    assert again.method.learning_rate == rate
+
+
+def test_the_resolved_text_has_every_setting_but_those_of_the_machine(write_recipe):
+    sampler = {"class_path": "latentover.RAESampler", "init_args": {"sampling_strategy": {0: 100, 1: 50}}}
+    content = yaml.safe_load(load_recipe(write_recipe({"sampler": sampler})).text)
+    assert list(content) == ["title", "data", "sampler", "method", "evaluation", "seeds"]
+    assert content["data"]["validation_fraction"] == 0.1
+    for part in ("sampler", "method"):
+        names = content[part]["init_args"].keys()
+        assert {"weight_decay", "schedule"} <= names
+        assert not names & {"device", "precision", "random_state", "verbose"}
+    assert content["sampler"]["init_args"]["sampling_strategy"] == {0: 100, 1: 50}
+
+
+def test_the_hash_names_what_is_trained(write_recipe):
+    def sha256(changes=None, overrides=()):
+        return load_recipe(write_recipe(changes), overrides).sha256
+
+    plain = sha256()
+    assert re.fullmatch("[0-9a-f]{64}", plain)
+    for same in ({}, {"title": "Another"}, {"seeds": [5, 6]}, {"method.init_args.dropout": 0.4}):
+        assert sha256(same) == plain
+    changes = [
+        {"method.init_args.max_steps": 3},
+        {"data.imbalance.rho": 6},
+        {"data.seed": 1},
+        {"sampler": {"class_path": "latentover.RAESampler"}},
+        {"evaluation.grid_samples": 2},
+    ]
+    assert len({plain, *map(sha256, changes)}) == 1 + len(changes)
+    assert sha256(overrides=["--method.init_args.max_steps", "3"]) == sha256(changes[0])
+
+
+# ---- What is refused -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dotted", "place", "nearest"),
+    [
+        ("methd", "a recipe", "method"),
+        ("data.sorce", "data", "source"),
+        ("data.imbalance.roh", "data.imbalance", "rho"),
+        ("data.imbalanced_test.profil", "data.imbalanced_test", "profile"),
+        ("evaluation.grid_sample", "evaluation", "grid_samples"),
+        ("method.init_arg", "method", "init_args"),
+        ("method.latent_dim", "method", "init_args.latent_dim"),
+        ("method.init_args.latnt_dim", "method.init_args", "latent_dim"),
+        ("sampler.init_args.k_neighbours", "sampler.init_args", "k_neighbors"),
+    ],
+)
+def test_an_unknown_key_names_the_nearest_known_one(write_recipe, dotted, place, nearest):
+    key = dotted.split(".")[-1]
+    base = {"sampler": SMOTE}
+    assert_refused(
+        write_recipe({**base, dotted: 3}),
+        re.escape(f"Expected known keys in {place}, but got {key!r}; did you mean {nearest!r}?") + "$",
+    )
+    place = "an option of the command or a setting of the recipe" if place == "a recipe" else f"known keys in {place}"
+    assert_refused(
+        write_recipe(base),
+        re.escape(f"Expected {place}, but got --{dotted}; did you mean {nearest!r}?") + "$",
+        [f"--{dotted}", "3"],
+    )
+
+
+def test_an_unknown_key_like_no_other_lists_the_known_ones(write_recipe):
+    known = "title, data, sampler, method, evaluation, seeds"
+    assert_refused(write_recipe({"xyz": 3}), f"in a recipe, but got 'xyz'; known are {known}.$")
+    assert_refused(write_recipe(), f"but got --xyz; known are {known}.$", ["--xyz=3"])
+    assert_refused(write_recipe({3: 3}), "in a recipe, but got 3; known")
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [("device", "--device"), ("precision", "--precision"), ("random_state", "--seed"), ("verbose", "--quiet")],
+)
+@pytest.mark.parametrize("place", ["", "method.init_args", "sampler.init_args"])
+def test_what_belongs_to_the_machine_is_an_option_of_the_command(write_recipe, name, option, place):
+    dotted = f"{place}.{name}".lstrip(".")
+    sampler = {"sampler": {"class_path": "latentover.RAESampler", "init_args": {}}}
+    message = f"Expected {place or 'a recipe'} to say what is trained, but got .*{name}.*; that is .*the option {option} "
+    message = message if name == "random_state" else message.replace(".*the option", "the option")
+    assert_refused(write_recipe({**sampler, dotted: 1}), message)
+    assert_refused(write_recipe(sampler), message, [f"--{dotted}", "1"])
+
+
+@pytest.mark.parametrize(
+    ("class_path", "hint"),
+    [
+        ("latentover.RAEClasifier", r"; did you mean 'latentover.RAEClassifier'\?"),
+        ("RAEClassifier", r"; did you mean 'latentover.RAEClassifier'\?"),
+        ("latentover.methods.rae.RAEClassifier", r"; did you mean 'latentover.RAEClassifier'\?"),
+        ("latentover.RAESampler", ""),
+        ("latentover.bundle.load", ""),
+        ("sklearn.linear_model.LogisticRegression", ""),
+        ("imblearn.ensemble.BalancedRandomForestClassifier", ""),
+        ("os.system", r"\."),
+        (3, r"\."),
+        ([1], r"\."),
+    ],
+)
+def test_an_unknown_method_names_the_nearest_known_one(write_recipe, class_path, hint):
+    changes = {"method": {"class_path": class_path, "init_args": {}}}
+    assert_refused(write_recipe(changes), CLASSIFIER + re.escape(repr(class_path)) + hint)
+    if isinstance(class_path, str):
+        for option in ("--method", "--method.class_path"):
+            assert_refused(write_recipe(), CLASSIFIER, [option, class_path])
+
+
+def test_an_unknown_sampler_names_the_nearest_known_one(write_recipe):
+    assert_refused(
+        write_recipe({"sampler": "imblearn.over_sampling.SMOTEE"}),
+        r"Expected the class of sampler to be a sampler of latentover \(latentover.RAESampler\) or of imbalanced-learn, "
+        r"but got 'imblearn.over_sampling.SMOTEE'; did you mean 'imblearn.over_sampling.SMOTE'\?",
+    )
+
+
+def test_a_class_of_the_users_own_is_not_imported(write_recipe, tmp_path, monkeypatch):
+    (tmp_path / "stranger.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert_refused(write_recipe({"method": {"class_path": "stranger.Method"}}), CLASSIFIER + "'stranger.Method'")
+
+
+@pytest.mark.parametrize(
+    ("dotted", "value", "message"),
+    [
+        ("method.init_args.latent_dim", "x", "method.init_args.latent_dim to be a whole number or null, but got 'x'"),
+        ("method.init_args.latent_dim", 1.5, "method.init_args.latent_dim to be a whole number or null, but got '1.5'"),
+        ("method.init_args.dropout", [1], "method.init_args.dropout to be a number, but got"),
+        ("method.init_args.decoder_reconstruction", "maybe", "decoder_reconstruction to be true or false, but got"),
+        (
+            "method.init_args.schedule",
+            "one_cycl",
+            r"schedule to be 'constant' or 'cosine' or 'one_cycle', but got 'one_cycl'; did you mean 'one_cycle'\?",
+        ),
+        ("method.init_args.latent_dim", -3, "latent_dim to be a whole number at least 1, but got -3"),
+        ("method.init_args", [1], r"method.init_args to be a mapping .*, but got \[1\]"),
+        ("method", {"init_args": {}}, "method to have a class_path, but got"),
+        ("method", ..., "a value for method, but got none; add it"),
+        ("data", ..., "a value for data.source, but got none; add it"),
+        ("data", None, "a value for data.source, but got none; add it"),
+        ("data.source", ..., "a value for data.source, but got none; add it"),
+        ("data", "digits", "data to be a mapping with keys like source, but got 'digits'"),
+        ("data.test_fraction", "x", "data.test_fraction to be a number, but got 'x'"),
+        ("data.test_fraction", 2, "`test_fraction` to be strictly between 0 and 1, but got 2"),
+        ("data.layout", "row", r"data.layout to be 'images' or 'rows', but got 'row'; did you mean 'rows'\?"),
+        ("data.imbalance.profile", "long", "data.imbalance.profile to be 'counts' or 'long_tailed' or 'step' .*'long'"),
+        ("data.imbalance.rho", 0.5, "`rho` to be a number of at least 1 .*, but got 0.5"),
+        ("evaluation.grid_samples", "x", "evaluation.grid_samples to be a whole number, but got 'x'"),
+        ("evaluation.grid_samples", -1, "`grid_samples` to be at least 0, but got -1"),
+        ("evaluation", 3, "evaluation to be a mapping with keys like grid_samples, but got 3"),
+        ("title", 3, "title to be text or null, but got '3'"),
+        ("seeds", "abc", "seeds to be a list, but got 'abc'"),
+        ("seeds", 3, "seeds to be a list, but got '3'"),
+        ("seeds", [0.5], "seeds to be a whole number, but got '0.5'"),
+        ("seeds", [], r"seeds to be one or more different whole numbers of at least 0, but got \[\]"),
+        ("seeds", [0, -1], r"seeds to be one or more different whole numbers of at least 0, but got \[0, -1\]"),
+        ("seeds", [1, 1], r"seeds to be one or more different whole numbers of at least 0, but got \[1, 1\]"),
+    ],
+)
+def test_a_wrong_value_says_what_was_expected(write_recipe, dotted, value, message):
+    text = assert_refused(write_recipe({dotted: value}), "Expected " + message.replace(" .*'", ".*'"))
+    assert len(text.split("Expected")) == 2
+
+
+@pytest.mark.parametrize("value", ["x", "-3"])
+def test_a_wrong_override_says_what_was_expected(write_recipe, value):
+    for overrides in (["--method.init_args.latent_dim", value], [f"--method.init_args.latent_dim={value}"]):
+        assert_refused(write_recipe(), f"latent_dim to be a whole number .*, but got '?{value}", overrides)
+
+
+def test_every_parameter_out_of_range_is_named_at_once(write_recipe):
+    changes = {"method.init_args.latent_dim": 0, "method.init_args.max_steps": 0}
+    assert_refused(write_recipe(changes), "latent_dim to be .*, but got 0; and max_steps to be .*, but got 0")
+
+
+def test_what_a_bundle_could_not_hold_is_found_before_training(write_recipe):
+    inner = {"class_path": "imblearn.over_sampling.SMOTE", "init_args": {"k_neighbors": 3}}
+    sampler = {"class_path": "imblearn.combine.SMOTEENN", "init_args": {"smote": inner}}
+    assert_refused(write_recipe({"sampler": sampler}), "Expected parameter smote of SMOTEENN to be writable as JSON")
+
+
+def test_overrides_need_a_name_and_a_value(write_recipe):
+    assert_refused(write_recipe(), "Expected overrides like --method.* 32, but got 'stray' without a name", ["stray"])
+    assert_refused(write_recipe(), "but got '--' without a name", ["--", "3"])
+    assert_refused(write_recipe(), "Expected a value after --data.seed, but there is none", ["--data.seed"])
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("title: [", "Expected the recipe to be YAML, but it is not: while parsing"),
+        ("a: b: c", "Expected the recipe to be YAML, but it is not: mapping values are not allowed here"),
+        ("!!python/object/apply:os.system [ls]", "Expected the recipe to be YAML, but it is not: could not determine"),
+        ("- 1\n- 2", r"Expected the recipe to be a mapping with the keys title, data, .*, but got \[1, 2\]"),
+        ("", "Expected the recipe to be a mapping with the keys title, data, .*, but got None"),
+        ("just words", "Expected the recipe to be a mapping .*, but got 'just words'"),
+    ],
+)
+def test_a_file_that_is_no_recipe(tmp_path, content, message):
+    path = tmp_path / "bad.yaml"
+    path.write_text(content, encoding="utf-8")
+    assert_refused(path, message)
+
+
+def test_bytes_that_are_no_text(tmp_path):
+    (tmp_path / "bad.yaml").write_bytes(b"\x89PNG\xff\xfe")
+    assert_refused(tmp_path / "bad.yaml", "Expected the recipe to be YAML, but it is not")
+
+
+def test_a_file_that_is_missing(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"Expected a recipe, but .*no.yaml is not a file"):
+        load_recipe(tmp_path / "no.yaml")
+
+
+# ---- Overrides -------------------------------------------------------------------------------------------------------
+
+
+def test_overrides_go_before_the_recipe(write_recipe):
+    recipe = load_recipe(
+        write_recipe(),
+        ["--method.init_args.latent_dim", "32", "--data.imbalance.rho=50", "--method.init_args.learning_rate", "1e-5"]
+        + ["--seeds", "[1,2]", "--title=Other", "--evaluation.tsne_points", "0"],
+    )
+    assert (recipe.method.latent_dim, recipe.data.imbalance.rho, recipe.method.learning_rate) == (32, 50, 1e-5)
+    assert (recipe.seeds, recipe.title, recipe.evaluation.tsne_points) == ([1, 2], "Other", 0)
+    assert recipe.data.imbalance.largest == 30  # what is beside an override stays
+
+
+def test_an_override_can_remove(write_recipe):
+    recipe = load_recipe(write_recipe({"sampler": SMOTE}), ["--sampler", "null", "--data.imbalance", "null"])
+    assert recipe.sampler is None
+    assert recipe.data.imbalance is None
+
+
+def test_an_override_can_change_the_method(write_recipe):
+    recipe = load_recipe(
+        write_recipe(kind="control"),
+        ["--method", "latentover.RAEClassifier", "--method.init_args.n_components", "3"],
+    )
+    assert isinstance(recipe.method, RAEClassifier)
+    assert recipe.method.n_components == 3
+
+
+# ---- Finding recipes -------------------------------------------------------------------------------------------------
+
+
+def test_files_and_folders_are_found_once_each(write_recipe, tmp_path, monkeypatch):
+    b, a = write_recipe(name="b"), write_recipe(name="a")
+    assert find_recipes([b.parent]) == [a, b]
+    assert find_recipes([b, b.parent, a]) == [b, a]
+    monkeypatch.chdir(tmp_path)
+    assert [path.name for path in find_recipes(["recipes/b.yaml", b])] == ["b.yaml"]
+
+
+@pytest.mark.parametrize("place", ["configs/digits/rae.yaml", "digits/rae.yaml"])
+def test_shipped_recipes_are_found_from_anywhere(tmp_path, monkeypatch, place):
+    monkeypatch.chdir(tmp_path)
+    assert find_recipes([place]) == [recipe_folder() / "digits" / "rae.yaml"]
+
+
+def test_a_folder_of_ones_own_goes_before_a_shipped_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    (tmp_path / "digits" / "mine.yaml").touch()
+    assert [path.name for path in find_recipes(["digits"])] == ["mine.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("place", "nearest"),
+    [("configs/digit", "configs/digits"), ("digits/raee.yaml", "configs/digits/rae.yaml"), ("digts", "configs/digits")],
+)
+def test_a_place_that_is_missing_names_the_nearest_shipped_one(tmp_path, monkeypatch, place, nearest):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=re.escape(f"did you mean {nearest!r}?") + "$"):
+        find_recipes([place])
+
+
+def test_a_place_like_no_other(tmp_path):
+    message = r"Expected a recipe or a folder of recipes, but .*zzz does not exist here nor among the shipped ones\.$"
+    with pytest.raises(FileNotFoundError, match=message):
+        find_recipes([tmp_path / "zzz"])
+
+
+def test_an_empty_folder_is_an_error_that_names_the_folders_in_it(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"to hold recipes \(\*.yaml\), but it holds none\.$"):
+        find_recipes([tmp_path])
+    with pytest.raises(FileNotFoundError, match="holds none; name one of its folders: digits"):
+        find_recipes([recipe_folder()])
+
+
+def test_recipes_lie_beside_the_package_in_a_checkout_and_inside_it_when_installed(tmp_path, monkeypatch):
+    assert (recipe_folder() / "digits").is_dir()
+    package = tmp_path / "site-packages" / "latentover"
+    package.mkdir(parents=True)
+    monkeypatch.setattr(recipe_module, "files", lambda _: package)
+    assert recipe_folder() == package.parent / "configs"
+    (package / "configs").mkdir()
+    assert recipe_folder() == package / "configs"
+    shutil.rmtree(package)
+
+
+# ---- Parts -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_data_of_a_recipe_is_read_without_its_method(write_recipe):
+    path = write_recipe({"method.class_path": "os.system"})
+    assert load_data_config(path) == load_recipe(write_recipe()).data
+    for changes, message in [
+        ({"data.sorce": 1}, "known keys in data, but got 'sorce'; did you mean 'source'"),
+        ({"data.imbalance.roh": 1}, "rho|roh"),
+        ({"data": ...}, "data"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            load_data_config(write_recipe(changes))
+
+
+def test_seeds_are_checked():
+    check_seeds([0, 1])
+    with pytest.raises(ValueError, match=r"Expected seeds to be .*, but got \[-1\]; give for example 0 1 2"):
+        check_seeds([-1])

@@ -1,0 +1,69 @@
+"""Every recipe that ships is read, and no generator stands without its controls."""
+
+import pytest
+import yaml
+
+from latentover import DeepClassifier
+from latentover.experiments.recipe import find_recipes, load_recipe, recipe_folder
+
+FOLDERS = sorted(path for path in recipe_folder().iterdir() if path.is_dir())
+RECIPES = [path for folder in FOLDERS for path in sorted(folder.iterdir())]
+CONTROLS = {
+    "no resampling": {},
+    "class weights": {"reweighting": "class_weights"},
+    "class-balanced batches": {"batches": "class_balanced"},
+    "logit adjustment": {"loss": "logit_adjusted"},
+}
+PLAIN = {"reweighting": None, "batches": "natural", "loss": "ce"}
+
+
+def name_of(path):
+    return f"{path.parent.name}/{path.name}"
+
+
+def test_there_are_recipes():
+    assert "digits" in [folder.name for folder in FOLDERS]
+    assert all(path.suffix == ".yaml" for path in RECIPES)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=name_of)
+def test_a_shipped_recipe_loads_and_its_resolved_text_is_the_same_recipe(path, tmp_path):
+    recipe = load_recipe(path)
+    assert recipe.group == path.parent.name
+    assert yaml.safe_load(path.read_text(encoding="utf-8"))["title"] == recipe.title
+    copy = tmp_path / path.name
+    copy.write_text(recipe.text, encoding="utf-8")
+    again = load_recipe(copy)
+    assert (again.sha256, again.text, again.data) == (recipe.sha256, recipe.text, recipe.data)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=name_of)
+def test_a_shipped_recipe_makes_an_estimator(path):
+    recipe = load_recipe(path)
+    estimator = recipe.estimator(recipe.seeds[0], device="cpu", precision="float32", verbose=0)
+    parameters = estimator.get_params()
+    assert {value for name, value in parameters.items() if name.endswith("random_state")} == {recipe.seeds[0]}
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_group_is_one_comparison(folder):
+    recipes = [load_recipe(path) for path in find_recipes([folder])]
+    titles = [recipe.title for recipe in recipes]
+    assert len(set(titles)) == len(titles)
+    data = [{**vars(recipe.data), "layout": None} for recipe in recipes]
+    assert all(one == data[0] for one in data), "the recipes of a group have the same data"
+    assert len({tuple(recipe.seeds) for recipe in recipes}) == 1
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_a_generator_stands_beside_the_controls(folder):
+    recipes = [load_recipe(path) for path in find_recipes([folder])]
+    if not any(hasattr(step, "sample") for recipe in recipes for step in (recipe.method, recipe.sampler)):
+        pytest.skip("no generator in this group")
+    controls = [
+        {name: getattr(recipe.method, name) for name in PLAIN}
+        for recipe in recipes
+        if type(recipe.method) is DeepClassifier and recipe.sampler is None
+    ]
+    missing = [name for name, changes in CONTROLS.items() if {**PLAIN, **changes} not in controls]
+    assert not missing
