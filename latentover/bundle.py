@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 import latentover
 from latentover.estimators import BaseDeepEstimator
-from latentover.files import check_writable, write_json, write_whole
+from latentover.files import check_writable, shipped_folder, write_json, write_whole
 
 FORMAT = 1
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
@@ -80,6 +80,8 @@ def load(folder: str | os.PathLike[str], **modules: nn.Module) -> Any:
     Parameters
     ----------
     folder : path
+        A run folder or any other bundle; ``models/<name>`` that does not exist here is a model that ships with the
+        project.
     **modules : nn.Module
         A module of your own that was given as a parameter, under that parameter's name: bundles hold no code.
 
@@ -91,7 +93,7 @@ def load(folder: str | os.PathLike[str], **modules: nn.Module) -> Any:
         If it is damaged, of a newer format, or names a class that is not to be trusted; and if `modules` lacks a
         module that it needs, or has one that does not fit.
     """
-    folder = Path(folder)
+    folder = find_bundle(Path(folder))
     config = _read_config(folder)
     data = (folder / WEIGHTS).read_bytes()
     if hashlib.sha256(data).hexdigest() != config["sha256"]:
@@ -109,10 +111,11 @@ def load(folder: str | os.PathLike[str], **modules: nn.Module) -> Any:
     try:
         estimator = reader.estimator(config["estimator"])
     except (AttributeError, KeyError, RuntimeError, TypeError) as error:
+        problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise ValueError(
             f"Expected {folder / CONFIG} and {WEIGHTS} to describe a fitted estimator"
-            f"{' with the modules that were given' if modules else ''}, but {type(error).__name__}: {error}; copy the "
-            "folder again, or open it with the version of latentover that wrote it."
+            f"{' with the modules that were given' if modules else ''}, but {problem}; copy the folder again, or open "
+            "it with the version of latentover that wrote it."
         ) from error
     if unused := modules.keys() - reader.used:
         raise ValueError(
@@ -167,6 +170,13 @@ def find_class(path: str) -> type[BaseEstimator]:
             "class is trusted."
         )
     return cls
+
+
+def find_bundle(folder: Path) -> Path:
+    """Return the folder, or where there is none the shipped model of that name, ``models/<name>``."""
+    if not folder.exists() and folder.parts[:1] == ("models",):
+        return shipped_folder("models").joinpath(*folder.parts[1:])
+    return folder
 
 
 def _read_config(folder: Path) -> dict[str, Any]:

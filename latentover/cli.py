@@ -186,8 +186,10 @@ def _add_evaluate(commands: Any) -> None:
 
 def _evaluate(options: argparse.Namespace) -> int:
     from latentover.experiments.evaluate import evaluate_run
-    from latentover.files import write_json
+    from latentover.files import check_writable, write_json
 
+    if options.out:
+        check_writable(Path(options.out).parent)
     scores = evaluate_run(options.run, root=options.data_root, download=options.download)
     names = ("acsa", "macro_f1", "gm_a", "gm_b", "gm_c", "mauprc_ova", "ece", "brier")
     print(f"{'split':<16}" + "".join(f"{name:>12}" for name in names))
@@ -216,15 +218,16 @@ def _generate(options: argparse.Namespace) -> int:
 
 
 def _add_report(commands: Any) -> None:
-    command = _add(commands, "report", _report, "Compare the finished runs of a folder in one HTML file.")
+    command = _add(commands, "report", _report, "Compare the finished runs of a folder on one page.")
     command.add_argument("runs", help="a runs folder (runs/digits)")
-    command.add_argument("--out", help="HTML file (default: <runs>/report.html)")
+    command.add_argument("--out", help="page to write: .html, or .md for tables alone (default: <runs>/report.html)")
 
 
 def _report(options: argparse.Namespace) -> int:
-    from latentover.report import write_report
+    from latentover.report import write_markdown, write_report
 
-    print(write_report(options.runs, options.out))
+    markdown = options.out is not None and Path(options.out).suffix == ".md"
+    print((write_markdown if markdown else write_report)(options.runs, options.out))
     return 0
 
 

@@ -6,8 +6,11 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
+
+import latentover
 
 
 @contextmanager
@@ -56,6 +59,12 @@ def write_text(path: str | os.PathLike[str], text: str) -> Path:
 def write_json(path: str | os.PathLike[str], value: Any) -> Path:
     """Write a JSON file whole or not at all."""
     return write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def shipped_folder(name: str) -> Path:
+    """Return the folder of the shipped ``configs`` or ``models``: inside the wheel, or beside the package."""
+    inside = Path(str(files(latentover) / name))
+    return inside if inside.is_dir() else inside.parent.parent / name
 
 
 def check_writable(folder: str | os.PathLike[str]) -> None:

@@ -1,5 +1,7 @@
 """Every recipe that ships is read, and no generator stands without its controls."""
 
+from functools import cache
+
 import pytest
 import yaml
 
@@ -17,6 +19,9 @@ CONTROLS = {
 PLAIN = {"reweighting": None, "batches": "natural", "loss": "ce"}
 
 
+read = cache(load_recipe)
+
+
 def name_of(path):
     return f"{path.parent.name}/{path.name}"
 
@@ -28,7 +33,7 @@ def test_there_are_recipes():
 
 @pytest.mark.parametrize("path", RECIPES, ids=name_of)
 def test_a_shipped_recipe_loads_and_its_resolved_text_is_the_same_recipe(path, tmp_path):
-    recipe = load_recipe(path)
+    recipe = read(path)
     assert recipe.group == path.parent.name
     assert yaml.safe_load(path.read_text(encoding="utf-8"))["title"] == recipe.title
     copy = tmp_path / path.name
@@ -39,7 +44,7 @@ def test_a_shipped_recipe_loads_and_its_resolved_text_is_the_same_recipe(path, t
 
 @pytest.mark.parametrize("path", RECIPES, ids=name_of)
 def test_a_shipped_recipe_makes_an_estimator(path):
-    recipe = load_recipe(path)
+    recipe = read(path)
     estimator = recipe.estimator(recipe.seeds[0], device="cpu", precision="float32", verbose=0)
     parameters = estimator.get_params()
     assert {value for name, value in parameters.items() if name.endswith("random_state")} == {recipe.seeds[0]}
@@ -47,7 +52,7 @@ def test_a_shipped_recipe_makes_an_estimator(path):
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_a_group_is_one_comparison(folder):
-    recipes = [load_recipe(path) for path in find_recipes([folder])]
+    recipes = [read(path) for path in find_recipes([folder])]
     titles = [recipe.title for recipe in recipes]
     assert len(set(titles)) == len(titles)
     data = [{**vars(recipe.data), "layout": None} for recipe in recipes]
@@ -57,7 +62,7 @@ def test_a_group_is_one_comparison(folder):
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_a_generator_stands_beside_the_controls(folder):
-    recipes = [load_recipe(path) for path in find_recipes([folder])]
+    recipes = [read(path) for path in find_recipes([folder])]
     if not any(hasattr(step, "sample") for recipe in recipes for step in (recipe.method, recipe.sampler)):
         pytest.skip("no generator in this group")
     controls = [

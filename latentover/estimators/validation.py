@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from torch import nn
 
-from latentover.training import SCHEDULES
+from latentover.training import AUGMENTS, SCHEDULES
 from latentover.training.device import PRECISIONS
 
 MAX_DENSE_BYTES = 4 * 2**30
@@ -34,13 +34,17 @@ _NUMBERS: dict[str, tuple[float, bool, type]] = {
     "max_steps": (1, True, int),
     "n_components": (1, True, int),
     "reconstruction_weight": (0, True, float),
+    "sampling_power": (0, True, float),
     "tau": (0, True, float),
     "verbose": (0, True, int),
     "weight_decay": (0, True, float),
 }
+# Highest value and whether it is included, for the few that have one.
+_HIGHEST: dict[str, tuple[float, bool]] = {"dropout": (1, False), "sampling_power": (1, True)}
 _NETWORKS = {"backbone", "encoder"}
 _MAY_BE_NONE = {"decoder_channels", "hidden_units", "latent_dim"}
 _CHOICES: dict[str, tuple[Any, ...]] = {
+    "augment": AUGMENTS,
     "channels_last": (True, False),
     "precision": PRECISIONS,
     "schedule": SCHEDULES,
@@ -83,11 +87,13 @@ def _is_image_shape(value: Any) -> bool:
 def _check_number(name: str, value: Any, low: float, inclusive: bool, kind: type) -> list[str]:
     wanted = numbers.Integral if kind is int else numbers.Real
     typed = isinstance(value, wanted) and (name == "verbose" or not isinstance(value, bool)) and math.isfinite(value)
-    inside = typed and (value >= low if inclusive else value > low)
-    if inside and not (name == "dropout" and value >= 1):
+    high, high_inclusive = _HIGHEST.get(name, (math.inf, False))
+    if typed and (value >= low if inclusive else value > low) and (value <= high if high_inclusive else value < high):
         return []
     noun = "a whole number" if kind is int else "a number"
-    bound = f"{'at least' if inclusive else 'above'} {low:g}" + (" and below 1" if name == "dropout" else "")
+    bound = f"{'at least' if inclusive else 'above'} {low:g}"
+    if name in _HIGHEST:
+        bound += f" and {'at most' if high_inclusive else 'below'} {high:g}"
     return [f"{name} to be {noun} {bound}, but got {value!r}"]
 
 

@@ -1,6 +1,7 @@
 """What a fitted estimator is judged by: its scores on each split, and the pictures people look at."""
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from sklearn.manifold import TSNE
 from latentover.bundle import load
 from latentover.data import Splits, load_splits
 from latentover.experiments.recipe import Evaluation, load_data_config
-from latentover.files import write_text
+from latentover.files import read_json, write_text
 from latentover.metrics import classification_scores
 from latentover.report import save_minority_grid
 
@@ -48,6 +49,11 @@ def evaluate_run(
     ------
     FileNotFoundError
         If the folder is not a run, or the data is missing.
+
+    Warns
+    -----
+    UserWarning
+        If the data is no longer that of the training.
     """
     recipe = Path(run) / "recipe.yaml"
     estimator = load(run)
@@ -56,7 +62,15 @@ def evaluate_run(
             f"Expected {run} to be a run with its recipe.yaml, which names the data, but it is missing; for a bundle "
             "without a recipe, load it in Python and predict."
         )
-    return score_splits(estimator, load_splits(load_data_config(recipe), root=root, download=download))
+    splits = load_splits(load_data_config(recipe), root=root, download=download)
+    trained_on = (read_json(Path(run) / "metrics.json").get("certificate") or {}).get("data_hash", splits.data_hash)
+    if splits.data_hash != trained_on:
+        warnings.warn(
+            f"Expected the data that {run} was trained on (hash {trained_on}), but got other data (hash "
+            f"{splits.data_hash}): test data may hold what it was trained on; get the original data.",
+            stacklevel=2,
+        )
+    return score_splits(estimator, splits)
 
 
 def generator_of(estimator: Any) -> Any:

@@ -20,13 +20,13 @@ import yaml
 from imblearn.base import SamplerMixin
 from imblearn.pipeline import make_pipeline
 from jsonargparse import ArgumentParser, Namespace
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.base import BaseEstimator, clone
 
 import latentover
 import latentover.methods
 from latentover.bundle import check_storable, find_class
 from latentover.data import DataConfig, Imbalance
-from latentover.estimators import BaseDeepEstimator
+from latentover.estimators import BaseClassifier, BaseDeepEstimator
 from latentover.estimators.validation import check_parameters
 
 _KEYS = ("title", "data", "sampler", "method", "evaluation", "seeds")
@@ -250,7 +250,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--title", type=str | None, default=None)
     parser.add_argument("--data", type=DataConfig)
     parser.add_argument("--sampler", type=SamplerMixin | None, default=None)
-    parser.add_argument("--method", type=ClassifierMixin, required=True)
+    parser.add_argument("--method", type=BaseClassifier, required=True)
     parser.add_argument("--evaluation", type=Evaluation, default=Evaluation())
     parser.add_argument("--seeds", type=list[int], default=[0, 1, 2])
     return parser
@@ -351,16 +351,16 @@ def _check_key(where: str, key: Any, levels: Mapping[str, tuple[str, ...]], opti
 
 def _parameter_names(part: str, class_path: Any) -> tuple[str, ...]:
     """Return the parameters of a class that a recipe may set; raise ValueError for a class that is not known."""
-    kinds: tuple[type, ...] = (SamplerMixin,) if part == "sampler" else (ClassifierMixin, BaseDeepEstimator)
+    kind = SamplerMixin if part == "sampler" else BaseClassifier
     known = {f"latentover.{name}": getattr(latentover.methods, name) for name in latentover.methods.__all__}
     for module in (imblearn.over_sampling, imblearn.under_sampling, imblearn.combine):
         known |= {f"{module.__name__}.{name}": getattr(module, name) for name in module.__all__}
-    names = [name for name, cls in known.items() if all(issubclass(cls, kind) for kind in kinds)]
+    names = [name for name, cls in known.items() if issubclass(cls, kind)]
     try:
         cls = find_class(class_path)
     except ValueError:
         cls = BaseEstimator
-    if not all(issubclass(cls, kind) for kind in kinds):
+    if not issubclass(cls, kind):
         ours = ", ".join(name for name in names if name.startswith("latentover."))
         raise ValueError(
             f"Expected the class of {part} to be {'a classifier' if part == 'method' else 'a sampler'} of latentover "

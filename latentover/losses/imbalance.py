@@ -31,7 +31,7 @@ def adjusted_logits(logits: Tensor, class_counts: Tensor, tau: float = 1.0) -> T
     ----------
     logits : Tensor of shape (B, C)
     class_counts : Tensor of shape (C,)
-        Their proportions are the priors :math:`\pi_c`.
+        Or anything proportional to the priors :math:`\pi_c`.
     tau : float
         Strength; 0 changes nothing.
 

@@ -17,6 +17,7 @@ from latentover.networks import build_encoder
 from latentover.networks.layers import images_last, linear
 from latentover.training import (
     Phase,
+    augment_images,
     autocast,
     batches_per_epoch,
     class_balanced_batches,
@@ -25,6 +26,7 @@ from latentover.training import (
     optimizer_step,
     train,
 )
+from latentover.training.augment import Augment
 from latentover.training.loop import History
 from latentover.training.schedules import Schedule
 
@@ -63,6 +65,8 @@ class DeepClassifier(BaseClassifier):
         The fraction by which the weights shrink in a step at the full learning rate.
     schedule : {"constant", "cosine", "one_cycle"}, default="constant"
         Of the learning rate.
+    augment : {"none", "shift", "flip_shift"}, default="none"
+        Of training images, see `latentover.training.augment_images`; tables stay as they are.
     image_shape, channels_last, device, precision, random_state, verbose
         See `RAEClassifier`.
 
@@ -104,6 +108,7 @@ class DeepClassifier(BaseClassifier):
         learning_rate: float = 2e-4,
         weight_decay: float = 1e-3,
         schedule: Schedule = "constant",
+        augment: Augment = "none",
         image_shape: tuple[int, int, int] | None = None,
         channels_last: bool = False,
         device: str = "auto",
@@ -125,6 +130,7 @@ class DeepClassifier(BaseClassifier):
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.schedule = schedule
+        self.augment = augment
         self.image_shape = image_shape
         self.channels_last = channels_last
         self.device = device
@@ -157,8 +163,9 @@ class DeepClassifier(BaseClassifier):
 
         def update() -> dict[str, Tensor]:
             rows = next(batches)
+            inputs = augment_images(data.prepare(data.inputs[rows]), self.augment, data.generator)
             with autocast(data.device, data.dtype):
-                logits = self._logits(data.prepare(data.inputs[rows]))
+                logits = self._logits(inputs)
             if self.loss == "logit_adjusted":
                 logits = adjusted_logits(logits, data.class_counts, self.tau)
             loss = F.cross_entropy(logits, data.labels[rows], weight=weights)

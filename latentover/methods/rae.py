@@ -32,11 +32,21 @@ from torch import Tensor, nn
 
 from latentover.estimators import BaseClassifier, BaseGenerator, BaseSampler, Synthetic, TrainingSet
 from latentover.estimators.base import PREDICT_BATCH
-from latentover.losses import critic_loss, generator_loss, gradient_penalty
+from latentover.losses import adjusted_logits, critic_loss, generator_loss, gradient_penalty
 from latentover.mixing import convex_combination, cyclic_shifts
 from latentover.networks import Mixer, build_critic, build_decoder, build_encoder, default_hidden_units
 from latentover.networks.layers import images_last, linear
-from latentover.training import Phase, autocast, class_tuples, learning_rate_factor, optimizer_step, train
+from latentover.training import (
+    Phase,
+    augment_images,
+    autocast,
+    class_probabilities,
+    class_tuples,
+    learning_rate_factor,
+    optimizer_step,
+    train,
+)
+from latentover.training.augment import Augment
 from latentover.training.loop import History
 from latentover.training.schedules import Schedule
 
@@ -124,7 +134,9 @@ class RAETraining:
         self.data = data
         self.settings = settings
         self.t = settings.n_components
-        self.batches = class_tuples(data.labels, settings.batch_size, self.t, data.generator)
+        power = settings.sampling_power
+        self.batches = class_tuples(data.labels, settings.batch_size, self.t, data.generator, power=power)
+        self.class_probabilities = class_probabilities(data.class_counts, power).float()
         parameters = [*networks.encoder.parameters(), *networks.classifier.parameters()]
         self.encoder_parameters = [p for p in parameters if p.requires_grad]  # a given encoder may be frozen
         lr = settings.learning_rate
@@ -165,6 +177,10 @@ class RAETraining:
         """Map tuples of inputs (B, t, ...) to latents (B, t, m)."""
         return self.networks.encoder(images_last(x.flatten(0, 1))).unflatten(0, x.shape[:2])
 
+    def augment(self, x: Tensor) -> Tensor:
+        """Return tuples of inputs (B, t, ...) with each image augmented on its own."""
+        return augment_images(x.flatten(0, 1), self.settings.augment, self.data.generator).unflatten(0, x.shape[:2])
+
     def mix(self, z: Tensor, onehot: Tensor) -> tuple[Tensor, Tensor]:
         """Map latents (B, t, m) to the t mixtures of each tuple (t * B, m) and their one-hot labels (Eq. 1)."""
         orders = cyclic_shifts(z)
@@ -172,20 +188,26 @@ class RAETraining:
         weights = self.networks.mixing_weights(orders, onehot, self.settings.alpha, self.data.generator)
         return convex_combination(orders, weights), onehot
 
+    def adjust(self, logits: Tensor) -> Tensor:
+        """Return the logits as the classifier's loss sees them."""
+        if self.settings.loss == "ce":
+            return logits
+        return adjusted_logits(logits, self.class_probabilities, self.settings.tau)
+
     def update_classifier_encoder_mixer(self) -> dict[str, Tensor]:
         """Update E and L on Eq. 7 (with Eq. 6) and M on Eq. 3, from one forward pass."""
         networks, settings = self.networks, self.settings
         x, labels, onehot = self.batch()
         all_labels = labels.repeat(self.t)
         with autocast(self.data.device, self.data.dtype):
-            z = self.encode(x)
+            z = self.encode(self.augment(x))
             mixed, all_onehot = self.mix(z, onehot)
             flat = z.transpose(0, 1).flatten(0, 1)  # (t * B, m), in the order of all_labels
             logits = networks.classifier(flat).float()
             mixed_logits = networks.classifier(mixed).float()
             decoded = networks.decoder(flat, all_onehot).float()
         reconstruction = (x.transpose(0, 1).flatten(0, 1) - decoded).abs().mean()
-        classification = classifier_loss(logits, mixed_logits, all_labels, self.t)
+        classification = classifier_loss(self.adjust(logits), self.adjust(mixed_logits), all_labels, self.t)
         against = mixer_loss(mixed_logits, other_labels(all_labels, self.data.n_classes, self.data.generator))
         total = encoder_loss(classification, reconstruction, settings.classifier_weight, settings.reconstruction_weight)
         self._joint_step(total, against)
@@ -253,7 +275,11 @@ class RAETraining:
 class _RAE(BaseGenerator):
     """The trained core that both faces stand on."""
 
-    _choices: ClassVar = {"alpha": ("mixer", "uniform"), "decoder_reconstruction": (True, False)}
+    _choices: ClassVar = {
+        "alpha": ("mixer", "uniform"),
+        "loss": ("ce", "logit_adjusted"),
+        "decoder_reconstruction": (True, False),
+    }
     _training_only: ClassVar = ("critic",)
     networks_: RAENetworks
 
@@ -268,6 +294,9 @@ class _RAE(BaseGenerator):
         decoder_channels: int | None = None,
         hidden_units: int | None = None,
         dropout: float = 0.4,
+        loss: Literal["ce", "logit_adjusted"] = "ce",
+        tau: float = 1.0,
+        sampling_power: float = 0.0,
         classifier_weight: float = 5.0,
         reconstruction_weight: float = 0.01,
         decoder_reconstruction: bool = False,
@@ -279,6 +308,7 @@ class _RAE(BaseGenerator):
         learning_rate: float = 2e-4,
         weight_decay: float = 1e-3,
         schedule: Schedule = "constant",
+        augment: Augment = "none",
         small_class: Literal["raise", "adapt"] = "raise",
         image_shape: tuple[int, int, int] | None = None,
         channels_last: bool = False,
@@ -295,6 +325,9 @@ class _RAE(BaseGenerator):
         self.decoder_channels = decoder_channels
         self.hidden_units = hidden_units
         self.dropout = dropout
+        self.loss = loss
+        self.tau = tau
+        self.sampling_power = sampling_power
         self.classifier_weight = classifier_weight
         self.reconstruction_weight = reconstruction_weight
         self.decoder_reconstruction = decoder_reconstruction
@@ -306,6 +339,7 @@ class _RAE(BaseGenerator):
         self.learning_rate = learning_rate
         self.weight_decay = weight_decay
         self.schedule = schedule
+        self.augment = augment
         self.small_class = small_class
         self.image_shape = image_shape
         self.channels_last = channels_last
@@ -441,6 +475,15 @@ class RAEClassifier(_RAE, BaseClassifier):
         Width of the dense layers.
     dropout : float in [0, 1), default=0.4
         Of encoder and mixer.
+    loss : {"ce", "logit_adjusted"}, default="ce"
+        Of the classifier, Eq. 6; ``"logit_adjusted"`` adds ``tau`` times the log of the probabilities with which
+        classes are drawn to the logits in training (Menon et al., ICLR 2021). The paper has ``"ce"``.
+    tau : float, default=1.0
+        Strength of the logit adjustment.
+    sampling_power : float in [0, 1], default=0.0
+        Classes are drawn with probabilities proportional to their sizes to this power: 0 draws all equally often, 1 as
+        they occur. Above 0 more of the large classes' variety is seen, and ``loss="logit_adjusted"`` should make up for
+        the imbalance that is left.
     classifier_weight, reconstruction_weight : float, default=5.0 and 0.01
         The lambdas of Eq. 7.
     decoder_reconstruction : bool, default=False
@@ -461,6 +504,9 @@ class RAEClassifier(_RAE, BaseClassifier):
         The fraction by which encoder and classifier weights shrink in a step at the full learning rate.
     schedule : {"constant", "cosine", "one_cycle"}, default="constant"
         Of the learning rate of encoder and classifier.
+    augment : {"none", "shift", "flip_shift"}, default="none"
+        Of the images that encoder and classifier train on, see `latentover.training.augment_images`; the decoder's
+        and the critic's targets stay as they are.
     small_class : {"raise", "adapt"}, default="raise"
         What happens to a class with one sample: an error, or it is mixed with itself and a warning names it.
     image_shape : (c, h, w), optional
@@ -538,6 +584,9 @@ class RAESampler(_RAE, BaseSampler):
         decoder_channels: int | None = None,
         hidden_units: int | None = None,
         dropout: float = 0.4,
+        loss: Literal["ce", "logit_adjusted"] = "ce",
+        tau: float = 1.0,
+        sampling_power: float = 0.0,
         classifier_weight: float = 5.0,
         reconstruction_weight: float = 0.01,
         decoder_reconstruction: bool = False,
@@ -549,6 +598,7 @@ class RAESampler(_RAE, BaseSampler):
         learning_rate: float = 2e-4,
         weight_decay: float = 1e-3,
         schedule: Schedule = "constant",
+        augment: Augment = "none",
         small_class: Literal["raise", "adapt"] = "raise",
         image_shape: tuple[int, int, int] | None = None,
         channels_last: bool = False,
@@ -566,6 +616,9 @@ class RAESampler(_RAE, BaseSampler):
             decoder_channels=decoder_channels,
             hidden_units=hidden_units,
             dropout=dropout,
+            loss=loss,
+            tau=tau,
+            sampling_power=sampling_power,
             classifier_weight=classifier_weight,
             reconstruction_weight=reconstruction_weight,
             decoder_reconstruction=decoder_reconstruction,
@@ -577,6 +630,7 @@ class RAESampler(_RAE, BaseSampler):
             learning_rate=learning_rate,
             weight_decay=weight_decay,
             schedule=schedule,
+            augment=augment,
             small_class=small_class,
             image_shape=image_shape,
             channels_last=channels_last,

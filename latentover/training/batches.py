@@ -38,8 +38,33 @@ def class_balanced_batches(labels: Tensor, batch_size: int, generator: torch.Gen
         yield rows.squeeze(1)
 
 
-def class_tuples(labels: Tensor, n_tuples: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Yield row numbers (n_tuples, size): each tuple holds rows of one class, drawn uniformly among the classes.
+def class_probabilities(class_counts: Tensor, power: float) -> Tensor:
+    r"""Return the probabilities :math:`p_c = n_c^q / \sum_k n_k^q` with which classes are drawn, float64 (C,).
+
+    Parameters
+    ----------
+    class_counts : integer Tensor of shape (C,)
+    power : float in [0, 1]
+        The q: 0 draws every class equally often, 1 as often as it occurs, 0.5 is square-root sampling.
+
+    References
+    ----------
+    Kang et al., "Decoupling Representation and Classifier for Long-Tailed Recognition", ICLR 2020, Eq. 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> class_probabilities(torch.tensor([90, 10]), 0.5)
+    tensor([0.7500, 0.2500], dtype=torch.float64)
+    """
+    weights = class_counts.double().pow(power)
+    return weights / weights.sum()
+
+
+def class_tuples(
+    labels: Tensor, n_tuples: int, size: int, generator: torch.Generator, *, power: float = 0.0
+) -> Iterator[Tensor]:
+    """Yield row numbers (n_tuples, size): each tuple holds rows of one class, drawn with `class_probabilities`.
 
     The rows of a tuple are distinct as long as its class has `size` rows; a smaller class repeats rows.
 
@@ -47,14 +72,16 @@ def class_tuples(labels: Tensor, n_tuples: int, size: int, generator: torch.Gene
     ----------
     labels : integer Tensor of shape (n,)
         Every class 0..C-1 has at least one row.
+    power : float in [0, 1], default=0.0
+        0: every class is equally likely.
     """
     counts = torch.bincount(labels)
     starts = counts.cumsum(0) - counts
     by_class = labels.argsort(stable=True)
-    n_classes = len(counts)
+    probabilities = class_probabilities(counts, power)
     device = labels.device
     while True:
-        classes = torch.randint(n_classes, (n_tuples,), generator=generator, device=device)
+        classes = torch.multinomial(probabilities, n_tuples, replacement=True, generator=generator)
         n = counts[classes].unsqueeze(1)  # (n_tuples, 1)
         # Distinct within a tuple: a random start and then random gaps that together never go once around the class.
         u = torch.rand(n_tuples, size, generator=generator, device=device)

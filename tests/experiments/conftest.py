@@ -48,7 +48,7 @@ def write_recipe(tmp_path):
             if value is ...:
                 del inner[last]
             else:
-                inner[last] = value
+                inner[last] = copy.deepcopy(value)
         path = tmp_path / "recipes" / f"{name}.yaml"
         path.parent.mkdir(exist_ok=True)
         path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")

@@ -82,7 +82,7 @@ def test_scientific_notation_is_a_number(write_recipe, text):
 
 @pytest.mark.parametrize("rate", [1e-5, 1e-7, 3e-300, 0.1])
 def test_the_resolved_text_is_the_same_recipe(write_recipe, tmp_path, rate):
-    recipe = load_recipe(write_recipe({"method.init_args.learning_rate": rate, "title": "ρ = 5: größer"}))
+    recipe = load_recipe(write_recipe({"method.init_args.learning_rate": rate, "title": "größer: 5"}))
     copy = tmp_path / "recipe.yaml"
     copy.write_text(recipe.text, encoding="utf-8")
     again = load_recipe(copy)
@@ -157,7 +157,9 @@ def test_an_unknown_key_like_no_other_lists_the_known_ones(write_recipe):
     known = "title, data, sampler, method, evaluation, seeds"
     assert_refused(write_recipe({"xyz": 3}), f"in a recipe, but got 'xyz'; known are {known}.$")
     assert_refused(write_recipe(), f"but got --xyz; known are {known}.$", ["--xyz=3"])
-    assert_refused(write_recipe({3: 3}), "in a recipe, but got 3; known")
+    path = write_recipe()
+    path.write_text(path.read_text() + "\n3: 3\n")
+    assert_refused(path, "in a recipe, but got 3; known")
 
 
 @pytest.mark.parametrize(
@@ -168,7 +170,9 @@ def test_an_unknown_key_like_no_other_lists_the_known_ones(write_recipe):
 def test_what_belongs_to_the_machine_is_an_option_of_the_command(write_recipe, name, option, place):
     dotted = f"{place}.{name}".lstrip(".")
     sampler = {"sampler": {"class_path": "latentover.RAESampler", "init_args": {}}}
-    message = f"Expected {place or 'a recipe'} to say what is trained, but got .*{name}.*; that is .*the option {option} "
+    message = (
+        f"Expected {place or 'a recipe'} to say what is trained, but got .*{name}.*; that is .*the option {option} "
+    )
     message = message if name == "random_state" else message.replace(".*the option", "the option")
     assert_refused(write_recipe({**sampler, dotted: 1}), message)
     assert_refused(write_recipe(sampler), message, [f"--{dotted}", "1"])
@@ -200,8 +204,8 @@ def test_an_unknown_method_names_the_nearest_known_one(write_recipe, class_path,
 def test_an_unknown_sampler_names_the_nearest_known_one(write_recipe):
     assert_refused(
         write_recipe({"sampler": "imblearn.over_sampling.SMOTEE"}),
-        r"Expected the class of sampler to be a sampler of latentover \(latentover.RAESampler\) or of imbalanced-learn, "
-        r"but got 'imblearn.over_sampling.SMOTEE'; did you mean 'imblearn.over_sampling.SMOTE'\?",
+        r"Expected the class of sampler to be a sampler of latentover \(latentover.RAESampler\) or of imbalanced-learn"
+        r", but got 'imblearn.over_sampling.SMOTEE'; did you mean 'imblearn.over_sampling.SMOTE'\?",
     )
 
 
@@ -217,11 +221,11 @@ def test_a_class_of_the_users_own_is_not_imported(write_recipe, tmp_path, monkey
         ("method.init_args.latent_dim", "x", "method.init_args.latent_dim to be a whole number or null, but got 'x'"),
         ("method.init_args.latent_dim", 1.5, "method.init_args.latent_dim to be a whole number or null, but got '1.5'"),
         ("method.init_args.dropout", [1], "method.init_args.dropout to be a number, but got"),
-        ("method.init_args.decoder_reconstruction", "maybe", "decoder_reconstruction to be true or false, but got"),
+        ("method.init_args.decoder_reconstruction", "maybe", ".*decoder_reconstruction to be true or false, but got"),
         (
             "method.init_args.schedule",
             "one_cycl",
-            r"schedule to be 'constant' or 'cosine' or 'one_cycle', but got 'one_cycl'; did you mean 'one_cycle'\?",
+            r".*schedule to be 'constant' or 'cosine' or 'one_cycle', but got 'one_cycl'; did you mean 'one_cycle'\?",
         ),
         ("method.init_args.latent_dim", -3, "latent_dim to be a whole number at least 1, but got -3"),
         ("method.init_args", [1], r"method.init_args to be a mapping .*, but got \[1\]"),
@@ -264,12 +268,6 @@ def test_every_parameter_out_of_range_is_named_at_once(write_recipe):
     assert_refused(write_recipe(changes), "latent_dim to be .*, but got 0; and max_steps to be .*, but got 0")
 
 
-def test_what_a_bundle_could_not_hold_is_found_before_training(write_recipe):
-    inner = {"class_path": "imblearn.over_sampling.SMOTE", "init_args": {"k_neighbors": 3}}
-    sampler = {"class_path": "imblearn.combine.SMOTEENN", "init_args": {"smote": inner}}
-    assert_refused(write_recipe({"sampler": sampler}), "Expected parameter smote of SMOTEENN to be writable as JSON")
-
-
 def test_overrides_need_a_name_and_a_value(write_recipe):
     assert_refused(write_recipe(), "Expected overrides like --method.* 32, but got 'stray' without a name", ["stray"])
     assert_refused(write_recipe(), "but got '--' without a name", ["--", "3"])
@@ -309,8 +307,18 @@ def test_a_file_that_is_missing(tmp_path):
 def test_overrides_go_before_the_recipe(write_recipe):
     recipe = load_recipe(
         write_recipe(),
-        ["--method.init_args.latent_dim", "32", "--data.imbalance.rho=50", "--method.init_args.learning_rate", "1e-5"]
-        + ["--seeds", "[1,2]", "--title=Other", "--evaluation.tsne_points", "0"],
+        [
+            "--method.init_args.latent_dim",
+            "32",
+            "--data.imbalance.rho=50",
+            "--method.init_args.learning_rate",
+            "1e-5",
+            "--seeds",
+            "[1,2]",
+            "--title=Other",
+            "--evaluation.tsne_points",
+            "0",
+        ],
     )
     assert (recipe.method.latent_dim, recipe.data.imbalance.rho, recipe.method.learning_rate) == (32, 50, 1e-5)
     assert (recipe.seeds, recipe.title, recipe.evaluation.tsne_points) == ([1, 2], "Other", 0)

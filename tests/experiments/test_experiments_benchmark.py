@@ -1,0 +1,198 @@
+"""Many runs: each once, whatever happens to the others, with progress that fits where it is read."""
+
+import io
+import re
+import sys
+
+import pytest
+
+from latentover.experiments import benchmark as benchmark_module
+from latentover.experiments.benchmark import Failure, Outcome, benchmark
+from latentover.experiments.run import Machine
+
+RUNS = r"\[\d/\d\] out/\w+, seed \d: "
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Names of the runs that are made; making one writes only what says that it is finished."""
+    made = []
+
+    def run_recipe(recipe, seed, folder, machine, splits):
+        made.append(f"{recipe.name} {seed}")
+        if recipe.title == "broken":
+            raise RuntimeError("the classifier loss became nan")
+        if recipe.title == "stopped":
+            raise KeyboardInterrupt
+        certificate = {"recipe_sha256": recipe.sha256, "seed": seed, "fit_seconds": 1.25}
+        metrics = {"format": 1, "acsa": 0.5, "certificate": certificate}
+        benchmark_module.check_run_folder(folder)
+        folder.mkdir(exist_ok=True)
+        (folder / "metrics.json").write_text(str(metrics).replace("'", '"'))
+        return metrics
+
+    monkeypatch.setattr(benchmark_module, "run_recipe", run_recipe)
+    return made
+
+
+def test_every_recipe_runs_with_every_seed_once(write_recipe, machine, tmp_path, trained):
+    recipes = [write_recipe({"seeds": [0, 1]}, name="a"), write_recipe({"seeds": [3]}, name="b", kind="control")]
+    out = tmp_path / "out"
+    assert benchmark(recipes, machine, out=out) == Outcome([out], finished=3, repeated=0, failures={})
+    assert trained == ["a 0", "a 1", "b 3"]
+    assert benchmark(recipes, machine, out=out) == Outcome([out], finished=0, repeated=3, failures={})
+    assert benchmark(recipes, machine, out=out, seeds=[1, 2]).finished == 3
+    assert trained[3:] == ["a 2", "b 1", "b 2"]
+
+
+def test_a_changed_recipe_runs_again(write_recipe, machine, tmp_path, trained):
+    out = tmp_path / "out"
+    for changes in ({}, {"title": "Renamed"}, {"method.init_args.max_steps": 3}):
+        benchmark([write_recipe(changes)], machine, out=out)
+    assert trained == ["tiny 0", "tiny 0"]
+    benchmark([write_recipe()], machine, out=out, overrides=["--method.init_args.max_steps", "3"])
+    assert len(trained) == 2
+
+
+def test_runs_lie_below_runs_and_the_group(write_recipe, machine, tmp_path, trained, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    outcome = benchmark([write_recipe()], machine)
+    assert [folder.as_posix() for folder in outcome.folders] == ["runs/recipes"]
+    assert (tmp_path / "runs" / "recipes" / "tiny" / "seed-0" / "metrics.json").is_file()
+
+
+def test_a_run_that_fails_does_not_stop_the_others(write_recipe, machine, tmp_path, trained, capsys):
+    recipes = [write_recipe({"title": "broken", "seeds": [0, 1]}, name="a"), write_recipe(name="b")]
+    outcome = benchmark(recipes, machine, out=tmp_path / "out")
+    assert trained == ["a 0", "a 1", "b 0"]
+    assert (outcome.finished, outcome.repeated) == (1, 0)
+    assert list(outcome.failures) == ["out/a, seed 0", "out/a, seed 1"]
+    failure = outcome.failures["out/a, seed 0"]
+    assert failure.message == "RuntimeError: the classifier loss became nan"
+    assert "Traceback" in failure.traceback
+    assert capsys.readouterr().err.splitlines() == [
+        "[1/3] out/a, seed 0: failed: RuntimeError: the classifier loss became nan",
+        "[2/3] out/a, seed 1: failed as above",
+    ]
+
+
+def test_runs_of_one_name_in_two_groups_are_told_apart(write_recipe, machine, tmp_path, trained, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    broken = write_recipe({"title": "broken"}).rename(tmp_path / "tiny.yaml")
+    outcome = benchmark([broken, write_recipe()], machine)
+    assert list(outcome.failures) == [f"{tmp_path.name}/tiny, seed 0"]
+    assert [folder.name for folder in outcome.folders] == ["recipes"]  # the one that has a finished run
+
+
+def test_two_recipes_that_would_write_to_one_folder_are_refused(write_recipe, machine, tmp_path, trained):
+    other = write_recipe().rename(tmp_path / "tiny.yaml")
+    with pytest.raises(
+        ValueError, match=r"to different folders, but .* both write to .*seed-0; rename one, or run them"
+    ):
+        benchmark([other, write_recipe()], machine, out=tmp_path / "out")
+    assert not trained
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"jobs": 0}, "Expected jobs to be at least 1, but got 0"),
+        ({"seeds": []}, r"Expected seeds to be one or more different whole numbers of at least 0, but got \[\]"),
+        ({"seeds": [-1]}, r"but got \[-1\]"),
+        ({"seeds": [0, 0]}, r"but got \[0, 0\]"),
+        ({"machine": Machine(device="cuda:99")}, "Expected device to be .*, but got 'cuda:99'"),
+        ({"machine": Machine(precision="half")}, "Expected precision to be .*, but got 'half'"),
+    ],
+)
+def test_wrong_numbers_are_found_before_training(write_recipe, machine, tmp_path, trained, options, message):
+    options = {"machine": machine, **options}
+    with pytest.raises(ValueError, match=message):
+        benchmark([write_recipe()], out=tmp_path / "out", **options)
+    assert not trained
+
+
+def test_a_mistake_in_the_last_recipe_costs_no_training(write_recipe, machine, tmp_path, trained):
+    with pytest.raises(ValueError, match="did you mean 'latent_dim'"):
+        benchmark([write_recipe(), write_recipe({"method.init_args.latentdim": 3}, name="b")], machine, out=tmp_path)
+    assert not trained
+
+
+def test_a_folder_that_cannot_be_written_costs_no_training(write_recipe, machine, tmp_path, trained):
+    (tmp_path / "out" / "b").mkdir(parents=True)
+    (tmp_path / "out" / "b" / "seed-0").touch()
+    with pytest.raises(NotADirectoryError, match=r"Expected .*seed-0 to be a folder or a free name, but it is a file"):
+        benchmark([write_recipe(), write_recipe(name="b")], machine, out=tmp_path / "out")
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match=r"file.* to be a folder that can be written to"):
+        benchmark([write_recipe()], machine, out=tmp_path / "file" / "below")
+    assert not trained
+
+
+def test_the_data_is_read_once_and_not_kept(write_recipe, machine, tmp_path, trained, monkeypatch):
+    read = []
+    monkeypatch.setattr(benchmark_module, "load_splits", lambda config, **kwargs: read.append(config.source))
+    recipes = [
+        write_recipe({"seeds": [0, 1]}),
+        write_recipe(name="b", kind="control"),
+        write_recipe({"data.seed": 1}, name="c"),
+    ]
+    for out in ("first", "second"):
+        benchmark(recipes, machine, out=tmp_path / out)
+        assert read == ["digits", "digits"]
+        read.clear()
+
+
+def test_an_interrupt_is_passed_on_and_finished_runs_stay(write_recipe, machine, tmp_path, trained):
+    recipes = [write_recipe(name="a"), write_recipe({"title": "stopped"}, name="b"), write_recipe(name="c")]
+    with pytest.raises(KeyboardInterrupt):
+        benchmark(recipes, machine, out=tmp_path / "out")
+    assert trained == ["a 0", "b 0"]
+    assert benchmark(recipes[:1], machine, out=tmp_path / "out").repeated == 1
+    assert not benchmark_module._LAST_SPLITS
+
+
+# ---- Progress --------------------------------------------------------------------------------------------------------
+
+
+def test_a_log_has_a_line_a_run_and_no_bars(write_recipe, tmp_path, capsys):
+    recipes = [write_recipe({"evaluation.tsne_points": 0}), write_recipe(name="b", kind="control")]
+    benchmark(recipes, Machine(device="cpu", precision="float32"), out=tmp_path / "out")
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "\r" not in err
+    assert re.fullmatch(rf"({RUNS}\d+\.\d\d ACSA, \d+\.\d s to fit\n){{2}}", err)
+
+
+def test_a_terminal_has_a_bar_for_the_runs_and_below_it_one_for_the_fit(write_recipe, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    monkeypatch.setenv("COLUMNS", "80")
+    changes = {"evaluation.tsne_points": 0, "seeds": [0, 1]}
+    benchmark([write_recipe(changes)], Machine(device="cpu", precision="float32"), out=tmp_path / "out")
+    text = terminal.getvalue()
+    assert "runs:   0%" in text
+    assert "runs: 100%" in text
+    assert "2/2 [" in text
+    assert "out/tiny, seed 1" in text
+    assert re.search(r"\n\r?RAEClassifier: .*\x1b\[A", text)  # the inner bar is drawn one line below, then up again
+    assert not re.search(RUNS, text)
+
+
+def test_quiet_is_silent_but_for_failures(write_recipe, machine, tmp_path, trained, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    benchmark([write_recipe()], machine, out=tmp_path / "out")
+    assert terminal.getvalue() == ""
+    benchmark([write_recipe({"title": "broken"}, name="b")], machine, out=tmp_path / "out")
+    assert "[1/1] out/b, seed 0: failed: RuntimeError" in terminal.getvalue()
+
+
+# ---- Processes -------------------------------------------------------------------------------------------------------
+
+
+def test_a_process_that_was_killed_is_no_riddle():
+    failure = Failure.of(benchmark_module.BrokenProcessPool("A process was terminated abruptly"))
+    assert failure.message == "its process was killed, perhaps for want of memory; try again with fewer --jobs"

@@ -1,0 +1,86 @@
+"""A run is scored anew from its weights and its data, and says the same."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import latentover
+from latentover.experiments.evaluate import evaluate_run, generator_of, score_splits
+from latentover.experiments.recipe import load_recipe
+from latentover.experiments.run import run_recipe
+
+
+def test_a_run_is_scored_to_the_bit_as_when_it_was_made(tiny):
+    _, metrics, folder = tiny
+    assert evaluate_run(folder) == metrics["splits"]
+
+
+def test_every_split_of_the_data_is_scored(write_recipe, machine, tmp_path):
+    imbalanced = {"profile": "long_tailed", "rho": 3, "largest": 12}
+    changes = {"data.imbalanced_test": imbalanced, "data.validation_fraction": 0}
+    metrics = run_recipe(load_recipe(write_recipe(changes, kind="control")), 0, tmp_path / "out", machine)
+    assert set(metrics["splits"]) == {"test_balanced", "test_imbalanced"}
+    assert evaluate_run(tmp_path / "out") == metrics["splits"]
+
+
+def test_predictions_are_the_likeliest_class():
+    class Oracle:
+        classes_ = np.array(["a", "b"])
+
+        def predict_proba(self, X):
+            return np.column_stack([1 - X, X])
+
+    class Splits:
+        tests = {"test_balanced": (np.array([0.1, 0.8, 0.9, 0.2]), np.array(["a", "b", "a", "a"]))}  # noqa: RUF012
+        X_validation = None
+
+    scores = score_splits(Oracle(), Splits())
+    assert list(scores) == ["test_balanced"]
+    assert scores["test_balanced"]["acsa"] == pytest.approx((2 / 3 + 1) / 2)
+
+
+def test_evaluating_an_untrusted_run_imports_nothing_that_it_names(tiny, tmp_path, monkeypatch):
+    folder = shutil.copytree(tiny[2], tmp_path / "run")
+    (tmp_path / "stranger.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    recipe = (folder / "recipe.yaml").read_text().replace("latentover.RAEClassifier", "stranger.Method")
+    (folder / "recipe.yaml").write_text(recipe)
+    assert evaluate_run(folder) == tiny[1]["splits"]
+    config = json.loads((folder / "config.json").read_text())
+    config["estimator"]["class"] = "stranger.Method"
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"but got 'stranger.Method'; no other class is trusted"):
+        evaluate_run(folder)
+
+
+def test_data_that_has_changed_since_is_noticed(write_recipe, machine, tmp_path):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "points.npz"
+    X, y = rng.normal(size=(60, 3)), np.repeat([0, 1], [45, 15])
+    np.savez(path, X=X, y=y)
+    recipe = load_recipe(write_recipe({"data": {"source": str(path)}}, kind="control"))
+    run_recipe(recipe, 0, tmp_path / "out", machine)
+    np.savez(path, X=X[::-1], y=y[::-1])
+    with pytest.warns(UserWarning, match=r"Expected the data that .*out was trained on .*, but got other data"):
+        evaluate_run(tmp_path / "out")
+
+
+def test_a_bundle_without_a_recipe_cannot_be_evaluated(tiny, tmp_path):
+    latentover.save(latentover.load(tiny[2]), tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"to be a run with its recipe.yaml, which names the data"):
+        evaluate_run(tmp_path)
+
+
+def test_a_folder_that_is_no_run_cannot_be_evaluated(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r"to be a run \(a folder with config.json .*but config.json is missing"
+    ):
+        evaluate_run(tmp_path)
+
+
+def test_the_generator_is_the_step_that_samples(tiny):
+    model = latentover.load(tiny[2])
+    assert generator_of(model) is model
+    assert generator_of(latentover.DeepClassifier()) is None

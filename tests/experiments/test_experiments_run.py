@@ -1,0 +1,274 @@
+"""A run is one folder that is there when it is complete, and says where its numbers come from."""
+
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+import latentover
+from latentover.experiments import run as run_module
+from latentover.experiments.environment import commit, environment, hardware
+from latentover.experiments.recipe import load_recipe
+from latentover.experiments.run import Machine, is_finished, run_folder, run_recipe
+
+BUNDLE = {
+    "README.md",
+    "config.json",
+    "environment.json",
+    "history.csv",
+    "metrics.json",
+    "model.safetensors",
+    "recipe.yaml",
+    "samples.png",
+    "tsne.csv",
+}
+FRACTIONS = ("acsa", "macro_f1", "gm_a", "gm_b", "gm_c", "mauprc_ova", "ece", "brier", "top1")
+
+
+def names_in(folder):
+    return {path.name for path in folder.iterdir()}
+
+
+# ---- What a run leaves -----------------------------------------------------------------------------------------------
+
+
+def test_a_run_of_a_generator_of_images_has_exactly_the_files_of_a_bundle(tiny):
+    _, _, folder = tiny
+    assert names_in(folder) == BUNDLE
+    assert names_in(folder.parent) == {folder.name}
+
+
+def test_the_recipe_in_a_run_is_the_recipe(tiny):
+    recipe, _, folder = tiny
+    assert load_recipe(folder / "recipe.yaml").sha256 == recipe.sha256
+
+
+def test_the_history_has_a_row_a_report(tiny):
+    _, _, folder = tiny
+    history = pd.read_csv(folder / "history.csv")
+    assert history["step"].tolist() == [1, 2]
+    assert {"seconds", "classifier", "decoder", "critic"} <= set(history.columns)
+
+
+def test_the_pictures_are_those_the_recipe_asks_for(tiny):
+    _, _, folder = tiny
+    with Image.open(folder / "samples.png") as picture:
+        assert picture.format == "PNG"
+    points = pd.read_csv(folder / "tsne.csv")
+    assert list(points.columns) == ["x", "y", "label", "kind"]
+    assert points["kind"].value_counts().to_dict() == {"real": 20, "synthetic": 20}
+    assert np.isfinite(points[["x", "y"]].to_numpy()).all()
+
+
+def test_the_metrics_are_fractions_on_every_split(tiny):
+    _, metrics, folder = tiny
+    assert json.loads((folder / "metrics.json").read_text(encoding="utf-8")) == metrics
+    assert metrics["format"] == 1
+    assert metrics["split"] == "test_balanced"
+    assert set(metrics["splits"]) == {"test_balanced", "validation"}
+    for scores in metrics["splits"].values():
+        for name in FRACTIONS:
+            assert 0 <= scores[name] <= 1 or name == "brier"
+    primary = metrics["splits"]["test_balanced"]
+    assert {name: metrics[name] for name in primary} == primary
+
+
+def test_the_training_counts_are_those_after_validation_was_held_out(tiny):
+    _, metrics, _ = tiny
+    counts = list(metrics["train_counts"].values())
+    assert list(metrics["train_counts"]) == [str(label) for label in range(10)]
+    assert counts == sorted(counts, reverse=True)
+    assert (counts[0], counts[-1]) == (27, 5)
+    assert sum(counts) == metrics["certificate"]["n_train"]
+
+
+def test_the_certificate_says_where_the_numbers_come_from(tiny):
+    recipe, metrics, folder = tiny
+    certificate = metrics["certificate"]
+    expected = {
+        "recipe": "tiny",
+        "title": "Tiny RAE",
+        "recipe_sha256": recipe.sha256,
+        "group": recipe.group,
+        "seed": 0,
+        "data": "digits",
+        "split": "test_balanced",
+        "weights": "last epoch",
+        "device": "cpu",
+        "precision": "float32",
+    }
+    assert {name: certificate[name] for name in expected} == expected
+    assert set(certificate) - set(expected) == {
+        "data_hash",
+        "n_train",
+        "n_test",
+        "fit_seconds",
+        "hardware",
+        "commit",
+        "python",
+        "versions",
+        "date",
+    }
+    assert re.fullmatch("[0-9a-f]{16}", certificate["data_hash"])
+    assert certificate["n_test"] % 10 == 0
+    assert certificate["fit_seconds"] > 0
+    assert {"latentover", "torch", "scikit-learn", "imbalanced-learn"} <= set(certificate["versions"])
+    place = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
+    assert place == {name: certificate[name] for name in place}
+
+
+def test_the_card_tells_a_finder_what_it_is(tiny):
+    _, metrics, folder = tiny
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert card.startswith("# Tiny RAE on digits, seed 0\n")
+    for words in (
+        "**Method**: RAEClassifier",
+        "0: 27",
+        f"| test_balanced | {100 * metrics['acsa']:.2f} |",
+        "no row of the training data",
+        "`samples.png` does show a few training images",
+        metrics["certificate"]["recipe_sha256"][:12],
+    ):
+        assert words in card
+
+
+def test_a_run_is_loaded_as_what_was_trained(tiny):
+    _, metrics, folder = tiny
+    model = latentover.load(folder)
+    assert isinstance(model, latentover.RAEClassifier)
+    assert dict(zip(map(str, model.classes_), model.class_counts_.tolist(), strict=True)) == metrics["train_counts"]
+
+
+def test_a_run_of_a_control_has_no_pictures(write_recipe, machine, tmp_path):
+    recipe = load_recipe(write_recipe(kind="control"))
+    run_recipe(recipe, 0, tmp_path / "out", machine)
+    assert names_in(tmp_path / "out") == BUNDLE - {"samples.png", "tsne.csv"}
+    assert "samples.png" not in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+
+
+def test_a_recipe_can_ask_for_no_pictures(write_recipe, machine, tmp_path):
+    recipe = load_recipe(write_recipe({"evaluation": {"grid_samples": 0, "tsne_points": 0}}))
+    run_recipe(recipe, 0, tmp_path / "out", machine)
+    assert names_in(tmp_path / "out") == BUNDLE - {"samples.png", "tsne.csv"}
+
+
+def test_a_pipeline_draws_what_its_sampler_generates(write_recipe, machine, tmp_path):
+    init_args = {"latent_dim": 4, "channels": 4, "hidden_units": 8, "max_steps": 2}
+    sampler = {"class_path": "latentover.RAESampler", "init_args": init_args}
+    recipe = load_recipe(write_recipe({"sampler": sampler}, kind="control"))
+    metrics = run_recipe(recipe, 0, tmp_path / "out", machine)
+    assert names_in(tmp_path / "out") == BUNDLE
+    assert "DeepClassifier after RAESampler" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert metrics["train_counts"]["9"] == 5  # before resampling
+
+
+def test_a_table_with_categories_runs_from_end_to_end(write_recipe, machine, tmp_path):
+    rng = np.random.default_rng(0)
+    age = rng.normal(40, 10, 200).round(1)
+    frame = pd.DataFrame(
+        {"age": age, "town": rng.choice(["Graz", "Linz"], 200), "late": np.where(age > 52, "yes", "no")}
+    )
+    frame.to_csv(tmp_path / "loans.csv", index=False)
+    data = {"source": str(tmp_path / "loans.csv"), "target": "late"}
+    recipe = load_recipe(write_recipe({"data": data}))
+    metrics = run_recipe(recipe, 0, tmp_path / "out", machine)
+    assert names_in(tmp_path / "out") == BUNDLE - {"samples.png"}
+    assert list(metrics["train_counts"]) == ["no", "yes"]
+    assert metrics["certificate"]["data"] == "loans"
+
+
+def test_the_same_recipe_and_seed_give_the_same_numbers(tiny, machine, tmp_path):
+    recipe, metrics, folder = tiny
+    again = run_recipe(recipe, 0, tmp_path / "again", machine)
+    assert again["splits"] == metrics["splits"]
+    for name in ("model.safetensors", "samples.png", "tsne.csv", "recipe.yaml"):
+        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes(), name
+    assert run_recipe(recipe, 1, tmp_path / "other", machine)["splits"] != metrics["splits"]
+
+
+# ---- When a run is there ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", ["score_splits", "write_tsne", "save", "environment"])
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_a_run_that_fails_leaves_nothing(write_recipe, machine, tmp_path, monkeypatch, step, error):
+    def fail(*args, **kwargs):
+        raise error("no space left")
+
+    monkeypatch.setattr(run_module, step, fail)
+    with pytest.raises(error, match="no space left"):
+        run_recipe(load_recipe(write_recipe(kind="control")), 0, tmp_path / "runs" / "seed-0", machine)
+    assert not names_in(tmp_path / "runs")
+
+
+def test_a_run_that_fails_leaves_the_one_before(write_recipe, machine, tmp_path, monkeypatch):
+    recipe, folder = load_recipe(write_recipe(kind="control")), tmp_path / "runs" / "seed-0"
+    run_recipe(recipe, 0, folder, machine)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    monkeypatch.setattr(run_module, "write_tsne", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run_recipe(recipe, 1, folder, machine)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert names_in(folder.parent) == {"seed-0"}
+
+
+def test_a_finished_run_is_that_of_its_recipe_and_seed(tiny, write_recipe, tmp_path):
+    recipe, _, folder = tiny
+    assert is_finished(recipe, 0, folder)
+    assert not is_finished(recipe, 1, folder)
+    assert is_finished(load_recipe(write_recipe({"title": "Other", "seeds": [0, 5]})), 0, folder)
+    assert not is_finished(load_recipe(write_recipe({"method.init_args.max_steps": 3})), 0, folder)
+    assert not is_finished(recipe, 0, tmp_path)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"certificate": null}'])
+def test_a_run_with_damaged_metrics_is_not_finished(tiny, tmp_path, content):
+    (tmp_path / "metrics.json").write_text(content)
+    assert not is_finished(tiny[0], 0, tmp_path)
+
+
+def test_a_run_lies_below_the_group_of_its_recipe(tiny, tmp_path):
+    recipe, _, _ = tiny
+    assert run_folder(recipe, 3).parts == ("runs", recipe.group, "tiny", "seed-3")
+    assert run_folder(recipe, 3, tmp_path) == tmp_path / "tiny" / "seed-3"
+
+
+@pytest.mark.parametrize("in_the_way", ["runs", "runs/tiny", "runs/tiny/seed-0"])
+def test_a_file_in_the_way_is_found_before_training(tiny, machine, tmp_path, monkeypatch, in_the_way):
+    path = tmp_path / in_the_way
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("precious")
+    monkeypatch.setattr(run_module, "load_splits", lambda *args, **kwargs: pytest.fail("read the data"))
+    with pytest.raises(NotADirectoryError, match=r"Expected .* to be a folder .*, but "):
+        run_recipe(tiny[0], 0, tmp_path / "runs" / "tiny" / "seed-0", machine)
+    assert path.read_text() == "precious"
+
+
+# ---- The machine -----------------------------------------------------------------------------------------------------
+
+
+def test_the_machine_is_automatic_by_default():
+    assert Machine() == Machine(device="auto", precision="auto", data_root=None, download=False, verbose=1)
+
+
+def test_a_run_is_silent_when_it_is_not_to_speak(write_recipe, machine, tmp_path, capfd):
+    run_recipe(load_recipe(write_recipe(kind="control")), 0, tmp_path / "out", machine)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_environment_names_processor_and_versions(monkeypatch):
+    assert re.fullmatch(r".+, \d+ cores", hardware())
+    place = environment("cpu")
+    assert place["versions"]["latentover"] == latentover.__version__
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", place["date"])
+    monkeypatch.setattr("torch.cuda.get_device_name", lambda device: f"GPU {device}")
+    assert hardware("cuda:1").endswith(" cores, GPU cuda:1")
+
+
+def test_the_commit_is_that_of_the_checkout_or_none(monkeypatch, tmp_path):
+    assert commit() is None or re.fullmatch(r"[0-9a-f]{10}(\+changes)?", commit())
+    monkeypatch.setattr(latentover, "__file__", str(tmp_path / "latentover" / "__init__.py"))
+    assert commit() is None

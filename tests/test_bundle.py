@@ -1,0 +1,527 @@
+"""A fitted estimator as a folder: it predicts the same to the bit, holds no code and no data, and trusts nobody."""
+
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from imblearn.over_sampling import SMOTE, SVMSMOTE, RandomOverSampler
+from imblearn.pipeline import Pipeline, make_pipeline
+from safetensors.torch import load_file, save_file
+from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import NearestNeighbors
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+import latentover
+from latentover import DeepClassifier, RAEClassifier, RAESampler
+from latentover.bundle import FORMAT, check_storable, find_class, load, save
+
+FILES = ["config.json", "model.safetensors"]
+RAE = {"latent_dim": 3, "channels": 2, "hidden_units": 4, "max_steps": 2, "batch_size": 4}
+DEEP = {"feature_dim": 3, "channels": 2, "hidden_units": 4, "max_epochs": 1}
+COMMON = {"random_state": 0, "device": "cpu", "precision": "float32"}
+
+
+def rae(**options):
+    return RAEClassifier(**{**RAE, **COMMON, **options})
+
+
+def sampler(**options):
+    return RAESampler(**{**RAE, **COMMON, **options})
+
+
+def deep(**options):
+    return DeepClassifier(**{**DEEP, **COMMON, **options})
+
+
+class Encoder(nn.Module):
+    """A network of the user's own, with weights that two layers share."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(64, 64)
+        self.second = nn.Linear(64, 64)
+        self.second.weight = self.first.weight
+        self.last = nn.Linear(64, 3)
+
+    def forward(self, x):
+        return self.last(self.second(self.first(x.flatten(1)).relu()).relu())
+
+
+@pytest.fixture(scope="module")
+def images():
+    X, y = load_digits(return_X_y=True)
+    kept = np.concatenate([np.flatnonzero(y == label)[:n] for label, n in ((0, 30), (1, 15), (2, 8))])
+    return (X[kept].reshape(-1, 1, 8, 8) * 15).astype(np.uint8), y[kept]
+
+
+@pytest.fixture(scope="module")
+def rows(images):
+    X, y = images
+    return X.reshape(len(X), -1).astype(np.float64), y
+
+
+@pytest.fixture(scope="module")
+def frame():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(
+        {
+            "age": rng.integers(18, 90, 60),
+            "income": rng.normal(3000, 500, 60),
+            "town": pd.Categorical(rng.choice(["Graz", "Linz", "Wien"], 60), ["Wien", "Linz", "Graz", "Bregenz"]),
+            "member": rng.random(60) < 0.5,
+        }
+    )
+    return X, np.array(["no"] * 45 + ["yes"] * 15, dtype=object)
+
+
+@pytest.fixture(scope="module")
+def fitted(images):
+    return rae().fit(*images)
+
+
+@pytest.fixture
+def bundle(fitted, tmp_path):
+    return save(fitted, tmp_path / "bundle")
+
+
+def change_config(folder, change):
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    change(config)
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+
+
+def bytes_of(X):
+    return X.to_numpy().tolist() if isinstance(X, pd.DataFrame) else X.tobytes()
+
+
+# ---- There and back --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["images", "rows", "frame"])
+@pytest.mark.parametrize("make", [rae, deep], ids=["RAEClassifier", "DeepClassifier"])
+def test_a_classifier_predicts_the_same_to_the_bit(request, tmp_path, kind, make):
+    X, y = request.getfixturevalue(kind)
+    before = make().fit(X, y)
+    after = load(save(before, tmp_path / "bundle"))
+    assert type(after) is type(before)
+    assert after.get_params() == before.get_params()
+    assert after.predict_proba(X).tobytes() == before.predict_proba(X).tobytes()
+    assert after.decision_function(X).tobytes() == before.decision_function(X).tobytes()
+    assert after.predict(X).tolist() == before.predict(X).tolist()
+    assert after.predict(X).dtype == before.predict(X).dtype
+    assert (after.classes_.tolist(), after.classes_.dtype) == (before.classes_.tolist(), before.classes_.dtype)
+    assert after.class_counts_.tolist() == before.class_counts_.tolist()
+    assert after.n_features_in_ == before.n_features_in_
+    assert getattr(after, "feature_names_in_", np.array([])).tolist() == (list(X) if kind == "frame" else [])
+    assert after.device_ == torch.device("cpu")
+
+
+@pytest.mark.parametrize("kind", ["images", "rows", "frame"])
+@pytest.mark.parametrize("make", [rae, sampler], ids=["RAEClassifier", "RAESampler"])
+def test_a_generator_samples_the_same_to_the_bit(request, tmp_path, kind, make):
+    X, y = request.getfixturevalue(kind)
+    before = make().fit(X, y)
+    after = load(save(before, tmp_path / "bundle"))
+    for label in before.classes_:
+        samples = [model.sample(7, y=label, random_state=3) for model in (before, after)]
+        assert bytes_of(samples[0]) == bytes_of(samples[1])
+        assert type(samples[0]) is type(samples[1])
+    if kind == "frame":
+        assert samples[1].dtypes.tolist() == samples[0].dtypes.tolist()
+        assert list(samples[1]["town"].cat.categories) == list(X["town"].cat.categories)
+    assert after.encode(X).tobytes() == before.encode(X).tobytes()
+
+
+@pytest.mark.parametrize(
+    "labels", [["a", "b", "c"], [True, False], [-1, 7], [1.0, 2.0], np.array(["x", 3], dtype=object)]
+)
+def test_labels_come_back_as_they_are(rows, tmp_path, labels):
+    X, y = rows
+    y = np.asarray(labels)[y % len(labels)]
+    if y.dtype == object:
+        y = y.astype(str).astype(object)
+    before = deep().fit(X, y)
+    after = load(save(before, tmp_path / "bundle"))
+    assert after.predict(X).tolist() == before.predict(X).tolist()
+    assert after.classes_.dtype == before.classes_.dtype
+
+
+@pytest.mark.parametrize("layout", ["channels_last", "rows"])
+def test_other_layouts_of_images_come_back(images, tmp_path, layout):
+    X, y = images
+    options = {"channels_last": True} if layout == "channels_last" else {"image_shape": (1, 8, 8)}
+    X = np.moveaxis(X, 1, -1) if layout == "channels_last" else X.reshape(len(X), -1)
+    before = rae(**options).fit(X, y)
+    after = load(save(before, tmp_path / "bundle"))
+    assert after.image_shape == before.image_shape
+    assert after.predict_proba(X).tobytes() == before.predict_proba(X).tobytes()
+    assert after.sample(2, y=0, random_state=0).shape == (2, *X.shape[1:])
+
+
+@pytest.mark.parametrize("first", [SMOTE(k_neighbors=3, random_state=0), sampler()], ids=["SMOTE", "RAESampler"])
+def test_a_pipeline_predicts_the_same_to_the_bit(rows, tmp_path, first):
+    X, y = rows
+    before = make_pipeline(first, deep()).fit(X, y)
+    after = load(save(before, tmp_path / "bundle"))
+    assert isinstance(after, Pipeline)
+    assert [name for name, _ in after.steps] == [name for name, _ in before.steps]
+    assert after.predict_proba(X).tobytes() == before.predict_proba(X).tobytes()
+    assert after.steps[0][1].get_params() == before.steps[0][1].get_params()
+    if isinstance(first, RAESampler):
+        ours = [model.steps[0][1].sample(3, y=2, random_state=1).tobytes() for model in (before, after)]
+        assert ours[0] == ours[1]
+
+
+def test_a_loaded_estimator_can_be_fitted_and_saved_again(bundle, images, tmp_path):
+    model = load(bundle)
+    save(model, tmp_path / "again")
+    for name in FILES:
+        assert (tmp_path / "again" / name).read_bytes() == (bundle / name).read_bytes()
+    assert model.fit(*images).predict_proba(images[0]).tobytes() == load(bundle).predict_proba(images[0]).tobytes()
+
+
+def test_parameters_of_every_kind_come_back(rows, tmp_path):
+    X, y = rows
+    strategy = {0: 40, np.int64(2): np.int64(30)}
+    before = sampler(sampling_strategy=strategy, learning_rate=np.float32(0.5), random_state=np.int64(3)).fit(X, y)
+    after = load(save(before, tmp_path / "bundle"))
+    assert after.sampling_strategy == {0: 40, 2: 30}
+    assert (after.learning_rate, after.random_state) == (0.5, 3)
+    assert after.fit_resample(X, y)[1].tolist().count(2) == 30
+
+
+def test_a_state_of_random_numbers_is_not_stored(rows, tmp_path):
+    model = deep(random_state=np.random.RandomState(0)).fit(*rows)
+    assert load(save(model, tmp_path / "bundle")).random_state is None
+
+
+# ---- What is in it ---------------------------------------------------------------------------------------------------
+
+
+def test_a_bundle_is_two_files_and_neither_is_a_pickle(bundle):
+    assert sorted(path.name for path in bundle.iterdir()) == FILES
+    config = json.loads((bundle / "config.json").read_text(encoding="utf-8"))
+    assert set(config) == {"format", "latentover", "sha256", "estimator"}
+    assert (config["format"], config["latentover"]) == (FORMAT, latentover.__version__)
+    weights = (bundle / "model.safetensors").read_bytes()
+    assert config["sha256"] == hashlib.sha256(weights).hexdigest()
+    assert not weights.startswith((b"\x80", b"PK"))
+    assert set(load_file(bundle / "model.safetensors"))
+
+
+def test_the_critic_is_not_stored(bundle, fitted):
+    assert fitted.networks_.critic is not None
+    names = {name.split(".")[0] for name in load_file(bundle / "model.safetensors")}
+    assert names == {
+        "networks/encoder",
+        "networks/classifier",
+        "networks/mixer",
+        "networks/decoder",
+        "tensors/latents",
+        "tensors/labels",
+    }
+    assert load(bundle).networks_.critic is None
+
+
+def holds_a_training_row(folder, X, layout):
+    """Whether a row, as it came or as it was encoded, is in a file of the bundle in any of the usual types."""
+    content = b"".join(path.read_bytes() for path in folder.iterdir())
+    frame = isinstance(X, pd.DataFrame)
+    encoded = layout.encode(X)
+    numbers = X.select_dtypes("number").to_numpy(dtype=float) if frame else np.asarray(X)
+    forms = [numbers, encoded.numpy(), layout.network_input(encoded).numpy()]
+    if numbers.ndim == 4:
+        forms += [form.transpose(0, 2, 3, 1) for form in forms]  # as channels-last tensors lie in memory
+    for form in forms:
+        for dtype in ("<i8", "<f4", "<f8") if frame else ("u1", "<i4", "<i8", "<f2", "<f4", "<f8"):
+            table = form.astype(dtype).reshape(len(form), -1)
+            if any(row.tobytes() in content for row in table if len(np.unique(row)) > 1):
+                return True
+    return False
+
+
+@pytest.mark.parametrize("kind", ["images", "rows", "frame"])
+@pytest.mark.parametrize(
+    "make",
+    [rae, sampler, deep, lambda: make_pipeline(sampler(), deep())],
+    ids=["RAEClassifier", "RAESampler", "DeepClassifier", "pipeline"],
+)
+def test_no_training_row_is_in_a_bundle(request, tmp_path, kind, make):
+    X, y = request.getfixturevalue(kind)
+    model = make().fit(X, y)
+    layout = (model.steps[-1][1] if isinstance(model, Pipeline) else model).format_
+    save(model, tmp_path)
+    assert not holds_a_training_row(tmp_path, X, layout)
+
+
+@pytest.mark.parametrize("kind", ["images", "rows", "frame"])
+@pytest.mark.parametrize("as_is", [True, False])
+def test_the_search_for_training_rows_finds_one(request, tmp_path, kind, as_is):
+    X, y = request.getfixturevalue(kind)
+    model = deep().fit(X, y)
+    row = model.format_.encode(X)[3:4]
+    model.tensors_ = {"stolen": row if as_is else model.format_.network_input(row).double()}
+    assert holds_a_training_row(save(model, tmp_path), X, model.format_)
+
+
+def test_no_cell_of_a_table_is_in_a_config_but_its_extremes(frame, tmp_path):
+    X, y = frame
+    content = (save(rae().fit(X, y), tmp_path) / "config.json").read_text(encoding="utf-8")
+    extremes = {X["income"].min(), X["income"].max()}  # what samples are clipped to
+    assert not [income for income in X["income"] if repr(income) in content and income not in extremes]
+
+
+# ---- Where it is written ---------------------------------------------------------------------------------------------
+
+
+def test_a_bundle_is_replaced_and_what_else_is_there_stays(bundle, rows):
+    (bundle / "notes.txt").write_text("mine")
+    assert save(deep().fit(*rows), str(bundle)) == bundle
+    assert isinstance(load(bundle), DeepClassifier)
+    assert sorted(path.name for path in bundle.iterdir()) == [*FILES, "notes.txt"]
+
+
+def test_a_folder_is_made_and_a_file_in_its_place_is_an_error(fitted, tmp_path):
+    save(fitted, tmp_path / "a" / "b")
+    (tmp_path / "file").touch()
+    for place in ("file", "file/below"):
+        with pytest.raises(NotADirectoryError, match=r"Expected .*file.* to be a folder that can be written to"):
+            save(fitted, tmp_path / place)
+
+
+# ---- What cannot be saved --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [rae(), sampler(), deep(), make_pipeline(SMOTE(), deep()), make_pipeline(sampler(), deep())],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_what_is_not_fitted_is_not_saved(estimator, tmp_path):
+    with pytest.raises(NotFittedError, match="is not fitted yet"):
+        save(estimator, tmp_path / "bundle")
+    assert not (tmp_path / "bundle").exists()
+
+
+class Stranger(DeepClassifier):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("estimator", "message"),
+    [
+        (LogisticRegression(), "Expected an estimator of latentover, or .* ends in one, but got LogisticRegression;"),
+        (SMOTE(), "ends in one, but got SMOTE;"),
+        (make_pipeline(SMOTE(), LogisticRegression()), "but got LogisticRegression at its end;"),
+        (
+            make_pipeline(StandardScaler(), deep()),
+            "imbalanced-learn's samplers, but got StandardScaler of sklearn.*no code",
+        ),
+        (Stranger(), "but got Stranger of test_bundle; a bundle holds no code"),
+        (sampler(sampling_strategy=len), "parameter sampling_strategy of RAESampler to be writable as JSON, but got <"),
+        (
+            make_pipeline(SMOTE(k_neighbors=NearestNeighbors()), deep()),
+            r"parameter k_neighbors of SMOTE to be writable as JSON, but got NearestNeighbors\(\)",
+        ),
+        (make_pipeline(SVMSMOTE(svm_estimator=LogisticRegression()), deep()), "parameter svm_estimator of SVMSMOTE"),
+        ("text", "but got str;"),
+    ],
+    ids=str,
+)
+def test_what_a_bundle_cannot_hold_is_said_before_training(estimator, message, tmp_path):
+    with pytest.raises(TypeError, match=message):
+        check_storable(estimator)
+    with pytest.raises(TypeError, match=message):
+        save(estimator, tmp_path / "bundle")
+
+
+# ---- What cannot be opened -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_missing_file_is_named(bundle, name):
+    (bundle / name).unlink()
+    with pytest.raises(FileNotFoundError, match=rf"Expected .*bundle to be a run .*, but {name} is missing; copy"):
+        load(bundle)
+
+
+def test_a_missing_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"Expected .*nowhere to be a run .*, but config.json is missing"):
+        load(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("damage", [lambda b: b[:-10], lambda b: b[:50] + bytes([b[50] ^ 1]) + b[51:], lambda b: b""])
+def test_damaged_weights_are_found(bundle, damage):
+    path = bundle / "model.safetensors"
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(
+        ValueError, match=r"safetensors to be the file that was saved, but it is damaged .*; copy it again"
+    ):
+        load(bundle)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04\x95 not tensors", b"\xff" * 100])
+def test_weights_that_are_no_safetensors_are_found(bundle, content):
+    (bundle / "model.safetensors").write_bytes(content)
+    change_config(bundle, lambda config: config.update(sha256=hashlib.sha256(content).hexdigest()))
+    with pytest.raises(ValueError, match="to be a safetensors file, but it is not"):
+        load(bundle)
+
+
+@pytest.mark.parametrize("keep", [0, 1, 100, -5])
+def test_a_config_cut_short_is_found(bundle, keep):
+    path = bundle / "config.json"
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ValueError, match=r"config.json to be JSON, but it is damaged: .*; copy it again"):
+        load(bundle)
+
+
+def test_a_config_that_is_no_text_is_found(bundle):
+    (bundle / "config.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(ValueError, match=r"config.json to be JSON, but it is damaged"):
+        load(bundle)
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "3", "{}", '{"format": 1}', '{"format": "1", "sha256": "", "estimator": {}}']
+)
+def test_a_config_of_something_else_is_found(bundle, content):
+    (bundle / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=r"config.json to describe an estimator, but it lacks the keys of a bundle"):
+        load(bundle)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda estimator: estimator.pop("class"),
+        lambda estimator: estimator.pop("parameters"),
+        lambda estimator: estimator.pop("state"),
+        lambda estimator: estimator["state"].pop("format"),
+        lambda estimator: estimator["parameters"].update(of_another_version=1),
+        lambda estimator: estimator["parameters"].update(latent_dim=7),
+        lambda estimator: estimator.update(parameters=[1]),
+        lambda estimator: estimator.update({"class": "imblearn.pipeline.Pipeline"}),
+    ],
+)
+def test_a_description_that_does_not_fit_is_found(bundle, change):
+    change_config(bundle, lambda config: change(config["estimator"]))
+    with pytest.raises(
+        ValueError, match=r"Expected .*config.json and model.safetensors to describe a fitted estimator, but"
+    ):
+        load(bundle)
+
+
+def test_weights_of_another_estimator_are_found(bundle):
+    tensors = load_file(bundle / "model.safetensors")
+    del tensors["networks/classifier.weight"]
+    save_file(tensors, bundle / "model.safetensors")
+    sha256 = hashlib.sha256((bundle / "model.safetensors").read_bytes()).hexdigest()
+    change_config(bundle, lambda config: config.update(sha256=sha256))
+    with pytest.raises(ValueError, match=r"to describe a fitted estimator, but .*; copy the folder again"):
+        load(bundle)
+
+
+def test_a_newer_format_asks_for_an_upgrade(bundle):
+    change_config(bundle, lambda config: config.update(format=FORMAT + 1))
+    with pytest.raises(
+        ValueError, match=rf"Expected a bundle of format {FORMAT} or older, but .* {FORMAT + 1}; upgrade"
+    ):
+        load(bundle)
+
+
+UNTRUSTED = [
+    "os.system",
+    "builtins.eval",
+    "latentover.bundle.load",
+    "latentover.load",
+    "latentover.save",
+    "latentover.data",
+    "latentover.os",
+    "latentover.methods.rae.RAEClassifier",
+    "latentover.BaseDeepEstimator",
+    "imblearn.pipeline._x",
+    "imblearn.pipeline.make_pipeline",
+    "imblearn.pipeline.pipeline.Pipeline",
+    "imblearn.over_sampling._smote.base.SMOTE",
+    "imblearn._config.SMOTE",
+    "imblearn.nowhere.SMOTE",
+    "imblearn.base.os.system",
+    "imblearn",
+    "sklearn.linear_model.LogisticRegression",
+    "torch.nn.Linear",
+    "stranger.Method",
+    "RAEClassifier",
+    "",
+    ".",
+    None,
+    3,
+    ["latentover.RAEClassifier"],
+]
+
+
+@pytest.mark.parametrize("path", UNTRUSTED, ids=repr)
+def test_an_untrusted_class_is_neither_imported_nor_made(bundle, path, tmp_path, monkeypatch):
+    (tmp_path / "stranger.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    change_config(bundle, lambda config: config["estimator"].update({"class": path}))
+    with pytest.raises(
+        ValueError, match=r"Expected the public path of an estimator of .*, but got .*; no other class is"
+    ):
+        load(bundle)
+
+
+def test_an_untrusted_step_of_a_pipeline_is_not_made(rows, tmp_path):
+    folder = save(make_pipeline(SMOTE(k_neighbors=3), deep()).fit(*rows), tmp_path)
+    change_config(folder, lambda config: config["estimator"]["steps"][0][1].update({"class": "os.system"}))
+    with pytest.raises(ValueError, match=r"but got 'os.system'; no other class is trusted"):
+        load(folder)
+
+
+@pytest.mark.parametrize("cls", [RAEClassifier, RAESampler, DeepClassifier, SMOTE, RandomOverSampler, Pipeline])
+def test_a_trusted_class_is_found_by_its_public_path(cls):
+    module = "latentover" if cls.__module__.startswith("latentover") else ".".join(cls.__module__.split(".")[:2])
+    assert find_class(f"{module}.{cls.__name__}") is cls
+
+
+# ---- Modules of the user's own ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("make", "name"), [(rae, "encoder"), (deep, "backbone")])
+def test_a_module_of_ones_own_is_given_again(images, tmp_path, make, name):
+    X, y = images
+    before = make(**{name: Encoder()}).fit(X, y)
+    folder = save(before, tmp_path / "bundle")
+    after = load(folder, **{name: Encoder()})
+    assert after.predict_proba(X).tobytes() == before.predict_proba(X).tobytes()
+    message = rf"Expected a module for parameter {name}, .* call load\(folder, {name}=...\) with a test_bundle.Encoder"
+    with pytest.raises(ValueError, match=message):
+        load(folder)
+    with pytest.raises(ValueError, match="fitted estimator with the modules that were given, but RuntimeError"):
+        load(folder, **{name: nn.Sequential(nn.Flatten(), nn.Linear(64, 3))})
+
+
+def test_a_module_in_a_pipeline_is_given_again(rows, tmp_path):
+    X, y = rows
+    before = make_pipeline(SMOTE(k_neighbors=3, random_state=0), deep(backbone=Encoder())).fit(X, y)
+    after = load(save(before, tmp_path / "bundle"), backbone=Encoder())
+    assert after.predict_proba(X).tobytes() == before.predict_proba(X).tobytes()
+
+
+def test_a_module_that_nothing_asked_for_is_an_error(bundle):
+    with pytest.raises(
+        ValueError, match=r"Expected modules for parameters that hold one in .*, but got backbone; leave"
+    ):
+        load(bundle, backbone=Encoder())
+
+
+def test_a_bundle_can_be_moved(bundle, tmp_path, images):
+    moved = shutil.move(bundle, tmp_path / "elsewhere")
+    assert load(moved).predict(images[0]).shape == (len(images[0]),)

@@ -1,0 +1,370 @@
+"""The commands: results on stdout, the rest on stderr, one clear message for an error."""
+
+import csv
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+import latentover
+from latentover import cli
+from latentover.experiments import benchmark as benchmark_module
+
+COMMANDS = [[], ["train"], ["evaluate"], ["generate"], ["benchmark"], ["report"], ["data"], ["data", "list"]]
+HEAVY = [
+    "torch",
+    "sklearn",
+    "imblearn",
+    "numpy",
+    "pandas",
+    "scipy",
+    "jsonargparse",
+    "matplotlib",
+    "torchvision",
+    "tqdm",
+]
+DATA = {"source": "digits", "imbalance": {"profile": "long_tailed", "rho": 5, "largest": 30}}
+RAE = {
+    "title": "Tiny RAE",
+    "data": DATA,
+    "method": {
+        "class_path": "latentover.RAEClassifier",
+        "init_args": {"latent_dim": 4, "channels": 4, "hidden_units": 8, "max_steps": 2, "batch_size": 8},
+    },
+    "evaluation": {"grid_samples": 1, "tsne_points": 40},
+    "seeds": [0, 1],
+}
+CONTROL = {
+    **RAE,
+    "title": "Tiny control",
+    "method": {
+        "class_path": "latentover.DeepClassifier",
+        "init_args": {"feature_dim": 4, "channels": 4, "hidden_units": 8, "max_epochs": 2},
+    },
+}
+MISSING = {**CONTROL, "title": "Tiny without data", "data": {"source": "cifar10"}}
+
+
+@pytest.fixture(autouse=True)
+def on_the_cpu(monkeypatch, tmp_path):
+    """In a folder of its own, with an empty data root, and not on a GPU."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LATENTOVER_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+
+
+@pytest.fixture(scope="module")
+def recipes(tmp_path_factory):
+    """A folder with two recipes."""
+    folder = tmp_path_factory.mktemp("recipes") / "tiny"
+    folder.mkdir()
+    for name, content in (("control", CONTROL), ("rae", RAE)):
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(recipes, tmp_path_factory):
+    """A runs folder with the four runs of these recipes, made by one benchmark; not to be changed."""
+    out = tmp_path_factory.mktemp("finished") / "runs"
+    assert cli.main(["benchmark", str(recipes), "--out", str(out), "--device", "cpu", "--quiet"]) == 0
+    return out
+
+
+def run(capsys, *arguments):
+    """Return exit status, stdout and stderr of a command."""
+    try:
+        status = cli.main([str(argument) for argument in arguments])
+    except SystemExit as exit_:
+        status = exit_.code
+    return status, *capsys.readouterr()
+
+
+def assert_refused(capsys, message, *arguments):
+    """The command ends with status 2, nothing on stdout and one line on stderr."""
+    status, out, err = run(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert re.fullmatch(rf"latentover: .*{message}.*\n", err), err
+
+
+def in_a_process(code_or_module, *arguments):
+    package = Path(latentover.__file__).parent.parent
+    return subprocess.run(
+        [sys.executable, *code_or_module, *map(str, arguments)],
+        env={"PYTHONPATH": str(package), "PATH": "/usr/bin:/bin", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+# ---- Help ------------------------------------------------------------------------------------------------------------
+
+
+def test_help_imports_nothing_heavy():
+    code = f"""
+import contextlib, io, sys
+from latentover import cli
+for command in {COMMANDS!r}:
+    with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):
+        cli.main([*command, "--help"])
+    assert "usage: latentover" in out.getvalue(), command
+print(sorted(set({HEAVY!r}) & set(sys.modules)))
+"""
+    result = in_a_process(["-c", code])
+    assert (result.stdout, result.stderr) == ("[]\n", "")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_help_says_what_a_command_does(capsys, command):
+    status, out, err = run(capsys, *command, "--help")
+    assert (status, err) == (0, "")
+    assert "usage: " + " ".join(["latentover", *command]) in out
+    if command in (["train"], ["benchmark"]):
+        assert "--method.init_args.latent_dim 32" in out
+
+
+def test_the_version_is_the_packages(capsys):
+    assert run(capsys, "--version") == (0, f"latentover {latentover.__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: COMMAND"),
+        (["trian"], "invalid choice: 'trian'"),
+        (["data"], "the following arguments are required: ACTION"),
+        (["report", "runs", "--title", "x"], "unrecognized arguments: --title x"),
+        (["evaluate", "run", "--devise", "cpu"], "unrecognized arguments: --devise cpu"),
+        (["generate", "run", "--label", "9"], "the following arguments are required: --out"),
+        (["benchmark", "digits", "--jobs", "two"], "argument --jobs: invalid int value: 'two'"),
+    ],
+)
+def test_wrong_usage_is_status_2(capsys, arguments, message):
+    status, out, err = run(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert message in err
+
+
+# ---- train -----------------------------------------------------------------------------------------------------------
+
+
+def test_train_makes_the_runs_of_a_recipe_and_compares_them(capsys, recipes, tmp_path):
+    status, out, err = run(capsys, "train", recipes / "control.yaml")
+    assert status == 0
+    assert out.startswith("runs: 2 made, 0 finished before, 0 failed\n\nruns/tiny\nMethod")
+    assert re.search(r"^Tiny control +\d+\.\d\d ± \d+\.\d\d", out, re.MULTILINE)
+    assert "report" not in out
+    assert re.fullmatch(r"(\[\d/2\] tiny/control, seed \d: \d+\.\d\d ACSA, \d+\.\d s to fit\n){2}", err)
+    assert sorted(p.name for p in (tmp_path / "runs" / "tiny" / "control").iterdir()) == ["seed-0", "seed-1"]
+
+
+def test_train_takes_a_seed_and_overrides(capsys, recipes, tmp_path):
+    options = ["--seed", 7, "--out", "mine", "--quiet", "--method.init_args.max_epochs", "1", "--data.imbalance.rho=4"]
+    status, out, err = run(capsys, "train", recipes / "control.yaml", *options)
+    assert (status, err) == (0, "")
+    assert out.startswith("runs: 1 made")
+    (folder,) = (tmp_path / "mine" / "control").iterdir()
+    assert folder.name == "seed-7"
+    content = yaml.safe_load((folder / "recipe.yaml").read_text(encoding="utf-8"))
+    assert content["method"]["init_args"]["max_epochs"] == 1
+    assert content["data"]["imbalance"]["rho"] == 4
+    certificate = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["certificate"]
+    assert (certificate["seed"], certificate["device"]) == (7, "cpu")
+
+
+def test_a_negative_number_can_be_an_override(capsys, recipes):
+    arguments = ["train", recipes / "control.yaml", "--method.init_args.tau", "-1.5"]
+    assert_refused(capsys, r"tau to be a number at least 0, but got -1\.5", *arguments)
+
+
+def test_print_config_is_the_resolved_recipe(capsys, recipes, tmp_path):
+    options = ["--print_config", "--method.init_args.latent_dim", "32", "--seeds", "[4]"]
+    status, out, err = run(capsys, "train", recipes / "rae.yaml", *options)
+    assert (status, err) == (0, "")
+    content = yaml.safe_load(out)
+    assert (content["method"]["init_args"]["latent_dim"], content["seeds"]) == (32, [4])
+    (tmp_path / "again.yaml").write_text(out, encoding="utf-8")
+    assert run(capsys, "train", "again.yaml", "--print_config") == (0, out, "")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_shipped_recipes_are_found_from_anywhere(capsys):
+    status, out, _ = run(capsys, "train", "configs/digits/rae.yaml", "--print_config")
+    assert status == 0
+    assert yaml.safe_load(out)["method"]["class_path"] == "latentover.RAEClassifier"
+
+
+# ---- benchmark -------------------------------------------------------------------------------------------------------
+
+
+def test_benchmark_repeats_no_finished_run_and_shows_the_table_and_the_report(capsys, recipes, finished):
+    before = {path: path.stat().st_mtime_ns for path in finished.glob("*/*/*")}
+    status, out, err = run(capsys, "benchmark", recipes, "--out", finished)
+    assert (status, err) == (0, "")
+    assert out.startswith(f"runs: 0 made, 4 finished before, 0 failed\n\n{finished}\nMethod")
+    assert re.search(r"^Tiny RAE +\d", out, re.MULTILINE)
+    assert out.endswith(f"\nreport: {finished / 'report.html'}\n")
+    assert "Tiny control" in (finished / "report.html").read_text(encoding="utf-8")
+    assert {path: path.stat().st_mtime_ns for path in finished.glob("*/*/*")} == before
+
+
+def test_benchmark_in_processes_makes_the_same_runs_and_goes_on_after_a_failure(capsys, recipes, finished, tmp_path):
+    (tmp_path / "missing.yaml").write_text(yaml.safe_dump(MISSING), encoding="utf-8")
+    arguments = ["benchmark", recipes / "rae.yaml", "missing.yaml", "--out", "runs", "--seeds", 0, "--jobs", 2]
+    status, out, err = run(capsys, *arguments, "--device", "cpu")
+    assert status == 1
+    assert out.startswith("runs: 1 made, 0 finished before, 1 failed\n\nruns\nMethod")
+    missing, made = sorted(err.splitlines()[:2], key=lambda line: " s to fit" in line)
+    assert re.match(
+        r"\[\d/2\] runs/missing, seed 0: failed: FileNotFoundError: Expected the files of 'cifar10'", missing
+    )
+    assert re.fullmatch(r"\[\d/2\] runs/rae, seed 0: \d+\.\d\d ACSA, \d+\.\d s to fit", made)
+    assert err.splitlines()[2:] == ["latentover: failed: runs/missing, seed 0 (see above)"]
+    weights = [folder / "rae" / "seed-0" / "model.safetensors" for folder in (finished, tmp_path / "runs")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["missing", "rae", "report.html"]
+
+
+def test_a_recipe_that_fails_stops_no_other_and_says_how_to_get_its_data(capsys, recipes, tmp_path):
+    (tmp_path / "missing.yaml").write_text(yaml.safe_dump(MISSING), encoding="utf-8")
+    arguments = ["benchmark", "missing.yaml", recipes / "control.yaml", "--seeds", 0, "--out", "runs"]
+    status, out, err = run(capsys, *arguments)
+    assert status == 1
+    assert "Tiny control" in out
+    assert "Traceback" not in err
+    first, *_, last = err.splitlines()
+    assert first.startswith(
+        "[1/2] runs/missing, seed 0: failed: FileNotFoundError: Expected the files of 'cifar10' in "
+    )
+    assert str(tmp_path / "data") in first
+    for way in ("--download", "--data-root", "LATENTOVER_DATA"):
+        assert way in first
+    assert last == "latentover: failed: runs/missing, seed 0 (see above)"
+    status, out, err = run(capsys, *arguments, "--traceback", "--quiet")
+    assert (status, out.splitlines()[0]) == (1, "runs: 0 made, 1 finished before, 1 failed")
+    assert "Traceback (most recent call last)" in err
+    assert "read_named" in err
+
+
+def test_where_every_run_fails_there_is_nothing_to_compare(capsys, tmp_path):
+    (tmp_path / "missing.yaml").write_text(yaml.safe_dump(MISSING), encoding="utf-8")
+    status, out, err = run(capsys, "benchmark", "missing.yaml", "--data-root", "elsewhere")
+    assert (status, out) == (1, "runs: 0 made, 0 finished before, 2 failed\n")
+    assert err.count("Expected the files of 'cifar10' in elsewhere") == 1
+    assert "seed 1: failed as above" in err
+
+
+def test_an_interrupt_says_that_finished_runs_are_kept(capsys, recipes, monkeypatch, tmp_path):
+    def stop(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(benchmark_module, "run_recipe", stop)
+    status, out, err = run(capsys, "benchmark", recipes, "--out", "runs")
+    assert (status, out) == (130, "")
+    assert err == "latentover: stopped; finished runs are kept, the same command goes on from there\n"
+
+
+# ---- What is done with runs ------------------------------------------------------------------------------------------
+
+
+def test_evaluate_gives_the_scores_of_the_run_to_the_bit(capsys, finished, tmp_path):
+    folder = finished / "rae" / "seed-0"
+    status, out, err = run(capsys, "evaluate", folder, "--out", "scores.json")
+    assert (status, err) == (0, "")
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    assert json.loads((tmp_path / "scores.json").read_text(encoding="utf-8")) == metrics["splits"]
+    rows = [line.split() for line in out.splitlines()]
+    assert rows[0][:3] == ["split", "acsa", "macro_f1"]
+    assert [row[0] for row in rows[1:]] == ["test_balanced", "validation"]
+    assert rows[1][1] == f"{metrics['acsa']:.4f}"
+
+
+@pytest.mark.parametrize("suffix", [".png", ".npz", ".csv"])
+def test_generate_writes_the_same_bytes_for_the_same_seed(capsys, finished, tmp_path, suffix):
+    contents = []
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        out = tmp_path / f"{name}{suffix}"
+        arguments = ["--label", 9, "--n", 4, "--seed", seed, "--out", out]
+        assert run(capsys, "generate", finished / "rae" / "seed-0", *arguments) == (0, f"{out}\n", "")
+        contents.append(out.read_bytes())
+    assert contents[0] == contents[1] != contents[2]
+    if suffix == ".png":
+        assert Image.open(out).format == "PNG"
+    elif suffix == ".npz":
+        assert np.load(out)["X"].shape == (4, 1, 8, 8)
+    else:
+        with out.open(newline="") as file:
+            assert [row["label"] for row in csv.DictReader(file)] == ["9"] * 4
+
+
+def test_report_writes_a_page(capsys, finished, tmp_path):
+    assert run(capsys, "report", finished, "--out", "page.html") == (0, "page.html\n", "")
+    assert (tmp_path / "page.html").read_text(encoding="utf-8").lstrip().startswith("<!doctype html>")
+
+
+def test_data_list_says_what_there_is_and_where_it_is_looked_for(capsys, tmp_path):
+    status, out, err = run(capsys, "data", "list")
+    assert (status, err) == (0, "")
+    rows = {line.split()[0]: line for line in out.splitlines()}
+    assert {"name", "digits", "mnist", "fashion_mnist", "cifar10"} <= set(rows)
+    assert " yes " in rows["digits"]
+    assert " no " in rows["mnist"]
+    assert str(tmp_path / "data") in rows["mnist"]
+    assert "elsewhere" in run(capsys, "data", "list", "--data-root", "elsewhere")[1]
+
+
+# ---- Errors ----------------------------------------------------------------------------------------------------------
+
+
+def test_an_error_is_one_line_and_status_2(capsys, recipes, finished, tmp_path):
+    (tmp_path / "file").touch()
+    control, run_ = recipes / "control.yaml", finished / "control" / "seed-0"
+    for message, *arguments in [
+        ("did you mean 'configs/digits/rae.yaml'", "train", "digits/raee.yaml"),
+        (
+            r"control.yaml: Expected .* method.init_args, .*did you mean",
+            "train",
+            control,
+            "--method.init_args.dropot=1",
+        ),
+        (
+            "Expected an option of the command or a setting of the recipe, but got --devise",
+            "train",
+            control,
+            "--devise=1",
+        ),
+        ("that is the option --device of the command", "benchmark", recipes, "--method.init_args.device", "cpu"),
+        ("Expected jobs to be at least 1, but got 0", "benchmark", recipes, "--jobs", 0),
+        ("Expected seeds to be one or more different", "benchmark", recipes, "--seeds", 1, 1),
+        ("Expected seeds to be one or more different", "train", control, "--seed", -1),
+        ("Expected device to be .*, but got 'gpu'", "train", control, "--device", "gpu"),
+        ("Expected precision to be .*, but got 'half'", "train", control, "--precision", "half"),
+        ("file.* to be a folder that can be written to", "train", control, "--out", "file/below"),
+        ("nowhere to be a run .*config.json is missing", "evaluate", "nowhere"),
+        ("file to be a folder that can be written to", "evaluate", run_, "--out", "file/scores.json"),
+        ("but .* only classifies", "generate", run_, "--label", 9, "--out", "a.csv"),
+        ("to end in one of .png, .npz, .csv, but got 'a.gif'", "generate", run_, "--label", 9, "--out", "a.gif"),
+        ("nowhere is not a folder", "report", "nowhere"),
+    ]:
+        assert_refused(capsys, message, *arguments)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+def test_traceback_shows_where_an_error_comes_from(recipes):
+    for arguments in (["--traceback", "evaluate", "nowhere"], ["evaluate", "nowhere", "--traceback"]):
+        with pytest.raises(FileNotFoundError, match="nowhere to be a run"):
+            cli.main(arguments)
+
+
+def test_a_process_ends_with_the_message_and_the_status(tmp_path):
+    result = in_a_process(["-m", "latentover.cli"], "report", tmp_path / "nowhere")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert re.fullmatch(r"latentover: Expected \*folder\* to be a folder with runs .*\n", result.stderr)
