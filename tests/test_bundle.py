@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ from torch import nn
 
 import latentover
 from latentover import DeepClassifier, RAEClassifier, RAESampler
-from latentover.bundle import FORMAT, check_storable, find_class, load, save
+from latentover.bundle import FORMAT, check_storable, find_bundle, find_class, load, save
 
 FILES = ["config.json", "model.safetensors"]
 RAE = {"latent_dim": 3, "channels": 2, "hidden_units": 4, "max_steps": 2, "batch_size": 4}
@@ -525,3 +526,11 @@ def test_a_module_that_nothing_asked_for_is_an_error(bundle):
 def test_a_bundle_can_be_moved(bundle, tmp_path, images):
     moved = shutil.move(bundle, tmp_path / "elsewhere")
     assert load(moved).predict(images[0]).shape == (len(images[0]),)
+
+
+def test_a_shipped_model_is_found_from_anywhere(bundle, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("latentover.bundle.shipped_folder", lambda name: bundle.parent)
+    assert find_bundle(Path("models") / bundle.name) == bundle
+    (tmp_path / "models" / bundle.name).mkdir(parents=True)
+    assert find_bundle(Path("models") / bundle.name) == Path("models") / bundle.name  # what is here goes first

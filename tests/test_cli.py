@@ -368,3 +368,8 @@ def test_a_process_ends_with_the_message_and_the_status(tmp_path):
     result = in_a_process(["-m", "latentover.cli"], "report", tmp_path / "nowhere")
     assert (result.returncode, result.stdout) == (2, "")
     assert re.fullmatch(r"latentover: Expected \*folder\* to be a folder with runs .*\n", result.stderr)
+
+
+def test_report_writes_tables_where_the_page_ends_in_md(capsys, finished, tmp_path):
+    assert run(capsys, "report", finished, "--out", "page.md") == (0, "page.md\n", "")
+    assert "| Method |" in (tmp_path / "page.md").read_text(encoding="utf-8")

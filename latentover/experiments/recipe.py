@@ -9,7 +9,6 @@ import re
 from argparse import ArgumentError
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +27,7 @@ from latentover.bundle import check_storable, find_class
 from latentover.data import DataConfig, Imbalance
 from latentover.estimators import BaseClassifier, BaseDeepEstimator
 from latentover.estimators.validation import check_parameters
+from latentover.files import shipped_folder
 
 _KEYS = ("title", "data", "sampler", "method", "evaluation", "seeds")
 _MACHINE = {  # parameters that say where and how loudly something is trained, not what; and who sets them
@@ -118,8 +118,7 @@ class Recipe:
 
 def recipe_folder() -> Path:
     """Return the folder of the shipped recipes: inside the wheel, or beside the package in a checkout."""
-    inside = Path(str(files(latentover) / "configs"))
-    return inside if inside.is_dir() else inside.parent.parent / "configs"
+    return shipped_folder("configs")
 
 
 def find_recipes(places: Iterable[str | os.PathLike[str]]) -> list[Path]:

@@ -7,7 +7,6 @@ import pytest
 import yaml
 
 from latentover import DeepClassifier, RAEClassifier, RAESampler
-from latentover.experiments import recipe as recipe_module
 from latentover.experiments.recipe import (
     check_seeds,
     find_recipes,
@@ -391,7 +390,7 @@ def test_recipes_lie_beside_the_package_in_a_checkout_and_inside_it_when_install
     assert (recipe_folder() / "digits").is_dir()
     package = tmp_path / "site-packages" / "latentover"
     package.mkdir(parents=True)
-    monkeypatch.setattr(recipe_module, "files", lambda _: package)
+    monkeypatch.setattr("latentover.files.files", lambda _: package)
     assert recipe_folder() == package.parent / "configs"
     (package / "configs").mkdir()
     assert recipe_folder() == package / "configs"

@@ -47,5 +47,5 @@ def test_logits_are_adjusted_by_the_log_of_those_probabilities():
 
 
 def test_power_above_one_is_refused():
-    with pytest.raises(ValueError, match="sampling_power to be a number at least 0 and at most 1, but got 1.5"):
+    with pytest.raises(ValueError, match=r"sampling_power to be a number at least 0 and at most 1, but got 1\.5"):
         RAEClassifier(sampling_power=1.5).fit(np.eye(4), [0, 0, 1, 1])
