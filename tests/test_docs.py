@@ -1,0 +1,65 @@
+"""The documentation is true: its code runs, its recipes load, its links lead somewhere, its commands exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from latentover import cli
+from latentover.experiments.recipe import load_recipe
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("docs/**/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
+BLOCK = re.compile(r"(<!-- fragment -->\s*)?^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+
+def blocks(page, language):
+    found = BLOCK.findall(page.read_text(encoding="utf-8"))
+    return [code for fragment, name, code in found if name == language and not fragment]
+
+
+def name(page):
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "python")], ids=name)
+def test_python_runs(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace = {"__name__": "__docs__"}
+    for code in blocks(page, "python"):
+        exec(compile(code, name(page), "exec"), namespace)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "yaml")], ids=name)
+def test_recipes_load(page, tmp_path):
+    for number, text in enumerate(blocks(page, "yaml")):
+        recipe = tmp_path / f"{number}.yaml"
+        recipe.write_text(text, encoding="utf-8")
+        load_recipe(recipe)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_links_lead_somewhere(page):
+    text = BLOCK.sub("", page.read_text(encoding="utf-8"))
+    missing = [
+        target
+        for target in LINK.findall(text)
+        if not target.startswith(("http://", "https://", "mailto:")) and not (page.parent / target).exists()
+    ]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "bash")], ids=name)
+def test_commands_exist(page, capsys):
+    for command in re.findall(r"^(?:.*&& )?latentover (\w+)", "\n".join(blocks(page, "bash")), re.MULTILINE):
+        with pytest.raises(SystemExit) as stop:
+            cli.main([command, "--help"])
+        assert stop.value.code == 0
+    capsys.readouterr()
+
+
+def test_the_two_commands_stand_in_the_readme():
+    commands = blocks(ROOT / "README.md", "bash")
+    assert "pip install . && latentover benchmark configs/digits\n" in commands
+    assert 'pip install ".[test]" && pytest\n' in commands
