@@ -123,13 +123,15 @@ def test_draws_do_not_disturb_each_other(source_with_test):
     assert not np.array_equal(both["test_balanced"][0], both["test_imbalanced"][0])
 
 
-def test_hash_sees_labels_and_layout(tmp_path, source):
+def test_hash_is_of_the_data_whatever_its_layout(source):
     rows = load_splits(DataConfig(source, layout="rows"))
     assert rows.X_train.shape[1:] == (16,)
     assert rows.image_shape == (1, 4, 4)
     images = load_splits(DataConfig(source))
     assert np.array_equal(images.X_train.reshape(len(images.X_train), -1), rows.X_train)
-    assert rows.data_hash != images.data_hash
+    assert rows.data_hash == images.data_hash
+    fewer = load_splits(DataConfig(source, imbalance=Imbalance("long_tailed", rho=2)))
+    assert fewer.data_hash != images.data_hash
 
 
 def test_loading_leaves_global_generators_alone(source):

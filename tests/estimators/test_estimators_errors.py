@@ -103,6 +103,7 @@ class TestData:
 BAD = {
     "alpha": ["beta", None],
     "adversarial_every": [0, 1.5],
+    "augment": ["rotate", None],
     "batch_size": [1, 0, 2.5, "8"],
     "channels": [0],
     "channels_last": ["yes", None],
@@ -121,6 +122,7 @@ BAD = {
     "n_components": [0, "2"],
     "precision": ["half", None, 16],
     "reconstruction_weight": [-0.1],
+    "sampling_power": [-0.1, 1.5],
     "schedule": ["linear", None],
     "small_class": ["skip", None],
     "verbose": [-1, "yes"],
