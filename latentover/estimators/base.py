@@ -6,7 +6,7 @@ to classify, `_generate` to sample. The public verbs are final here.
 
 import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -83,11 +83,27 @@ class Synthetic:
     weights: np.ndarray
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class BaseDeepEstimator(BaseEstimator):
     """Validation, device, seed and training that all methods share.
 
-    A method's constructor has at least the parameters `batch_size`, `image_shape`, `channels_last`, `device`,
-    `precision`, `random_state` and `verbose`.
+    Every class declares its own parameters once, as the fields of a dataclass: the constructor, with those of the
+    classes it stands on, is made from them. Fields that end in an underscore are learned in `fit`.
+
+    Parameters
+    ----------
+    image_shape : (c, h, w), optional
+        Says that the rows of a two-dimensional X are images.
+    channels_last : bool, default=False
+        Whether images come as (n, h, w, c).
+    device : str, default="auto"
+        ``"auto"`` is CUDA where there is one, otherwise the CPU.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Of the training passes; ``"auto"`` is bfloat16 for images where the hardware computes in it.
+    random_state : int, RandomState or None
+        The same integer gives the same model on the same machine; the global generators stay untouched.
+    verbose : {0, 1}, default=0
+        1 shows a progress bar.
 
     Attributes
     ----------
@@ -101,13 +117,20 @@ class BaseDeepEstimator(BaseEstimator):
     device_ : torch.device
     """
 
-    classes_: np.ndarray
-    class_counts_: np.ndarray
-    format_: Format
-    device_: torch.device
-    networks_: nn.Module
-    tensors_: dict[str, Tensor]
-    history_: History
+    image_shape: tuple[int, int, int] | None = None
+    channels_last: bool = False
+    device: str = "auto"
+    precision: str = "auto"
+    random_state: Any = None
+    verbose: int = 0
+
+    classes_: np.ndarray = field(init=False)
+    class_counts_: np.ndarray = field(init=False)
+    format_: Format = field(init=False)
+    device_: torch.device = field(init=False)
+    networks_: Any = field(init=False)
+    tensors_: dict[str, Tensor] = field(init=False)
+    history_: History = field(init=False)
 
     _choices: ClassVar[dict[str, tuple[Any, ...]]] = {}
     """Parameters that take one of a few values, and those values."""
@@ -334,8 +357,15 @@ class BaseGenerator(BaseDeepEstimator):
             return self._generate(label, n, generator)
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class BaseSampler(BaseGenerator, BaseOverSampler):
     """An imbalanced-learn over-sampler around trained networks; a method adds `_generate`.
+
+    Parameters
+    ----------
+    sampling_strategy : str, float, dict or callable, default="auto"
+        As in imbalanced-learn: which classes are brought to how many samples. ``"auto"`` brings every class to the
+        size of the largest; a dict gives final totals.
 
     Attributes
     ----------
@@ -348,6 +378,8 @@ class BaseSampler(BaseGenerator, BaseOverSampler):
     mix_weights_ : ndarray of shape (n_resampled, t)
         With which weights.
     """
+
+    sampling_strategy: Any = "auto"
 
     def fit(self, X: Any, y: Any) -> Self:
         """Train the generator on X and y, without resampling; `sample` works afterwards.

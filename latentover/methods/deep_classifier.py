@@ -5,6 +5,7 @@ has to beat: class weights, class-balanced batches and logit adjustment (Menon e
 and with the same optimizer as the autoencoder they stand beside.
 """
 
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -31,6 +32,7 @@ from latentover.training.loop import History
 from latentover.training.schedules import Schedule
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class DeepClassifier(BaseClassifier):
     """A network with a linear classifier, trained with cross-entropy and, where asked for, against the imbalance.
 
@@ -89,54 +91,23 @@ class DeepClassifier(BaseClassifier):
         "reweighting": (None, "class_weights"),
         "batches": ("natural", "class_balanced"),
     }
-    networks_: nn.ModuleDict
+    backbone: nn.Module | Literal["auto"] = "auto"
+    loss: Literal["ce", "logit_adjusted"] = "ce"
+    tau: float = 1.0
+    reweighting: Literal["class_weights"] | None = None
+    batches: Literal["natural", "class_balanced"] = "natural"
+    feature_dim: int = 64
+    channels: int = 64
+    hidden_units: int | None = None
+    dropout: float = 0.4
+    max_epochs: int = 20
+    batch_size: int = 128
+    learning_rate: float = 2e-4
+    weight_decay: float = 1e-3
+    schedule: Schedule = "constant"
+    augment: Augment = "none"
 
-    def __init__(
-        self,
-        *,
-        backbone: nn.Module | Literal["auto"] = "auto",
-        loss: Literal["ce", "logit_adjusted"] = "ce",
-        tau: float = 1.0,
-        reweighting: Literal["class_weights"] | None = None,
-        batches: Literal["natural", "class_balanced"] = "natural",
-        feature_dim: int = 64,
-        channels: int = 64,
-        hidden_units: int | None = None,
-        dropout: float = 0.4,
-        max_epochs: int = 20,
-        batch_size: int = 128,
-        learning_rate: float = 2e-4,
-        weight_decay: float = 1e-3,
-        schedule: Schedule = "constant",
-        augment: Augment = "none",
-        image_shape: tuple[int, int, int] | None = None,
-        channels_last: bool = False,
-        device: str = "auto",
-        precision: str = "auto",
-        random_state: Any = None,
-        verbose: int = 0,
-    ) -> None:
-        self.backbone = backbone
-        self.loss = loss
-        self.tau = tau
-        self.reweighting = reweighting
-        self.batches = batches
-        self.feature_dim = feature_dim
-        self.channels = channels
-        self.hidden_units = hidden_units
-        self.dropout = dropout
-        self.max_epochs = max_epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.schedule = schedule
-        self.augment = augment
-        self.image_shape = image_shape
-        self.channels_last = channels_last
-        self.device = device
-        self.precision = precision
-        self.random_state = random_state
-        self.verbose = verbose
+    networks_: nn.ModuleDict = field(init=False)
 
     def _build_networks(self) -> nn.Module:
         encoder = build_encoder(

@@ -22,6 +22,7 @@ Deviations
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -272,6 +273,7 @@ class RAETraining:
 # ---- Estimators ------------------------------------------------------------------------------------------------------
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class _RAE(BaseGenerator):
     """The trained core that both faces stand on."""
 
@@ -281,72 +283,33 @@ class _RAE(BaseGenerator):
         "decoder_reconstruction": (True, False),
     }
     _training_only: ClassVar = ("critic",)
-    networks_: RAENetworks
 
-    def __init__(
-        self,
-        *,
-        latent_dim: int | None = None,
-        n_components: int = 2,
-        alpha: Literal["mixer", "uniform"] = "mixer",
-        encoder: nn.Module | Literal["auto"] = "auto",
-        channels: int = 64,
-        decoder_channels: int | None = None,
-        hidden_units: int | None = None,
-        dropout: float = 0.4,
-        loss: Literal["ce", "logit_adjusted"] = "ce",
-        tau: float = 1.0,
-        sampling_power: float = 0.0,
-        classifier_weight: float = 5.0,
-        reconstruction_weight: float = 0.01,
-        decoder_reconstruction: bool = False,
-        gradient_penalty_weight: float = 10.0,
-        critic_steps: int = 5,
-        adversarial_every: int = 1,
-        max_steps: int = 1000,
-        batch_size: int = 64,
-        learning_rate: float = 2e-4,
-        weight_decay: float = 1e-3,
-        schedule: Schedule = "constant",
-        augment: Augment = "none",
-        small_class: Literal["raise", "adapt"] = "raise",
-        image_shape: tuple[int, int, int] | None = None,
-        channels_last: bool = False,
-        device: str = "auto",
-        precision: str = "auto",
-        random_state: Any = None,
-        verbose: int = 0,
-    ) -> None:
-        self.latent_dim = latent_dim
-        self.n_components = n_components
-        self.alpha = alpha
-        self.encoder = encoder
-        self.channels = channels
-        self.decoder_channels = decoder_channels
-        self.hidden_units = hidden_units
-        self.dropout = dropout
-        self.loss = loss
-        self.tau = tau
-        self.sampling_power = sampling_power
-        self.classifier_weight = classifier_weight
-        self.reconstruction_weight = reconstruction_weight
-        self.decoder_reconstruction = decoder_reconstruction
-        self.gradient_penalty_weight = gradient_penalty_weight
-        self.critic_steps = critic_steps
-        self.adversarial_every = adversarial_every
-        self.max_steps = max_steps
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.schedule = schedule
-        self.augment = augment
-        self.small_class = small_class
-        self.image_shape = image_shape
-        self.channels_last = channels_last
-        self.device = device
-        self.precision = precision
-        self.random_state = random_state
-        self.verbose = verbose
+    latent_dim: int | None = None
+    n_components: int = 2
+    alpha: Literal["mixer", "uniform"] = "mixer"
+    encoder: nn.Module | Literal["auto"] = "auto"
+    channels: int = 64
+    decoder_channels: int | None = None
+    hidden_units: int | None = None
+    dropout: float = 0.4
+    loss: Literal["ce", "logit_adjusted"] = "ce"
+    tau: float = 1.0
+    sampling_power: float = 0.0
+    classifier_weight: float = 5.0
+    reconstruction_weight: float = 0.01
+    decoder_reconstruction: bool = False
+    gradient_penalty_weight: float = 10.0
+    critic_steps: int = 5
+    adversarial_every: int = 1
+    max_steps: int = 1000
+    batch_size: int = 64
+    learning_rate: float = 2e-4
+    weight_decay: float = 1e-3
+    schedule: Schedule = "constant"
+    augment: Augment = "none"
+    small_class: Literal["raise", "adapt"] = "raise"
+
+    networks_: RAENetworks = field(init=False)
 
     def _build_networks(self) -> RAENetworks:
         shape, n_classes = self.format_.shape, len(self.classes_)
@@ -448,6 +411,7 @@ class _RAE(BaseGenerator):
         return self.decode(Z, y)
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class RAEClassifier(_RAE, BaseClassifier):
     """Classifier and generator: a class-preserving regularized autoencoder.
 
@@ -545,6 +509,7 @@ class RAEClassifier(_RAE, BaseClassifier):
         return self.networks_.logits(images_last(batch))
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class RAESampler(_RAE, BaseSampler):
     """Over-sampler: new samples of the rare classes from a class-preserving regularized autoencoder.
 
@@ -571,72 +536,3 @@ class RAESampler(_RAE, BaseSampler):
     >>> sorted(Counter(y_resampled.tolist()).items())
     [(0, 181), (1, 181)]
     """
-
-    def __init__(
-        self,
-        *,
-        sampling_strategy: Any = "auto",
-        latent_dim: int | None = None,
-        n_components: int = 2,
-        alpha: Literal["mixer", "uniform"] = "mixer",
-        encoder: nn.Module | Literal["auto"] = "auto",
-        channels: int = 64,
-        decoder_channels: int | None = None,
-        hidden_units: int | None = None,
-        dropout: float = 0.4,
-        loss: Literal["ce", "logit_adjusted"] = "ce",
-        tau: float = 1.0,
-        sampling_power: float = 0.0,
-        classifier_weight: float = 5.0,
-        reconstruction_weight: float = 0.01,
-        decoder_reconstruction: bool = False,
-        gradient_penalty_weight: float = 10.0,
-        critic_steps: int = 5,
-        adversarial_every: int = 1,
-        max_steps: int = 1000,
-        batch_size: int = 64,
-        learning_rate: float = 2e-4,
-        weight_decay: float = 1e-3,
-        schedule: Schedule = "constant",
-        augment: Augment = "none",
-        small_class: Literal["raise", "adapt"] = "raise",
-        image_shape: tuple[int, int, int] | None = None,
-        channels_last: bool = False,
-        device: str = "auto",
-        precision: str = "auto",
-        random_state: Any = None,
-        verbose: int = 0,
-    ) -> None:
-        super().__init__(
-            latent_dim=latent_dim,
-            n_components=n_components,
-            alpha=alpha,
-            encoder=encoder,
-            channels=channels,
-            decoder_channels=decoder_channels,
-            hidden_units=hidden_units,
-            dropout=dropout,
-            loss=loss,
-            tau=tau,
-            sampling_power=sampling_power,
-            classifier_weight=classifier_weight,
-            reconstruction_weight=reconstruction_weight,
-            decoder_reconstruction=decoder_reconstruction,
-            gradient_penalty_weight=gradient_penalty_weight,
-            critic_steps=critic_steps,
-            adversarial_every=adversarial_every,
-            max_steps=max_steps,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            schedule=schedule,
-            augment=augment,
-            small_class=small_class,
-            image_shape=image_shape,
-            channels_last=channels_last,
-            device=device,
-            precision=precision,
-            random_state=random_state,
-            verbose=verbose,
-        )
-        self.sampling_strategy = sampling_strategy
