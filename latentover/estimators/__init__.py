@@ -9,6 +9,7 @@ from latentover.estimators.base import (
     TrainingSet,
 )
 from latentover.estimators.formats import ImageFormat, TableFormat, learn_format
+from latentover.estimators.watch import StoppableTraining, TrainingWatch
 
 __all__ = [
     "BaseClassifier",
@@ -16,8 +17,10 @@ __all__ = [
     "BaseGenerator",
     "BaseSampler",
     "ImageFormat",
+    "StoppableTraining",
     "Synthetic",
     "TableFormat",
     "TrainingSet",
+    "TrainingWatch",
     "learn_format",
 ]

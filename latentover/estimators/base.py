@@ -5,7 +5,9 @@ to classify, `_generate` to sample. The public verbs are final here.
 """
 
 import copy
-from collections.abc import Callable, Iterator
+import hashlib
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
@@ -22,11 +24,28 @@ from torch import Tensor, nn
 
 from latentover.estimators.formats import Format, ImageFormat, format_from_dict, learn_format
 from latentover.estimators.validation import check_class_sizes, check_dense_size, check_parameters, check_table
+from latentover.estimators.watch import StoppableTraining, validation_rows
 from latentover.networks import check_input_shape
-from latentover.training import draw_seed, resolve_device, resolve_precision, seeded
+from latentover.training import (
+    COLLAPSED,
+    Checkpoint,
+    CollapseWarning,
+    Randomness,
+    diversity_ratio,
+    draw_seed,
+    parallel,
+    resolve_device,
+    resolve_precision,
+    seeded,
+)
+from latentover.training.checkpoints import Stateful
 from latentover.training.loop import History
 
 PREDICT_BATCH = 1024
+DIVERSITY_SAMPLES = 64
+"""Samples of each class, real and generated, whose distances are compared after training."""
+_NOT_LEARNED_FROM = {"checkpoint", "checkpoint_every", "device", "verbose"}
+"""Parameters that do not change what is learned."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +63,10 @@ class TrainingSet:
     dtype : torch.dtype
         In which the passes run.
     generator : torch.Generator
+    validation : (Tensor, Tensor) or None
+        Inputs and labels that were set aside for early stopping.
+    checkpoint : Checkpoint or None
+        Where the training is kept while it runs.
     """
 
     inputs: Tensor
@@ -52,6 +75,8 @@ class TrainingSet:
     prepare: Callable[[Tensor], Tensor]
     dtype: torch.dtype
     generator: torch.Generator
+    validation: tuple[Tensor, Tensor] | None = None
+    checkpoint: Checkpoint | None = None
 
     @property
     def device(self) -> torch.device:
@@ -62,6 +87,19 @@ class TrainingSet:
     def n_classes(self) -> int:
         """Number of classes C."""
         return len(self.class_counts)
+
+    @property
+    def randomness(self) -> Stateful:
+        """The state of everything that draws."""
+        return Randomness(self.generator)
+
+    @property
+    def validation_batches(self) -> Callable[[], Iterator[tuple[Tensor, Tensor]]] | None:
+        """What was set aside, batch by batch and ready for a network; None if nothing was."""
+        if self.validation is None:
+            return None
+        inputs, labels = (tensor.split(PREDICT_BATCH) for tensor in self.validation)
+        return lambda: ((self.prepare(x), y) for x, y in zip(inputs, labels, strict=True))
 
 
 @dataclass(frozen=True)
@@ -103,7 +141,15 @@ class BaseDeepEstimator(BaseEstimator):
     random_state : int, RandomState or None
         The same integer gives the same model on the same machine; the global generators stay untouched.
     verbose : {0, 1}, default=0
-        1 shows a progress bar.
+        1 shows a progress bar, or some lines where stderr is no terminal.
+    checkpoint : path, optional
+        A file in which the training is kept while it runs. Where it is there, `fit` goes on from it and ends at the
+        weights (on the CPU to the bit) that it would have ended at; a file of another training is an error. Removed
+        when training is complete.
+    checkpoint_every : int, default=1000
+        Training steps between two writes of it.
+    compile : bool, default=False
+        Whether the networks run through `torch.compile`: slow to start, faster afterwards; worth it on a GPU.
 
     Attributes
     ----------
@@ -123,6 +169,9 @@ class BaseDeepEstimator(BaseEstimator):
     precision: str = "auto"
     random_state: Any = None
     verbose: int = 0
+    checkpoint: str | None = None
+    checkpoint_every: int = 1000
+    compile: bool = False
 
     classes_: np.ndarray = field(init=False)
     class_counts_: np.ndarray = field(init=False)
@@ -146,6 +195,10 @@ class BaseDeepEstimator(BaseEstimator):
         """Train `networks_` and return the history."""
         raise TypeError(f"{type(self).__name__} has to define _fit_networks.")
 
+    def _check_settings(self) -> list[str]:
+        """Return what is wrong with parameters that do not go together, as "x to be ..., but got ..."."""
+        return []
+
     def _train(self, X: Any, y: np.ndarray) -> None:
         check_parameters(self)
         self.classes_, labels = np.unique(y, return_inverse=True)
@@ -160,18 +213,51 @@ class BaseDeepEstimator(BaseEstimator):
             self.networks_ = self._build_networks().to(self.device_)
             if images:
                 self.networks_ = self.networks_.to(memory_format=torch.channels_last)
-            data = TrainingSet(
-                inputs=self.format_.encode(X).to(self.device_),
-                labels=torch.from_numpy(labels).to(self.device_),
-                class_counts=torch.from_numpy(self.class_counts_).to(self.device_),
-                prepare=self.format_.network_input,
-                dtype=dtype,
-                generator=generator,
-            )
+            data = self._training_set(X, torch.from_numpy(labels), dtype, generator)
             self.tensors_ = {}
             self.networks_.train()
             self.history_ = self._fit_networks(data)
+            parallel.average_buffers(self.networks_)
             self.networks_.eval()
+            self._after_training(data)
+
+    def _training_set(self, X: Any, labels: Tensor, dtype: torch.dtype, generator: torch.Generator) -> TrainingSet:
+        inputs, labels = self.format_.encode(X).to(self.device_), labels.to(self.device_)
+        checkpoint = None
+        if self.checkpoint is not None:
+            checkpoint = Checkpoint(self.checkpoint, self.checkpoint_every, self._fingerprint(inputs, labels))
+        validation = None
+        if isinstance(self, StoppableTraining) and self.early_stopping:
+            aside = validation_rows(labels, self.validation_fraction, generator)
+            validation = inputs[aside], labels[aside]
+            kept = torch.ones(len(labels), dtype=torch.bool, device=self.device_)
+            kept[aside] = False
+            inputs, labels = inputs[kept], labels[kept]
+        return TrainingSet(
+            inputs=inputs,
+            labels=labels,
+            class_counts=torch.bincount(labels, minlength=len(self.classes_)),
+            prepare=self.format_.network_input,
+            dtype=dtype,
+            generator=generator,
+            validation=validation,
+            checkpoint=checkpoint,
+        )
+
+    def _fingerprint(self, inputs: Tensor, labels: Tensor) -> str:
+        """Return what tells one training from another: class, parameters and data."""
+        digest = hashlib.sha256(type(self).__name__.encode())
+        for name, value in sorted(self.get_params(deep=False).items()):
+            if name not in _NOT_LEARNED_FROM:
+                random_state = isinstance(value, np.random.RandomState | np.random.Generator)
+                digest.update(f"{name}={type(value).__name__ if random_state else value!r};".encode())
+        for tensor in (inputs, labels):
+            digest.update(str(tuple(tensor.shape)).encode())
+            digest.update(tensor.cpu().numpy().tobytes())
+        return digest.hexdigest()
+
+    def _after_training(self, data: TrainingSet) -> None:
+        """Look at what has been learned."""
 
     def _check_input(self, X: Any, *, reset: bool) -> Any:
         """Return X as an array of numbers or a pandas frame; raise ValueError naming what is wrong with it."""
@@ -322,11 +408,45 @@ class BaseClassifier(ClassifierMixin, BaseDeepEstimator):
 
 
 class BaseGenerator(BaseDeepEstimator):
-    """An estimator that can generate; a method adds `_generate`."""
+    """An estimator that can generate; a method adds `_generate`.
+
+    Attributes
+    ----------
+    diversity_ : ndarray of shape (C,)
+        For each class the mean distance between two generated samples over that between two training samples, 0 for a
+        generator that makes the same sample again and again; NaN for a class whose samples are all the same.
+        `CollapseWarning` names the classes below 0.3.
+    """
 
     def _generate(self, label: int, n: int, generator: torch.Generator) -> Synthetic:
-        """Generate n samples of class number `label`."""
+        """Generate n samples of class number `label`, at most `PREDICT_BATCH`."""
         raise TypeError(f"{type(self).__name__} has to define _generate.")
+
+    def _can_generate(self) -> bool:
+        """Whether what was trained can generate."""
+        return True
+
+    def _after_training(self, data: TrainingSet) -> None:
+        if not self._can_generate():
+            return
+        ratios = []
+        for label in range(data.n_classes):
+            members = (data.labels == label).nonzero().squeeze(1)
+            chosen = members[torch.randperm(len(members), generator=data.generator, device=data.device)]
+            real = data.prepare(data.inputs[chosen[:DIVERSITY_SAMPLES]])
+            with torch.inference_mode():
+                generated = self._generate(label, DIVERSITY_SAMPLES, data.generator).outputs
+            ratios.append(diversity_ratio(real, generated) if len(real) > 1 else float("nan"))
+        self.diversity_ = np.array(ratios)
+        collapsed = self.classes_[self.diversity_ < COLLAPSED].tolist()
+        if collapsed:
+            warnings.warn(
+                f"What is generated for {'class' if len(collapsed) == 1 else 'classes'} "
+                f"{', '.join(map(repr, collapsed))} has less than {COLLAPSED:.0%} of the variety of the training data "
+                "(diversity_): train for longer, or change what the decoder learns from.",
+                CollapseWarning,
+                stacklevel=5,
+            )
 
     def sample(self, n: int, y: Any, *, random_state: int | np.random.RandomState | None = None) -> Any:
         """Return n new samples of class `y`, in the type and layout of the training data.
@@ -348,13 +468,22 @@ class BaseGenerator(BaseDeepEstimator):
             raise ValueError(f"Expected n to be a number of samples, 0 or more, but got {n!r}.")
         if np.ndim(y) != 0:
             raise ValueError(f"Expected y to be one class, but got {y!r}; call sample once for each class.")
+        if not self._can_generate():
+            raise ValueError(f"Expected an estimator that was trained to generate, but got {self!r} without a decoder.")
         number = int(self._class_numbers(np.asarray([y]))[0])
-        return self.format_.decode(self._sample(number, int(n), draw_seed(random_state)).outputs)
+        return self._sample(number, int(n), draw_seed(random_state))[0]
 
-    def _sample(self, label: int, n: int, seed: int) -> Synthetic:
+    def _sample(self, label: int, n: int, seed: int) -> tuple[Any, np.ndarray, np.ndarray]:
+        """Return n samples in the user's type and layout, their parents and weights; batch by batch, to save memory."""
+        outputs, parents, weights = [], [], []
         # A stream of its own for each class, so that classes of equal size do not share draws.
         with seeded(_class_seed(seed, label), self.device_) as generator, torch.inference_mode():
-            return self._generate(label, n, generator)
+            for start in range(0, max(n, 1), PREDICT_BATCH):
+                synthetic = self._generate(label, min(PREDICT_BATCH, n - start), generator)
+                outputs.append(self.format_.decode(synthetic.outputs))
+                parents.append(synthetic.parents)
+                weights.append(synthetic.weights)
+        return _joined(outputs), np.concatenate(parents), np.concatenate(weights)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -418,14 +547,13 @@ class BaseSampler(BaseGenerator, BaseOverSampler):
             if count == 0:
                 continue
             number = int(np.flatnonzero(self.classes_ == label)[0])
-            synthetic = self._sample(number, count, seed)
-            new_X.append(self.format_.decode(synthetic.outputs))
+            samples, their_parents, their_weights = self._sample(number, count, seed)
+            new_X.append(samples)
             new_y.append(np.full(count, label, dtype=y.dtype))
-            parents.append(synthetic.parents)
-            weights.append(synthetic.weights)
+            parents.append(their_parents)
+            weights.append(their_weights)
         self._record_provenance(n, parents, weights)
-        parts = [X, *new_X]
-        X_resampled = pd.concat(parts, ignore_index=True) if isinstance(X, pd.DataFrame) else np.concatenate(parts)
+        X_resampled = _joined([X, *new_X])
         if self._sparse_format is not None:
             X_resampled = sp.csr_matrix(X_resampled).asformat(self._sparse_format)
         return X_resampled, np.concatenate([y, *new_y])
@@ -439,6 +567,10 @@ class BaseSampler(BaseGenerator, BaseOverSampler):
     def __sklearn_tags__(self) -> Any:
         """Say what input is understood."""
         return _input_tags(super().__sklearn_tags__())
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    return pd.concat(parts, ignore_index=True) if isinstance(parts[0], pd.DataFrame) else np.concatenate(parts)
 
 
 def _class_seed(seed: int, number: int) -> int:

@@ -1,12 +1,32 @@
-"""Losses, one family a file; pure functions of tensors."""
+"""Losses, one family a file; pure functions of tensors, usable in any training loop."""
 
-from latentover.losses.imbalance import adjusted_logits, inverse_frequency_weights
+from latentover.losses.drw import DRW
+from latentover.losses.focal import focal_loss
+from latentover.losses.imbalance import (
+    adjusted_logits,
+    balanced_softmax_loss,
+    class_balanced_weights,
+    inverse_frequency_weights,
+    post_hoc_logits,
+)
+from latentover.losses.ldam import LDAMLoss, ldam_margins
+from latentover.losses.soft import reduce_losses, soft_cross_entropy, softmax_binary_cross_entropy
 from latentover.losses.wgan_gp import critic_loss, generator_loss, gradient_penalty
 
 __all__ = [
+    "DRW",
+    "LDAMLoss",
     "adjusted_logits",
+    "balanced_softmax_loss",
+    "class_balanced_weights",
     "critic_loss",
+    "focal_loss",
     "generator_loss",
     "gradient_penalty",
     "inverse_frequency_weights",
+    "ldam_margins",
+    "post_hoc_logits",
+    "reduce_losses",
+    "soft_cross_entropy",
+    "softmax_binary_cross_entropy",
 ]

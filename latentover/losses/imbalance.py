@@ -1,6 +1,11 @@
 """Classification losses that know the class counts."""
 
+import math
+
+import torch.nn.functional as F
 from torch import Tensor
+
+from latentover.losses.soft import Reduction, reduce_losses
 
 
 def inverse_frequency_weights(class_counts: Tensor) -> Tensor:
@@ -19,6 +24,43 @@ def inverse_frequency_weights(class_counts: Tensor) -> Tensor:
     """
     counts = class_counts.float()
     return counts.sum() / (len(counts) * counts)
+
+
+def class_balanced_weights(class_counts: Tensor, beta: float = 0.9999) -> Tensor:
+    r"""Return class weights inverse to the effective number of samples :math:`(1 - \beta^{n_c}) / (1 - \beta)`.
+
+    Parameters
+    ----------
+    class_counts : Tensor of shape (C,)
+        Training samples n_c of each class, all positive.
+    beta : float in [0, 1), default=0.9999
+        0 weights all classes equally; towards 1 the weights become inverse to the counts.
+
+    Returns
+    -------
+    Tensor of shape (C,)
+        They sum to C.
+
+    References
+    ----------
+    Cui et al., "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019, Eq. 2.
+
+    Examples
+    --------
+    >>> import torch
+    >>> class_balanced_weights(torch.tensor([5000, 500, 50]))
+    tensor([0.0341, 0.2752, 2.6907])
+    """
+    if not 0 <= beta < 1:
+        raise ValueError(f"Expected beta to be at least 0 and below 1, but got {beta!r}; near 1 is 1/n_c.")
+    counts = class_counts.double()
+    if bool((counts <= 0).any()):
+        raise ValueError(
+            f"Expected class_counts to be positive, but got {class_counts.tolist()}; leave classes without samples out."
+        )
+    log_beta = math.log(beta) if beta > 0 else -math.inf
+    inverse = 1 / -(log_beta * counts).expm1()  # the factor 1 - beta drops out
+    return (inverse * len(counts) / inverse.sum()).float()
 
 
 def adjusted_logits(logits: Tensor, class_counts: Tensor, tau: float = 1.0) -> Tensor:
@@ -41,3 +83,59 @@ def adjusted_logits(logits: Tensor, class_counts: Tensor, tau: float = 1.0) -> T
     """
     priors = class_counts.float() / class_counts.sum()
     return logits + tau * priors.log()
+
+
+def balanced_softmax_loss(
+    logits: Tensor,
+    labels: Tensor,
+    class_counts: Tensor,
+    tau: float = 1.0,
+    weight: Tensor | None = None,
+    reduction: Reduction = "mean",
+) -> Tensor:
+    r"""Return the cross-entropy of `adjusted_logits`; with tau = 1 that is the balanced softmax.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (B, C)
+    labels : integer Tensor of shape (B,)
+    class_counts : Tensor of shape (C,)
+    tau : float, default=1.0
+        Strength of the adjustment.
+    weight : Tensor of shape (C,), optional
+        Class weights.
+    reduction : {"mean", "weighted_mean", "sum", "none"}, default="mean"
+        See `latentover.losses.reduce_losses`.
+
+    References
+    ----------
+    Ren et al., "Balanced Meta-Softmax for Long-Tailed Visual Recognition", NeurIPS 2020; with tau, Menon et al.,
+    "Long-tail learning via logit adjustment", ICLR 2021.
+    """
+    losses = F.cross_entropy(adjusted_logits(logits, class_counts, tau), labels, reduction="none")
+    return reduce_losses(losses, None if weight is None else weight[labels], reduction)
+
+
+def post_hoc_logits(logits: Tensor, class_counts: Tensor, tau: float = 1.0) -> Tensor:
+    r"""Return :math:`f_c(x) - \tau \log \pi_c`: plainly trained logits, made fair afterwards.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (B, C)
+        Of a network trained with plain cross-entropy on the imbalanced data.
+    class_counts : Tensor of shape (C,)
+        Of the data that it was trained on.
+    tau : float, default=1.0
+        Strength; 0 changes nothing.
+
+    References
+    ----------
+    Menon et al., "Long-tail learning via logit adjustment", ICLR 2021, Eq. 9.
+
+    Examples
+    --------
+    >>> import torch
+    >>> post_hoc_logits(torch.tensor([[0.9, 0.1]]).log(), torch.tensor([90, 10])).softmax(dim=1)
+    tensor([[0.5000, 0.5000]])
+    """
+    return adjusted_logits(logits, class_counts, -tau)

@@ -8,20 +8,29 @@ from latentover.networks.autoencoder import (
     check_input_shape,
     default_hidden_units,
 )
+from latentover.networks.backbones import build_backbone
 from latentover.networks.conv import ConvCritic, ConvDecoder, ConvEncoder
+from latentover.networks.cosine import CosineClassifier
+from latentover.networks.resnet import resnet18, resnet32
+from latentover.networks.small_resnet import SmallResNet
 from latentover.networks.tabular import TabularCritic, TabularDecoder, TabularEncoder
 
 __all__ = [
     "ConvCritic",
     "ConvDecoder",
     "ConvEncoder",
+    "CosineClassifier",
     "Mixer",
+    "SmallResNet",
     "TabularCritic",
     "TabularDecoder",
     "TabularEncoder",
+    "build_backbone",
     "build_critic",
     "build_decoder",
     "build_encoder",
     "check_input_shape",
     "default_hidden_units",
+    "resnet18",
+    "resnet32",
 ]

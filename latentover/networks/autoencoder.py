@@ -7,8 +7,10 @@ from torch import Tensor, nn
 
 from latentover.networks.conv import MIN_SIDE, ConvCritic, ConvDecoder, ConvEncoder
 from latentover.networks.layers import LEAK, Dropout, batch_norm, linear
+from latentover.networks.small_resnet import SmallResNet
 from latentover.networks.tabular import TabularCritic, TabularDecoder, TabularEncoder
 
+ENCODERS = ("auto", "conv", "resnet")
 HIDDEN_UNITS_IMAGES = 1024
 HIDDEN_UNITS_TABLES = 512
 
@@ -45,17 +47,30 @@ def build_encoder(
 
     Parameters
     ----------
-    encoder : nn.Module or "auto"
-        A module of the user's is copied and its output shape is checked.
+    encoder : {"auto", "conv", "resnet"} or nn.Module
+        ``"auto"`` is ``"conv"`` for images and dense layers for tables. A module of the user's is copied and its
+        output shape is checked.
+
+    Raises
+    ------
+    ValueError
+        For convolutions on a table, and a module that does not fit.
     """
     check_input_shape(shape)
     if isinstance(encoder, nn.Module):
         return _checked_copy(encoder, shape, latent_dim)
-    if encoder != "auto":
-        raise ValueError(f"Expected encoder to be 'auto' or an nn.Module, but got {encoder!r}.")
+    if encoder not in ENCODERS:
+        raise ValueError(f"Expected encoder to be one of {ENCODERS} or an nn.Module, but got {encoder!r}.")
     units = default_hidden_units(shape, hidden_units)
+    if len(shape) == 3 and encoder == "resnet":
+        return SmallResNet(shape, latent_dim, width=channels)
     if len(shape) == 3:
         return ConvEncoder(shape, latent_dim, channels=channels, hidden_units=units, dropout=dropout)
+    if encoder != "auto":
+        raise ValueError(
+            f"Expected encoder to be 'auto' or an nn.Module for rows of length {shape[0]}, but got {encoder!r}, which "
+            "is for images; pass image_shape if the rows are images."
+        )
     return TabularEncoder(shape[0], latent_dim, hidden_units=units, dropout=dropout)
 
 
@@ -71,14 +86,19 @@ def build_decoder(
 
 
 def build_critic(
-    shape: tuple[int, ...], n_classes: int, *, channels: int = 64, hidden_units: int | None = None
+    shape: tuple[int, ...],
+    n_classes: int,
+    *,
+    channels: int = 64,
+    hidden_units: int | None = None,
+    conditional: bool = True,
 ) -> nn.Module:
-    """Return a label-conditioned critic of inputs of `shape`."""
+    """Return a critic of inputs of `shape`, label-conditioned unless told otherwise."""
     check_input_shape(shape)
     units = default_hidden_units(shape, hidden_units)
     if len(shape) == 3:
-        return ConvCritic(shape, n_classes, channels=channels, hidden_units=units)
-    return TabularCritic(shape[0], n_classes, hidden_units=units)
+        return ConvCritic(shape, n_classes, channels=channels, hidden_units=units, conditional=conditional)
+    return TabularCritic(shape[0], n_classes, hidden_units=units, conditional=conditional)
 
 
 def _checked_copy(encoder: nn.Module, shape: tuple[int, ...], latent_dim: int) -> nn.Module:
@@ -107,6 +127,8 @@ class Mixer(nn.Module):
         How many latents t are mixed.
     hidden_units : int
     dropout : float in [0, 1)
+    activation : {"leaky_relu", "relu"}
+        Of the dense layers; the paper has the first, with slope 0.2, and its authors' code the second.
     """
 
     def __init__(
@@ -117,13 +139,15 @@ class Mixer(nn.Module):
         n_components: int = 2,
         hidden_units: int = 1024,
         dropout: float = 0.4,
+        activation: str = "leaky_relu",
     ) -> None:
         super().__init__()
         self.latent_dim = latent_dim
         layers: list[nn.Module] = []
         n_in = (n_components + 1) * latent_dim + n_classes
         for _ in range(4):
-            layers += [linear(n_in, hidden_units), batch_norm(hidden_units), nn.LeakyReLU(LEAK), Dropout(dropout)]
+            bent = nn.LeakyReLU(LEAK) if activation == "leaky_relu" else nn.ReLU()
+            layers += [linear(n_in, hidden_units), batch_norm(hidden_units), bent, Dropout(dropout)]
             n_in = hidden_units
         self.layers = nn.Sequential(*layers, linear(n_in, n_components))
 

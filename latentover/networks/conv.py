@@ -124,7 +124,10 @@ class ConvDecoder(nn.Module):
 
 
 class ConvCritic(nn.Module):
-    """Images with their label to a score; without batch normalisation, which a gradient penalty forbids."""
+    """Images with their label to a score; without batch normalisation, which a gradient penalty forbids.
+
+    Unless it is `conditional` it does not look at the label.
+    """
 
     def __init__(
         self,
@@ -133,8 +136,10 @@ class ConvCritic(nn.Module):
         *,
         channels: int = 64,
         hidden_units: int = 1024,
+        conditional: bool = True,
     ) -> None:
         super().__init__()
+        self.n_labels = n_classes if conditional else 0
         n_in, height, width = image_shape
         stages = n_stages(height, width)
         layers: list[nn.Module] = []
@@ -144,9 +149,9 @@ class ConvCritic(nn.Module):
         n_flat = n_in * _remaining(height, stages) * _remaining(width, stages)
         self.convolutions = nn.Sequential(*layers, nn.Flatten())
         self.dense = nn.Sequential(
-            linear(n_flat + n_classes, hidden_units), nn.LeakyReLU(LEAK), linear(hidden_units, 1)
+            linear(n_flat + self.n_labels, hidden_units), nn.LeakyReLU(LEAK), linear(hidden_units, 1)
         )
 
     def forward(self, x: Tensor, onehot: Tensor) -> Tensor:
         """Map images (B, c, h, w) and one-hot labels (B, C) to scores (B,)."""
-        return self.dense(with_label(self.convolutions(x), onehot)).squeeze(1)
+        return self.dense(with_label(self.convolutions(x), onehot[:, : self.n_labels])).squeeze(1)

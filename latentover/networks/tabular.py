@@ -40,12 +40,16 @@ class TabularDecoder(nn.Module):
 
 
 class TabularCritic(nn.Module):
-    """Rows with their label to a score, through three dense layers without batch normalisation."""
+    """Rows with their label to a score, through three dense layers without batch normalisation.
 
-    def __init__(self, n_features: int, n_classes: int, *, hidden_units: int = 512) -> None:
+    Unless it is `conditional` it does not look at the label.
+    """
+
+    def __init__(self, n_features: int, n_classes: int, *, hidden_units: int = 512, conditional: bool = True) -> None:
         super().__init__()
+        self.n_labels = n_classes if conditional else 0
         layers: list[nn.Module] = []
-        n_in = n_features + n_classes
+        n_in = n_features + self.n_labels
         for _ in range(3):
             layers += [linear(n_in, hidden_units), nn.LeakyReLU(LEAK)]
             n_in = hidden_units
@@ -53,4 +57,4 @@ class TabularCritic(nn.Module):
 
     def forward(self, x: Tensor, onehot: Tensor) -> Tensor:
         """Map rows (B, d) and one-hot labels (B, C) to scores (B,)."""
-        return self.layers(with_label(x, onehot)).squeeze(1)
+        return self.layers(with_label(x, onehot[:, : self.n_labels])).squeeze(1)

@@ -1,32 +1,60 @@
 """The training loop and what it stands on: devices, randomness, batches that live on the device, progress."""
 
+from latentover.training.adaptive import AdaptiveAugment, augment_chain
 from latentover.training.augment import AUGMENTS, augment_images
+from latentover.training.averaging import WeightAverage
 from latentover.training.batches import (
+    ClassBatches,
+    ClassTuples,
+    NaturalBatches,
+    PairPool,
     batches_per_epoch,
-    class_balanced_batches,
     class_probabilities,
-    class_tuples,
-    natural_batches,
 )
+from latentover.training.checkpoints import Checkpoint
 from latentover.training.device import autocast, resolve_device, resolve_precision
-from latentover.training.loop import Phase, TrainingDiverged, optimizer_step, train
-from latentover.training.randomness import draw_seed, seeded
+from latentover.training.loop import Phase, TrainingDiverged, apply_gradients, optimizer_step, train
+from latentover.training.optimizers import OPTIMIZERS, make_optimizer
+from latentover.training.randomness import Randomness, draw_seed, seeded
 from latentover.training.schedules import SCHEDULES, learning_rate_factor
+from latentover.training.step_decay import StepDecay
+from latentover.training.stopping import (
+    COLLAPSED,
+    CollapseWarning,
+    ConstantPrediction,
+    EarlyStopping,
+    diversity_ratio,
+)
 
 __all__ = [
     "AUGMENTS",
+    "COLLAPSED",
+    "OPTIMIZERS",
     "SCHEDULES",
+    "AdaptiveAugment",
+    "Checkpoint",
+    "ClassBatches",
+    "ClassTuples",
+    "CollapseWarning",
+    "ConstantPrediction",
+    "EarlyStopping",
+    "NaturalBatches",
+    "PairPool",
     "Phase",
+    "Randomness",
+    "StepDecay",
     "TrainingDiverged",
+    "WeightAverage",
+    "apply_gradients",
+    "augment_chain",
     "augment_images",
     "autocast",
     "batches_per_epoch",
-    "class_balanced_batches",
     "class_probabilities",
-    "class_tuples",
+    "diversity_ratio",
     "draw_seed",
     "learning_rate_factor",
-    "natural_batches",
+    "make_optimizer",
     "optimizer_step",
     "resolve_device",
     "resolve_precision",

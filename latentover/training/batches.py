@@ -1,27 +1,54 @@
-"""Endless streams of batches, as row numbers on the device: no workers, no per-sample Python."""
+"""Endless streams of batches, as row numbers on the device: no workers, no per-sample Python.
 
-from collections.abc import Iterator
+A stream can be asked for its state and given it back, so that a training goes on where it was interrupted.
+"""
+
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
+Generator = torch.Generator
 
-def natural_batches(n_samples: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Yield row numbers (B,) epoch after epoch, each epoch in a new order; its last batch may be smaller.
+
+class NaturalBatches:
+    """Row numbers (B,) epoch after epoch, each epoch in a new order; its last batch may be smaller.
 
     A last batch of a single row is joined to the one before it, for batch normalisation cannot train on it: with at
     least two rows and a `batch_size` of at least 2 there is no batch of one row.
     """
-    while True:
-        order = torch.randperm(n_samples, generator=generator, device=generator.device)
-        batches = list(order.split(int(batch_size)))
-        if len(batches) > 1 and len(batches[-1]) == 1:
-            batches[-2:] = [torch.cat(batches[-2:])]
-        yield from batches
+
+    def __init__(self, n_samples: int, batch_size: int, generator: Generator) -> None:
+        self.n_samples, self.batch_size, self.generator = n_samples, int(batch_size), generator
+        self.order = torch.empty(0, dtype=torch.int64, device=generator.device)
+        self.start = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Tensor:
+        """Return the next batch."""
+        if self.start >= len(self.order):
+            self.order = torch.randperm(self.n_samples, generator=self.generator, device=self.generator.device)
+            self.start = 0
+        end = self.start + self.batch_size
+        if self.n_samples - end == 1:
+            end += 1
+        batch = self.order[self.start : end]
+        self.start = end
+        return batch
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where in which epoch the stream is."""
+        return {"order": self.order, "start": self.start}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.order, self.start = state["order"].to(self.generator.device), state["start"]
 
 
 def batches_per_epoch(n_samples: int, batch_size: int) -> int:
-    """Return how many batches of `natural_batches` make an epoch.
+    """Return how many batches of `NaturalBatches` make an epoch.
 
     Examples
     --------
@@ -30,12 +57,6 @@ def batches_per_epoch(n_samples: int, batch_size: int) -> int:
     """
     left = n_samples % batch_size
     return max(1, n_samples // batch_size + (left > 1))
-
-
-def class_balanced_batches(labels: Tensor, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Yield row numbers (B,) in which every class is equally likely, and every row of a class too."""
-    for rows in class_tuples(labels, batch_size, 1, generator):
-        yield rows.squeeze(1)
 
 
 def class_probabilities(class_counts: Tensor, power: float) -> Tensor:
@@ -61,10 +82,8 @@ def class_probabilities(class_counts: Tensor, power: float) -> Tensor:
     return weights / weights.sum()
 
 
-def class_tuples(
-    labels: Tensor, n_tuples: int, size: int, generator: torch.Generator, *, power: float = 0.0
-) -> Iterator[Tensor]:
-    """Yield row numbers (n_tuples, size): each tuple holds rows of one class, drawn with `class_probabilities`.
+class ClassTuples:
+    """Row numbers (n_tuples, size): each tuple holds rows of one class, drawn with `class_probabilities`.
 
     The rows of a tuple are distinct as long as its class has `size` rows; a smaller class repeats rows.
 
@@ -72,21 +91,119 @@ def class_tuples(
     ----------
     labels : integer Tensor of shape (n,)
         Every class 0..C-1 has at least one row.
+    n_tuples, size : int
+    generator : torch.Generator
     power : float in [0, 1], default=0.0
         0: every class is equally likely.
     """
-    counts = torch.bincount(labels)
-    starts = counts.cumsum(0) - counts
-    by_class = labels.argsort(stable=True)
-    probabilities = class_probabilities(counts, power)
-    device = labels.device
-    while True:
-        classes = torch.multinomial(probabilities, n_tuples, replacement=True, generator=generator)
-        n = counts[classes].unsqueeze(1)  # (n_tuples, 1)
+
+    def __init__(self, labels: Tensor, n_tuples: int, size: int, generator: Generator, *, power: float = 0.0) -> None:
+        self.n_tuples, self.size, self.generator = n_tuples, size, generator
+        self.counts = torch.bincount(labels)
+        self.starts = self.counts.cumsum(0) - self.counts
+        self.by_class = labels.argsort(stable=True)
+        self.probabilities = class_probabilities(self.counts, power)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Tensor:
+        """Return the next batch of tuples."""
+        classes = torch.multinomial(self.probabilities, self.n_tuples, replacement=True, generator=self.generator)
         # Distinct within a tuple: a random start and then random gaps that together never go once around the class.
-        u = torch.rand(n_tuples, size, generator=generator, device=device)
-        within = _distinct_positions(u, n)
-        yield by_class[starts[classes].unsqueeze(1) + within]
+        u = torch.rand(self.n_tuples, self.size, generator=self.generator, device=self.generator.device)
+        within = _distinct_positions(u, self.counts[classes].unsqueeze(1))
+        return self.by_class[self.starts[classes].unsqueeze(1) + within]
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing: what comes next is the generator's alone."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take nothing back."""
+
+
+class ClassBatches(ClassTuples):
+    """Row numbers (B,): classes drawn with `class_probabilities`, by default all alike, and then a row of the class."""
+
+    def __init__(self, labels: Tensor, batch_size: int, generator: Generator, *, power: float = 0.0) -> None:
+        super().__init__(labels, batch_size, 1, generator, power=power)
+
+    def __next__(self) -> Tensor:
+        """Return the next batch."""
+        return super().__next__().squeeze(1)
+
+
+class PairPool:
+    """Row numbers (n_pairs, 2) of same-class pairs from a pool that is drawn anew now and then.
+
+    The pool holds `pairs_per_class` pairs of every class: twice as many rows are drawn, without replacement where the
+    class has that many and with replacement otherwise, and the first half is paired with the second. A batch is drawn
+    from the pool without replacement, so that classes are balanced on average.
+
+    Parameters
+    ----------
+    labels : integer Tensor of shape (n,)
+    n_pairs : int
+        Pairs a batch, at most those of the pool.
+    generator : torch.Generator
+    pairs_per_class : int, default=200
+    lifetime : int, default=25 * 5
+        Batches that are drawn from a pool.
+
+    Notes
+    -----
+    This is how the authors' code of the class-preserving regularized autoencoder draws its batches: the paper draws
+    the partners of each training sample afresh. In its cycle of 25 steps a pool serves 125 batches.
+    """
+
+    def __init__(
+        self,
+        labels: Tensor,
+        n_pairs: int,
+        generator: Generator,
+        *,
+        pairs_per_class: int = 200,
+        lifetime: int = 125,
+    ) -> None:
+        self.classes = [(labels == label).nonzero().squeeze(1) for label in range(int(labels.max()) + 1)]
+        if n_pairs > pairs_per_class * len(self.classes):
+            raise ValueError(
+                f"Expected batch_size to be at most the {pairs_per_class * len(self.classes)} pairs of the pool, but "
+                f"got {n_pairs}; make it smaller or draw tuples."
+            )
+        self.n_pairs, self.generator = n_pairs, generator
+        self.pairs_per_class, self.lifetime = pairs_per_class, lifetime
+        self.pool = torch.empty(0, 2, dtype=torch.int64, device=labels.device)
+        self.used = lifetime
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Tensor:
+        """Return the next batch of pairs."""
+        if self.used == self.lifetime:
+            self.pool = torch.cat([self._pairs(rows) for rows in self.classes])
+            self.used = 0
+        self.used += 1
+        order = torch.randperm(len(self.pool), generator=self.generator, device=self.generator.device)
+        return self.pool[order[: self.n_pairs]]
+
+    def _pairs(self, rows: Tensor) -> Tensor:
+        n, device = 2 * self.pairs_per_class, self.generator.device
+        if len(rows) >= n:
+            drawn = torch.randperm(len(rows), generator=self.generator, device=device)[:n]
+        else:
+            drawn = torch.randint(len(rows), (n,), generator=self.generator, device=device)
+        return rows[drawn].view(2, -1).t()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the pool and how many batches were drawn from it."""
+        return {"pool": self.pool, "used": self.used}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on with that pool."""
+        self.pool, self.used = state["pool"].to(self.pool.device), state["used"]
 
 
 def _distinct_positions(u: Tensor, n: Tensor) -> Tensor:

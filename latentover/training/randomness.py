@@ -37,3 +37,24 @@ def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[torch.Gene
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)
         yield torch.Generator(device=device).manual_seed(seed)
+
+
+class Randomness:
+    """The state of all generators that a fit draws from, to be kept in a checkpoint."""
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.generator = generator
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        """Return the states of the explicit generator and of torch's global ones."""
+        state = {"explicit": self.generator.get_state(), "cpu": torch.default_generator.get_state()}
+        if self.generator.device.type == "cuda":
+            state["cuda"] = torch.cuda.get_rng_state(self.generator.device)
+        return state
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        """Go on drawing from there."""
+        self.generator.set_state(state["explicit"])
+        torch.default_generator.set_state(state["cpu"])
+        if "cuda" in state:
+            torch.cuda.set_rng_state(state["cuda"], self.generator.device)

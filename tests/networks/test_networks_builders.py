@@ -144,5 +144,13 @@ class TestEncoderOfTheUsers:
             build_encoder((1, 8, 8), 5, encoder=theirs)
 
     def test_unknown_name(self):
-        with pytest.raises(ValueError, match=r"Expected encoder to be 'auto' or an nn.Module, but got 'resnet'"):
-            build_encoder((1, 8, 8), 5, encoder="resnet")
+        with pytest.raises(ValueError, match=r"Expected encoder to be one of .* or an nn.Module, but got 'vgg'"):
+            build_encoder((1, 8, 8), 5, encoder="vgg")
+
+    @pytest.mark.parametrize("name", ["conv", "resnet"])
+    def test_convolutions_are_for_images(self, name):
+        assert build_encoder((1, 8, 9), 5, encoder=name, channels=4)(torch.rand(2, 1, 8, 9)).shape == (2, 5)
+        with pytest.raises(
+            ValueError, match=f"Expected encoder to be 'auto' .* rows of length 6, but got '{name}', which"
+        ):
+            build_encoder((6,), 5, encoder=name)

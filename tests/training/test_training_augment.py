@@ -48,6 +48,57 @@ def test_all_moves_are_equally_likely():
     assert counts[3:6, 3:6].min() > 0.9 * 20000 / 9
 
 
+def test_pad_crop_flip_is_a_crop_of_the_padded_image_and_perhaps_mirrored():
+    x = torch.rand(400, 3, 32, 32, generator=generator()) + 0.1
+    padded = np.pad(x.numpy(), ((0, 0), (0, 0), (4, 4), (4, 4)))
+    seen = []
+    for before, after in zip(padded, augment_images(x, "pad_crop_flip", generator()).numpy(), strict=True):
+        seen += [
+            (up, left, mirror)
+            for mirror in (False, True)
+            for up in range(9)
+            for left in range(9)
+            if np.array_equal((before[:, :, ::-1] if mirror else before)[:, up : up + 32, left : left + 32], after)
+        ]
+    assert len(seen) == 400
+    for axis in (0, 1):
+        counts = np.bincount([move[axis] for move in seen], minlength=9)
+        assert counts.min() > 0.5 * 400 / 9
+    assert abs(np.mean([mirror for _, _, mirror in seen]) - 0.5) < 0.1
+
+
+@pytest.mark.parametrize(("shape", "side"), [((28, 28), 7), ((32, 32), 8), ((9, 21), 2)])
+def test_cutout_zeroes_one_square_of_half_of_the_images(shape, side):
+    x = torch.rand(2000, 2, *shape, generator=generator()) + 0.1
+    shifted, cut = (augment_images(x, name, generator()) for name in ("shift", "shift_cutout"))
+    gone = (shifted != cut).numpy()
+    assert (cut.numpy()[gone] == 0).all()
+    assert np.array_equal(gone[:, 0], gone[:, 1])
+    border = np.ones(shape, bool)  # where zeros of the shift (2 pixels at most) may hide a part of the square
+    border[3:-3, 3:-3] = False
+    whole = [patch for patch in gone[:, 0] if patch.any() and not (patch & border).any()]
+    assert len(whole) > 50
+    for patch in whole[:100]:
+        rows, columns = np.flatnonzero(patch.any(1)), np.flatnonzero(patch.any(0))
+        assert (np.ptp(rows) + 1, np.ptp(columns) + 1) == (side, side)
+        assert patch.sum() == side**2
+    assert abs(gone.any((1, 2, 3)).mean() - 0.5) < 0.04
+
+
+def test_every_place_of_the_cut_is_equally_likely():
+    x = torch.ones(20000, 1, 8, 8)
+    out = augment_images(x, "flip_shift_cutout", generator())[:, 0, 2:6, 2:6]  # out of reach of the shift of 1
+    share = (out == 0).double().mean(0)  # of a square of side 2 in half of the images: 4 of its 49 places cover a pixel
+    assert ((share - 0.5 * 4 / 49).abs() < 0.008).all()
+
+
+def test_stronger_augmentation_starts_with_the_same_draws():
+    x = torch.rand(50, 1, 28, 28, generator=generator())
+    plain, cut = (augment_images(x, name, generator()) for name in ("flip_shift", "flip_shift_cutout"))
+    untouched = (plain == cut).flatten(1).all(1)
+    assert 10 < untouched.sum() < 40
+
+
 def test_none_and_tables_stay_as_they_are():
     x, rows = torch.rand(3, 1, 8, 8), torch.rand(3, 8)
     assert augment_images(x, "none", generator()) is x

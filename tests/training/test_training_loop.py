@@ -62,9 +62,16 @@ class TestTrain:
         with pytest.raises(TrainingDiverged, match=r"The critic loss became (nan|inf) before step 2\. Lower the learn"):
             train([Phase("critic", logged([], "critic", value))], 9, report_every=2)
 
+    def test_lines_instead_of_a_bar_where_there_is_no_terminal(self, capsys):
+        train([Phase("a", logged([], "a", 2.0))], 30, report_every=1, verbose=1, description="Toy")
+        captured = capsys.readouterr()
+        lines = captured.err.splitlines()
+        assert captured.out == ""
+        assert [line.split(" steps")[0] for line in lines] == [f"Toy: {step}/30" for step in range(3, 31, 3)]
+        assert lines[-1].endswith("0 s left, a 2")
+
     def test_a_bar_on_a_terminal_alone_and_only_if_asked(self, capsys, monkeypatch):
-        for verbose in (0, 1):
-            train([Phase("a", logged([], "a"))], 3, verbose=verbose, description="Toy")
+        train([Phase("a", logged([], "a"))], 3, verbose=0, description="Toy")
         captured = capsys.readouterr()
         assert captured.out == captured.err == ""
         terminal = Terminal()

@@ -1,0 +1,139 @@
+"""What a mixing rule returns, and the steps that all rules share: weights, partners, mixed inputs."""
+
+import math
+import numbers
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+Partners = tuple[Tensor, Tensor]
+"""Inputs (B, ...) and labels (B,) of the samples j, where they do not come from the batch itself."""
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """A batch of mixed samples; each is made of a sample i and its partner j.
+
+    Attributes
+    ----------
+    inputs : Tensor of shape (B, ...)
+        Mixed inputs.
+    labels, partners : integer Tensor of shape (B,)
+        Classes of sample i and of sample j.
+    label_weight : Tensor of shape (B,)
+        Weight of the class of sample i in the mixed label, in [0, 1]; the class of sample j has the rest.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    partners: Tensor
+    label_weight: Tensor
+
+    def soft_labels(self, n_classes: int) -> Tensor:
+        """Return the mixed labels (B, n_classes), whose rows sum to 1.
+
+        Examples
+        --------
+        >>> import torch
+        >>> mixed = Mixed(torch.zeros(1, 2), torch.tensor([0]), torch.tensor([2]), torch.tensor([0.25]))
+        >>> mixed.soft_labels(3)
+        tensor([[0.2500, 0.0000, 0.7500]])
+        """
+        weight = self.label_weight.unsqueeze(1)
+        soft = weight.new_zeros(len(weight), n_classes)
+        soft.scatter_(1, self.labels.unsqueeze(1), weight)
+        return soft.scatter_add_(1, self.partners.unsqueeze(1), 1 - weight)
+
+
+class MixingRule(ABC):
+    """What all rules are: called with a batch, they return it mixed.
+
+    A rule is a frozen dataclass whose fields are numbers, choices or other rules, so that recipes can write it and
+    bundles can store it.
+    """
+
+    space: ClassVar[Literal["input", "hidden", "features"]] = "input"
+    """What a training loop calls the rule with: inputs, the activations behind some layer, or an encoder's output."""
+
+    @abstractmethod
+    def __call__(self, inputs: Tensor, labels: Tensor, class_counts: Tensor, generator: torch.Generator) -> Mixed:
+        """Mix a batch.
+
+        Parameters
+        ----------
+        inputs : Tensor of shape (B, ...)
+        labels : integer Tensor of shape (B,)
+        class_counts : Tensor of shape (C,)
+            Training samples of each class.
+        generator : torch.Generator
+            On the device of the inputs; the only source of randomness.
+        """
+
+
+def draw_mixing_weights(alpha: float, n: int, generator: torch.Generator, *, per_sample: bool = False) -> Tensor:
+    """Draw weights from Beta(alpha, alpha): one for all n samples, or one for each.
+
+    Parameters
+    ----------
+    alpha : float
+        Positive; 1 is the uniform distribution, less prefers weights near 0 and 1, more prefers 1/2.
+    n : int
+    generator : torch.Generator
+        On the device of the weights.
+    per_sample : bool, default=False
+
+    Returns
+    -------
+    Tensor of shape (n,)
+        In [0, 1], float32.
+    """
+    size = n if per_sample else 1
+    device = generator.device
+    if alpha == 1:
+        weights = torch.rand(size, generator=generator, device=device)
+    else:
+        # In float64, for with a small alpha both gamma draws can be too small for float32 and their ratio undefined.
+        shape = torch.full((2, size), float(alpha), dtype=torch.float64, device=device)
+        first, second = torch._standard_gamma(shape, generator=generator)
+        weights = (first / (first + second)).float()
+    return weights.expand(n)
+
+
+def permuted_partners(inputs: Tensor, labels: Tensor, generator: torch.Generator) -> Partners:
+    """Return the batch in a random order, as the partners of the batch; a sample may be its own partner."""
+    order = torch.randperm(len(labels), generator=generator, device=labels.device)
+    return inputs[order], labels[order]
+
+
+def mix_inputs(inputs: Tensor, partner_inputs: Tensor, weight: Tensor) -> Tensor:
+    r"""Return :math:`\lambda x_i + (1 - \lambda) x_j`, exactly :math:`x_i` at 1 and :math:`x_j` at 0.
+
+    Parameters
+    ----------
+    inputs, partner_inputs : Tensor of shape (B, ...)
+    weight : Tensor of shape (B,)
+        The weight of `inputs`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> mix_inputs(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]]), torch.tensor([0.25]))
+    tensor([[0.2500, 1.5000]])
+    """
+    weight = weight.to(inputs.dtype).view(-1, *[1] * (inputs.dim() - 1))
+    return torch.lerp(partner_inputs, inputs, weight)
+
+
+def check_number(
+    name: str, value: float, low: float, high: float = math.inf, *, above: bool = False, whole: bool = False
+) -> None:
+    """Raise ValueError unless `value` is a finite number from `low` (or `above` it) to `high`."""
+    typed = isinstance(value, numbers.Integral if whole else numbers.Real) and not isinstance(value, bool)
+    if typed and math.isfinite(value) and (low < value if above else low <= value) and value <= high:
+        return
+    noun = "a whole number" if whole else "a number"
+    bound = f"{'above' if above else 'of at least'} {low:g}" + ("" if math.isinf(high) else f" and at most {high:g}")
+    raise ValueError(f"Expected {name} to be {noun} {bound}, but got {value!r}.")

@@ -1,0 +1,90 @@
+"""Mixup: train on convex combinations of two samples and, with the same weight, of their labels.
+
+Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from latentover.mixing.mixed import (
+    Mixed,
+    MixingRule,
+    Partners,
+    check_number,
+    draw_mixing_weights,
+    mix_inputs,
+    permuted_partners,
+)
+
+
+def mixup_label_weight(lam: Tensor) -> Tensor:
+    r"""Return the label weight of sample i for its input weight `lam` (B,): the same, :math:`\lambda_y = \lambda_x`."""
+    return lam
+
+
+@dataclass(frozen=True)
+class Mixup(MixingRule):
+    r"""Mix each sample of a batch with a random one: :math:`\tilde x = \lambda x_i + (1 - \lambda) x_j`, labels alike.
+
+    Parameters
+    ----------
+    alpha : float, default=1.0
+        Of the Beta(alpha, alpha) distribution of lambda.
+    per_sample : bool, default=False
+        Draw a lambda for every sample, and not one for the batch.
+
+    References
+    ----------
+    Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
+
+    Examples
+    --------
+    >>> import torch
+    >>> inputs, labels, counts = torch.rand(4, 3, 8, 8), torch.tensor([0, 0, 0, 1]), torch.tensor([90, 10])
+    >>> mixed = Mixup()(inputs, labels, counts, torch.Generator().manual_seed(0))
+    >>> mixed.inputs.shape, mixed.soft_labels(2).shape
+    (torch.Size([4, 3, 8, 8]), torch.Size([4, 2]))
+    """
+
+    alpha: float = 1.0
+    per_sample: bool = False
+
+    def __post_init__(self) -> None:
+        check_number("alpha", self.alpha, 0, above=True)
+
+    def label_weight(self, lam: Tensor, labels: Tensor, partners: Tensor, class_counts: Tensor) -> Tensor:
+        """Return the label weight (B,) of sample i, for its input weight `lam` (B,) and both classes (B,)."""
+        return mixup_label_weight(lam)
+
+    def __call__(
+        self,
+        inputs: Tensor,
+        labels: Tensor,
+        class_counts: Tensor,
+        generator: torch.Generator,
+        partners: Partners | None = None,
+    ) -> Mixed:
+        """Mix a batch.
+
+        Parameters
+        ----------
+        inputs : Tensor of shape (B, ...)
+            Normalised and augmented.
+        labels : integer Tensor of shape (B,)
+        class_counts : Tensor of shape (C,)
+            Training samples of each class.
+        generator : torch.Generator
+            On the device of the inputs; the only source of randomness.
+        partners : (inputs, labels), default: the batch in a random order
+            The samples j, of shapes (B, ...) and (B,).
+
+        Returns
+        -------
+        Mixed
+        """
+        partner_inputs, partner_labels = partners or permuted_partners(inputs, labels, generator)
+        lam = draw_mixing_weights(self.alpha, len(labels), generator, per_sample=self.per_sample)
+        weight = self.label_weight(lam, labels, partner_labels, class_counts)
+        return Mixed(mix_inputs(inputs, partner_inputs, lam), labels, partner_labels, weight)

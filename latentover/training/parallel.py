@@ -1,0 +1,56 @@
+"""Several processes that train one model: each takes its part of every batch, and gradients are averaged.
+
+``torchrun`` starts the processes. All draw the same random numbers for the batch of all and take their part of it, so
+that two processes see what one with the double batch would see. Gradients are averaged in one flattened all-reduce a
+phase before its optimizer steps: `torch.nn.parallel.DistributedDataParallel` does not see those that come from
+`torch.autograd.grad`, which several losses on one graph and gradient penalties need.
+"""
+
+import os
+from collections.abc import Sequence
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+def start() -> None:
+    """Join the process group where ``torchrun`` started this process and nobody has done so."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        cuda = torch.cuda.is_available()
+        if cuda:
+            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+        dist.init_process_group("nccl" if cuda else "gloo")
+
+
+def n_processes() -> int:
+    """Return how many processes train this model together: 1 unless there is a process group."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Return the number of this process among them, from 0."""
+    return dist.get_rank() if n_processes() > 1 else 0
+
+
+def part(x: Tensor, dim: int = 0) -> Tensor:
+    """Return this process's part of what all processes drew alike; its length has to be divisible by their number."""
+    n = n_processes()
+    return x if n == 1 else x.chunk(n, dim)[rank()]
+
+
+def average(tensors: Sequence[Tensor]) -> None:
+    """Replace each tensor, in place, by its mean over all processes."""
+    n = n_processes()
+    if n == 1 or not tensors:
+        return
+    flat = torch.cat([tensor.reshape(-1).float() for tensor in tensors])
+    dist.all_reduce(flat)
+    flat /= n
+    for tensor, mean in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+        tensor.copy_(mean.view_as(tensor))
+
+
+def average_buffers(module: nn.Module) -> None:
+    """Give all processes the mean of their running statistics; their parameters are equal already."""
+    average([buffer for buffer in module.buffers() if buffer.is_floating_point()])
