@@ -1,7 +1,8 @@
-"""Scores of imbalanced classification: pure functions of arrays.
+"""Scores, as functions of arrays: classification, generated samples, margins, geometry of features, calibration.
 
-Every average runs over the classes that occur in ``y_true``, one vote a class, so that rare classes count as much as
-common ones. ``classification_scores`` gives all of them at once, ready for JSON.
+Every average over classes gives one vote a class, so that rare classes count as much as common ones.
+``classification_scores`` and ``generation_scores`` give all scores at once, ready for JSON. Importing this package
+imports numpy and scipy; torch is imported where neighbours are searched and networks run.
 """
 
 from latentover.metrics.classification import acsa, classification_scores, gm_a, gm_b, gm_c, macro_f1, top1
@@ -12,22 +13,116 @@ from latentover.metrics.confusion import (
     recall_per_class,
     specificity_per_class,
 )
+from latentover.metrics.copying import (
+    Memorization,
+    diversity_per_class,
+    diversity_ratio,
+    exact_copies,
+    memorization,
+)
+from latentover.metrics.distances import Extrapolation, FeatureStatistics, frechet_distance, frechet_infinity, kid
+from latentover.metrics.features import (
+    FeatureExtractor,
+    as_extractor,
+    callable_features,
+    inception_features,
+    module_features,
+    pixel_features,
+    unit_images,
+)
+from latentover.metrics.generation import check_comparable, equal_samples, generation_scores
+from latentover.metrics.geometry import (
+    alignment,
+    class_alignment,
+    class_uniformity,
+    geometry_scores,
+    linear_separability,
+    neighborhood_uniformity,
+    uniformity,
+)
+from latentover.metrics.intervals import Estimate, bootstrap_interval, classification_intervals
+from latentover.metrics.margin_analysis import (
+    MarginFit,
+    MarginPart,
+    class_margins,
+    majority_classes,
+    margin_decomposition,
+    margin_fit,
+    margin_gap,
+    margin_scores,
+    margins,
+)
+from latentover.metrics.neighbors import (
+    BallCounts,
+    DensityCoverage,
+    PrecisionRecall,
+    ball_counts,
+    density_coverage,
+    nearest_distances,
+    precision_recall,
+)
 from latentover.metrics.probabilistic import brier, ece, mauprc_ova
 
 __all__ = [
+    "BallCounts",
+    "DensityCoverage",
+    "Estimate",
+    "Extrapolation",
+    "FeatureExtractor",
+    "FeatureStatistics",
+    "MarginFit",
+    "MarginPart",
+    "Memorization",
+    "PrecisionRecall",
     "acsa",
+    "alignment",
+    "as_extractor",
+    "ball_counts",
+    "bootstrap_interval",
     "brier",
+    "callable_features",
+    "check_comparable",
+    "class_alignment",
+    "class_margins",
+    "class_uniformity",
+    "classification_intervals",
     "classification_scores",
     "confusion_matrix",
+    "density_coverage",
+    "diversity_per_class",
+    "diversity_ratio",
     "ece",
+    "equal_samples",
+    "exact_copies",
     "f1_per_class",
+    "frechet_distance",
+    "frechet_infinity",
+    "generation_scores",
+    "geometry_scores",
     "gm_a",
     "gm_b",
     "gm_c",
+    "inception_features",
+    "kid",
+    "linear_separability",
     "macro_f1",
+    "majority_classes",
+    "margin_decomposition",
+    "margin_fit",
+    "margin_gap",
+    "margin_scores",
+    "margins",
     "mauprc_ova",
+    "memorization",
+    "module_features",
+    "nearest_distances",
+    "neighborhood_uniformity",
+    "pixel_features",
     "precision_per_class",
+    "precision_recall",
     "recall_per_class",
     "specificity_per_class",
     "top1",
+    "uniformity",
+    "unit_images",
 ]

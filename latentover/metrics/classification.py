@@ -30,15 +30,15 @@ from latentover.metrics.probabilistic import brier, ece, mauprc_ova
 __all__ = ["acsa", "classification_scores", "gm_a", "gm_b", "gm_c", "macro_f1", "top1"]
 
 
-def _gm_a(matrix: NDArray) -> float:
-    return float(np.sqrt(_mean(recalls(matrix)) * _mean(specificities(matrix))))
+def gm_a_of(matrix: NDArray) -> float:
+    return float(np.sqrt(mean_of(recalls(matrix)) * mean_of(specificities(matrix))))
 
 
-def _gm_b(matrix: NDArray) -> float:
-    return _mean(np.sqrt(recalls(matrix) * specificities(matrix)))
+def gm_b_of(matrix: NDArray) -> float:
+    return mean_of(np.sqrt(recalls(matrix) * specificities(matrix)))
 
 
-def _gm_c(matrix: NDArray, correction: float) -> float:
+def gm_c_of(matrix: NDArray, correction: float) -> float:
     recall = recalls(matrix)[present(matrix)]
     recall = np.where(recall == 0, correction, recall)
     if (recall == 0).any():
@@ -46,7 +46,7 @@ def _gm_c(matrix: NDArray, correction: float) -> float:
     return float(np.exp(np.mean(np.log(recall))))  # by logarithms: a product over 1000 classes underflows
 
 
-def _mean(values: NDArray) -> float:
+def mean_of(values: NDArray) -> float:
     """Mean without ``nan``; ``nan`` (silently) if there is nothing else."""
     kept = values[~np.isnan(values)]
     return float(kept.mean()) if kept.size else float("nan")
@@ -73,7 +73,7 @@ def acsa(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     >>> acsa([0, 0, 0, 0, 1], [0, 0, 0, 1, 1])
     0.875
     """
-    return _mean(recall_per_class(y_true, y_pred))
+    return mean_of(recall_per_class(y_true, y_pred))
 
 
 def macro_f1(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -95,7 +95,7 @@ def macro_f1(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     >>> round(macro_f1([0, 0, 0, 0, 1], [0, 0, 0, 1, 1]), 4)
     0.7619
     """
-    return _mean(f1_per_class(y_true, y_pred))
+    return mean_of(f1_per_class(y_true, y_pred))
 
 
 def top1(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -143,7 +143,7 @@ def gm_a(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     >>> gm_a([0, 0, 0, 0, 1], [0, 0, 0, 1, 1])
     0.875
     """
-    return _gm_a(confusion_matrix(y_true, y_pred))
+    return gm_a_of(confusion_matrix(y_true, y_pred))
 
 
 def gm_b(y_true: ArrayLike, y_pred: ArrayLike) -> float:
@@ -167,7 +167,7 @@ def gm_b(y_true: ArrayLike, y_pred: ArrayLike) -> float:
     >>> round(gm_b([0, 0, 0, 0, 1], [0, 0, 0, 1, 1]), 4)
     0.866
     """
-    return _gm_b(confusion_matrix(y_true, y_pred))
+    return gm_b_of(confusion_matrix(y_true, y_pred))
 
 
 def gm_c(y_true: ArrayLike, y_pred: ArrayLike, *, correction: float = 0.0) -> float:
@@ -200,7 +200,7 @@ def gm_c(y_true: ArrayLike, y_pred: ArrayLike, *, correction: float = 0.0) -> fl
     """
     if not 0 <= correction <= 1:
         raise ValueError(f"Expected *correction* to be in [0, 1], but got {correction}; 0 gives the plain definition.")
-    return _gm_c(confusion_matrix(y_true, y_pred), correction)
+    return gm_c_of(confusion_matrix(y_true, y_pred), correction)
 
 
 def classification_scores(
@@ -242,11 +242,11 @@ def classification_scores(
     order = class_order(y_true, y_pred, classes)
     matrix = confusion_matrix(y_true, y_pred, order)
     result: dict[str, Any] = {
-        "acsa": _plain(_mean(recalls(matrix))),
-        "macro_f1": _plain(_mean(f1s(matrix))),
-        "gm_a": _plain(_gm_a(matrix)),
-        "gm_b": _plain(_gm_b(matrix)),
-        "gm_c": _plain(_gm_c(matrix, 0.0)),
+        "acsa": _plain(mean_of(recalls(matrix))),
+        "macro_f1": _plain(mean_of(f1s(matrix))),
+        "gm_a": _plain(gm_a_of(matrix)),
+        "gm_b": _plain(gm_b_of(matrix)),
+        "gm_c": _plain(gm_c_of(matrix, 0.0)),
         "top1": float(np.trace(matrix) / matrix.sum()),
     }
     for function in (mauprc_ova, ece, brier):
