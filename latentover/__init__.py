@@ -9,9 +9,9 @@ __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["data", "losses", "metrics", "mixing", "networks", "report", "training"],
+    submodules=["data", "losses", "metrics", "mixing", "networks", "report", "stats", "training"],
     submod_attrs={
         "bundle": ["load", "save"],
-        "methods": ["DeepClassifier", "RAEClassifier", "RAESampler"],
+        "methods": ["DeepClassifier", "M2mClassifier", "RAEClassifier", "RAESampler"],
     },
 )

@@ -8,6 +8,7 @@ import hashlib
 import importlib
 import json
 import os
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from latentover.files import check_writable, shipped_folder, write_json, write_w
 FORMAT = 1
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _PIPELINE = "imblearn.pipeline.Pipeline"
+_VALUE_MODULES = ("latentover.mixing", "latentover.training")
+"""Where the frozen dataclasses live that parameters may be made of: mixing rules and schedules."""
 
 
 def save(estimator: BaseEstimator, folder: str | os.PathLike[str]) -> Path:
@@ -129,7 +132,8 @@ def check_storable(estimator: Any) -> None:
     """Raise TypeError unless `save` can write the estimator once it is fitted.
 
     It has to be one of latentover's, or an imbalanced-learn pipeline of such and of imbalanced-learn's samplers that
-    ends in one of latentover's; and its parameters have to be numbers, text, lists, dicts or modules.
+    ends in one of latentover's; and its parameters have to be numbers, text, lists, dicts, modules, or mixing rules and
+    schedules of latentover.
     """
     steps = [step for _, step in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
     if not isinstance(steps[-1], BaseDeepEstimator):
@@ -272,7 +276,21 @@ def _to_json(value: Any) -> Any:
         return {"dict": [[_to_json(key), _to_json(item)] for key, item in value.items()]}
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    for module in _VALUE_MODULES:
+        path = f"{module}.{type(value).__name__}"
+        if _value_class(path) is type(value):
+            content = {field.name: _to_json(getattr(value, field.name)) for field in fields(value)}
+            return {"value": {"class": path, "fields": content}}
     raise TypeError(f"{type(value).__name__} is not written to bundles")
+
+
+def _value_class(path: str) -> Any:
+    """Return the public frozen dataclass of latentover with that path; None for anything else."""
+    module, _, name = path.rpartition(".")
+    if module not in _VALUE_MODULES or name not in (public := importlib.import_module(module)).__all__:
+        return None
+    cls = getattr(public, name)
+    return cls if is_dataclass(cls) and vars(cls)["__dataclass_params__"].frozen else None
 
 
 class _Reader:
@@ -305,6 +323,12 @@ class _Reader:
             return tuple(self.parameter(name, item) for item in content)
         if kind == "dict":
             return {self.parameter(name, key): self.parameter(name, item) for key, item in content}
+        if kind == "value":
+            cls = _value_class(content["class"])
+            if cls is None:
+                known = f"a class of {' or '.join(_VALUE_MODULES)}"
+                raise ValueError(f"Expected {name} to be {known}, but got {content['class']!r}; copy the folder again.")
+            return cls(**{field: self.parameter(name, item) for field, item in content["fields"].items()})
         if name not in self.modules:
             raise ValueError(
                 f"Expected a module for parameter {name}, for bundles hold no code; call load(folder, {name}=...) with "

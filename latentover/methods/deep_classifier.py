@@ -1,10 +1,20 @@
-"""Deep classifiers for imbalanced data, composed of small parts: loss, re-weighting, batches.
+"""Deep classifiers for imbalanced data, composed of small parts: network, mixing, loss, class weights, schedule.
 
-With its defaults this is plain empirical risk minimisation. Its other settings are the controls that every generator
-has to beat: class weights, class-balanced batches and logit adjustment (Menon et al., ICLR 2021), on the same encoder
-and with the same optimizer as the autoencoder they stand beside.
+With its defaults this is plain empirical risk minimisation. Its settings are two families:
+
+- the controls that every generator has to beat: class weights, class-balanced batches and logit adjustment (Menon et
+  al., ICLR 2021), on the same encoder and with the same optimizer as the autoencoder they stand beside;
+- the methods of Cheng, Mai and Lin, "From SMOTE to Mixup for Deep Imbalanced Classification", 2023 (Algorithm 1): any
+  rule of `latentover.mixing`, LDAM (Cao et al., NeurIPS 2019), the effective number of samples (Cui et al., CVPR
+  2019), deferred re-weighting, residual networks and their schedule.
+
+Where that paper and its authors' code differ there is a parameter, with the paper's way as its default: the code runs
+every clean batch through the network before the mixed one, which moves the statistics of batch normalisation
+(`bn_clean_forward`). Both divide the weighted losses of a batch by its size; the default here is PyTorch's division by
+the sum of the weights, a much larger step once rare classes are weighted (`loss_reduction`).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
@@ -12,150 +22,540 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from latentover.estimators import BaseClassifier, TrainingSet
-from latentover.losses import adjusted_logits, inverse_frequency_weights
-from latentover.networks import build_encoder
+from latentover.estimators import BaseClassifier, StoppableTraining, TrainingSet, TrainingWatch
+from latentover.estimators.base import PREDICT_BATCH
+from latentover.losses import (
+    DRW,
+    LDAMLoss,
+    balanced_softmax_loss,
+    class_balanced_weights,
+    focal_loss,
+    inverse_frequency_weights,
+    reduce_losses,
+    softmax_binary_cross_entropy,
+)
+from latentover.losses.soft import Reduction
+from latentover.mixing import AMMixup, ManifoldMixup, Mixed, MixingRule, NeighborMix
+from latentover.networks.backbones import build_backbone, network_stages
+from latentover.networks.cosine import CosineClassifier
 from latentover.networks.layers import images_last, linear
 from latentover.training import (
+    ClassBatches,
+    NaturalBatches,
     Phase,
     augment_images,
     autocast,
     batches_per_epoch,
-    class_balanced_batches,
+    class_probabilities,
     learning_rate_factor,
-    natural_batches,
+    make_optimizer,
     optimizer_step,
     train,
 )
 from latentover.training.augment import Augment
 from latentover.training.loop import History
+from latentover.training.optimizers import Optimizer
 from latentover.training.schedules import Schedule
+from latentover.training.step_decay import StepDecay
+
+SAMPLING_POWERS = {"natural": 1.0, "square_root": 0.5, "class_balanced": 0.0}
+"""Kinds of batches: classes are drawn in proportion to their size to this power."""
+Loss = Literal["ce", "bce", "focal", "ldam", "logit_adjusted", "balanced_softmax"]
+Criterion = Callable[[Tensor, Tensor], Tensor]
+"""From outputs (B, C) and class numbers (B,) to losses (B,)."""
 
 
-@dataclass(kw_only=True, eq=False, repr=False)
-class DeepClassifier(BaseClassifier):
-    """A network with a linear classifier, trained with cross-entropy and, where asked for, against the imbalance.
+# ---- Losses of a batch -----------------------------------------------------------------------------------------------
+
+
+def pair_loss(
+    criterion: Criterion, outputs: Tensor, mixed: Mixed, weight: Tensor | None, reduction: Reduction = "weighted_mean"
+) -> Tensor:
+    r"""Return the loss of mixed samples, :math:`\lambda_y w_i L(f, y_i) + (1 - \lambda_y) w_j L(f, y_j)` a sample.
 
     Parameters
     ----------
-    backbone : nn.Module or "auto", default="auto"
-        ``"auto"`` is the encoder of `RAEClassifier` for images or tables. A module has to map inputs (B, c, h, w) in
-        [0, 1], or standardised rows (B, d), to features (B, feature_dim); a copy of it is trained.
-    loss : {"ce", "logit_adjusted"}, default="ce"
-        ``"logit_adjusted"`` adds ``tau * log(prior)`` to the logits in training.
+    criterion : callable
+    outputs : Tensor of shape (B, C)
+    mixed : Mixed
+    weight : Tensor of shape (C,), optional
+        Class weights.
+    reduction : {"weighted_mean", "mean"}
+        ``"mean"`` divides by B, ``"weighted_mean"`` by the sum of :math:`\lambda_y w_i + (1 - \lambda_y) w_j`.
+    """
+    first, second = mixed.label_weight, 1 - mixed.label_weight
+    if weight is not None:
+        first, second = first * weight[mixed.labels], second * weight[mixed.partners]
+    total = (first * criterion(outputs, mixed.labels) + second * criterion(outputs, mixed.partners)).sum()
+    return total / (first + second).sum() if reduction == "weighted_mean" else total / len(outputs)
+
+
+def label_loss(
+    criterion: Criterion, outputs: Tensor, labels: Tensor, weight: Tensor | None, reduction: Reduction = "weighted_mean"
+) -> Tensor:
+    """Return the loss of samples with plain labels (B,); see `pair_loss`."""
+    return reduce_losses(criterion(outputs, labels), None if weight is None else weight[labels], reduction)
+
+
+# ---- The estimator ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class DeepClassifier(StoppableTraining, BaseClassifier):
+    """A network with a linear classifier, trained with a loss, mixing and class weights of choice.
+
+    Parameters
+    ----------
+    backbone : nn.Module or str, default="auto"
+        ``"auto"`` is the encoder of `RAEClassifier` for images (``"conv"``) or tables; ``"resnet"`` a small and fast
+        residual network; ``"resnet32"`` and ``"resnet18"`` those of the long-tailed benchmarks, with features of length
+        64 and 512; any other name a classification model of torchvision without trained weights. A module has to map
+        inputs (B, c, h, w) in [0, 1], or standardised rows (B, d), to features (B, feature_dim); a copy of it is
+        trained.
+    mixing : rule of `latentover.mixing`, optional
+        `Mixup`, `Remix`, `MAMix`, `SMOTEMix`, `NeighborMix`, `ManifoldMixup`, `AMMixup`. Neighbours are searched once,
+        before training.
+    loss : {"ce", "bce", "focal", "ldam", "logit_adjusted", "balanced_softmax"}, default="ce"
+        Cross-entropy; the binary one over softmax probabilities that manifold mixup was published with; the focal loss;
+        margins on the cosines of a classifier without bias; ``tau * log(prior)`` added to the logits in training, and
+        the same with tau = 1.
     tau : float, default=1.0
         Strength of the logit adjustment.
-    reweighting : {None, "class_weights"}, default=None
-        ``"class_weights"`` weights each class by N / (C n_c), so that all classes have the same total weight.
-    batches : {"natural", "class_balanced"}, default="natural"
-        ``"class_balanced"`` draws every class with the same probability.
+    focal_gamma : float, default=2.0
+        Of the focal loss; 0 is cross-entropy.
+    ldam_margin, ldam_scale : float, default=0.5 and 30.0
+        Margin of the rarest class, and what cosines are multiplied with; see `latentover.losses.LDAMLoss`.
+    reweighting : {None, "class_weights", "effective_number", "drw"}, default=None
+        ``"class_weights"`` weights each class by N / (C n_c), so that all classes have the same total weight;
+        ``"effective_number"`` by the inverse effective number of its samples; ``"drw"`` does that too, but only from
+        `drw_start` on.
+    effective_beta : float in [0, 1), default=0.9999
+        See `latentover.losses.class_balanced_weights`.
+    drw_start : float in [0, 1], default=0.8
+        Fraction of the epochs after which ``"drw"`` weights; 160 of 200.
+    loss_reduction : {"weighted_mean", "mean"}, default="weighted_mean"
+        Whether a batch's weighted losses are divided by the sum of their weights or by the size of the batch.
+    batches : {"natural", "square_root", "class_balanced"}, default="natural"
+        ``"class_balanced"`` draws every class with the same probability, ``"square_root"`` in proportion to the root of
+        its size. ``loss="logit_adjusted"`` adjusts for the probabilities with which classes are drawn.
     feature_dim : int, default=64
-        Length of the backbone's output.
+        Length of the output of ``"auto"``, ``"conv"``, ``"resnet"`` and of a module.
     channels : int, default=64
-        Channels of the first convolution of the ``"auto"`` backbone.
+        Channels of the first convolution of ``"auto"``, ``"conv"`` and ``"resnet"``.
     hidden_units : int, default: 1024 for images and 512 for tables
-        Width of the dense layers of the ``"auto"`` backbone.
+        Width of the dense layers of ``"auto"`` and ``"conv"``.
     dropout : float in [0, 1), default=0.4
-        Of the ``"auto"`` backbone.
+        Of ``"auto"`` and ``"conv"``.
+    classifier_bias : bool, default=True
+        Whether the linear classifier has a bias, which those of the long-tailed benchmarks have not.
+    standardize : bool, default=False
+        Whether each channel of images is brought to mean 0 and standard deviation 1 of the training images. Tables
+        always are.
+    bn_clean_forward : bool, default=False
+        Whether, before each mixed batch, the clean one passes through the network too, without a gradient, so that
+        batch normalisation keeps statistics of both. Doubles the forward passes.
     max_epochs : int, default=20
         Each has as many steps as all rows make batches, whatever the kind of batches.
     batch_size : int, default=128
         At least 2.
+    optimizer : {"adamw", "sgd"}, default="adamw"
+        ``"sgd"`` has momentum 0.9.
+    nesterov : bool, default=True
+        Whether the momentum is Nesterov's, which the long-tailed benchmarks do not use.
     learning_rate : float, default=2e-4
-        Of AdamW.
     weight_decay : float, default=1e-3
-        The fraction by which the weights shrink in a step at the full learning rate.
-    schedule : {"constant", "cosine", "one_cycle"}, default="constant"
-        Of the learning rate.
-    augment : {"none", "shift", "flip_shift"}, default="none"
+        The fraction by which the weights shrink in a step at the full learning rate. For SGD that is the learning rate
+        times the usual L2 strength.
+    schedule : {"constant", "cosine", "one_cycle"} or StepDecay, default="constant"
+        Of the learning rate; a `latentover.training.step_decay.StepDecay` has a warm-up and milestones.
+    augment : {"none", "shift", "flip_shift", ...}, default="none"
         Of training images, see `latentover.training.augment_images`; tables stay as they are.
-    image_shape, channels_last, device, precision, random_state, verbose
-        See `RAEClassifier`.
+    average_mirrored : bool, default=False
+        Whether predictions are averaged over an image and its mirror image.
+    early_stopping, validation_fraction, n_iter_no_change
+        See `latentover.estimators.StoppableTraining`; a report is an epoch.
+    image_shape, channels_last, device, precision, random_state, verbose, checkpoint, checkpoint_every, compile
+        See `latentover.estimators.BaseDeepEstimator`.
 
     Attributes
     ----------
     classes_, class_counts_, networks_, history_, device_
-        See `latentover.estimators.BaseDeepEstimator`.
+        See `latentover.estimators.BaseDeepEstimator`. With ``loss="ldam"`` logits are cosines times `ldam_scale`.
 
     Examples
     --------
     >>> from sklearn.datasets import make_classification
+    >>> from latentover.mixing import MAMix
     >>> X, y = make_classification(200, weights=[0.9], random_state=0)
-    >>> control = DeepClassifier(batches="class_balanced", max_epochs=5, hidden_units=32, random_state=0).fit(X, y)
+    >>> small = {"max_epochs": 5, "hidden_units": 32, "random_state": 0}
+    >>> control = DeepClassifier(batches="class_balanced", **small).fit(X, y)
     >>> control.predict_proba(X).shape
     (200, 2)
+    >>> mixed = DeepClassifier(mixing=MAMix(), reweighting="drw", **small).fit(X, y)
+    >>> len(mixed.history_)
+    5
     """
 
     _choices: ClassVar = {
-        "loss": ("ce", "logit_adjusted"),
-        "reweighting": (None, "class_weights"),
-        "batches": ("natural", "class_balanced"),
+        "loss": ("ce", "bce", "focal", "ldam", "logit_adjusted", "balanced_softmax"),
+        "reweighting": (None, "class_weights", "effective_number", "drw"),
+        "loss_reduction": ("weighted_mean", "mean"),
+        "batches": tuple(SAMPLING_POWERS),
+        "classifier_bias": (True, False),
+        "standardize": (True, False),
+        "bn_clean_forward": (True, False),
+        "nesterov": (True, False),
     }
-    backbone: nn.Module | Literal["auto"] = "auto"
-    loss: Literal["ce", "logit_adjusted"] = "ce"
-    tau: float = 1.0
-    reweighting: Literal["class_weights"] | None = None
-    batches: Literal["natural", "class_balanced"] = "natural"
+
+    # Network
+    backbone: nn.Module | str = "auto"
     feature_dim: int = 64
     channels: int = 64
     hidden_units: int | None = None
     dropout: float = 0.4
-    max_epochs: int = 20
+    classifier_bias: bool = True
+    standardize: bool = False
+    # Loss
+    mixing: MixingRule | None = None
+    loss: Loss = "ce"
+    tau: float = 1.0
+    focal_gamma: float = 2.0
+    ldam_margin: float = 0.5
+    ldam_scale: float = 30.0
+    reweighting: Literal["class_weights", "effective_number", "drw"] | None = None
+    effective_beta: float = 0.9999
+    drw_start: float = 0.8
+    loss_reduction: Literal["weighted_mean", "mean"] = "weighted_mean"
+    # Batches
+    batches: Literal["natural", "square_root", "class_balanced"] = "natural"
     batch_size: int = 128
+    augment: Augment = "none"
+    bn_clean_forward: bool = False
+    # Updates
+    max_epochs: int = 20
+    optimizer: Optimizer = "adamw"
+    nesterov: bool = True
     learning_rate: float = 2e-4
     weight_decay: float = 1e-3
-    schedule: Schedule = "constant"
-    augment: Augment = "none"
+    schedule: Schedule | StepDecay = "constant"
+    # Use
+    average_mirrored: bool = False
 
     networks_: nn.ModuleDict = field(init=False)
 
-    def _build_networks(self) -> nn.Module:
-        encoder = build_encoder(
+    def _build_networks(self) -> nn.ModuleDict:
+        backbone, feature_dim = build_backbone(
             self.format_.shape,
-            self.feature_dim,
-            encoder=self.backbone,
+            self.backbone,
+            feature_dim=self.feature_dim,
             channels=self.channels,
             hidden_units=self.hidden_units,
             dropout=self.dropout,
         )
-        return nn.ModuleDict({"encoder": encoder, "classifier": linear(self.feature_dim, len(self.classes_))})
+        n_classes = len(self.classes_)
+        classifier: nn.Module
+        if self.loss == "ldam":
+            classifier = CosineClassifier(feature_dim, n_classes)
+        elif self.classifier_bias:
+            classifier = linear(feature_dim, n_classes)
+        else:
+            classifier = nn.Linear(feature_dim, n_classes, bias=False)
+        networks = nn.ModuleDict({"encoder": backbone, "classifier": classifier})
+        if self.standardize and len(self.format_.shape) == 3:
+            networks["standardizer"] = _Standardizer(self.format_.shape[0])
+        return networks
 
     def _fit_networks(self, data: TrainingSet) -> History:
-        parameters = [p for p in self.networks_.parameters() if p.requires_grad]  # a given backbone may be frozen
-        fused: dict[str, Any] = {"fused": True} if data.device.type in ("cpu", "cuda") else {}
-        optimizer = torch.optim.AdamW(
-            parameters, lr=self.learning_rate, weight_decay=self.weight_decay / self.learning_rate, **fused
-        )
-        if self.batches == "class_balanced":
-            batches = class_balanced_batches(data.labels, self.batch_size, data.generator)
-        else:
-            batches = natural_batches(len(data.labels), self.batch_size, data.generator)
-        weights = inverse_frequency_weights(data.class_counts) if self.reweighting == "class_weights" else None
+        self._learn_standardizer(self.networks_, data)
+        return ClassifierTraining(self, self.networks_, data).run(description=type(self).__name__)
 
-        def update() -> dict[str, Tensor]:
-            rows = next(batches)
-            inputs = augment_images(data.prepare(data.inputs[rows]), self.augment, data.generator)
-            with autocast(data.device, data.dtype):
-                logits = self._logits(inputs)
-            if self.loss == "logit_adjusted":
-                logits = adjusted_logits(logits, data.class_counts, self.tau)
-            loss = F.cross_entropy(logits, data.labels[rows], weight=weights)
-            optimizer_step(optimizer, loss, parameters)
-            return {"classifier": loss}
-
-        def set_learning_rate(progress: float) -> None:
-            for group in optimizer.param_groups:
-                group["lr"] = self.learning_rate * learning_rate_factor(self.schedule, progress)
-
-        steps_per_epoch = batches_per_epoch(len(data.labels), self.batch_size)
-        return train(
-            [Phase("classifier", update)],
-            self.max_epochs * steps_per_epoch,
-            report_every=steps_per_epoch,
-            on_step=set_learning_rate,
-            verbose=self.verbose,
-            description=type(self).__name__,
-        )
+    @staticmethod
+    def _learn_standardizer(networks: nn.ModuleDict, data: TrainingSet) -> None:
+        """Give the networks the channels' means and deviations, where they standardise."""
+        if "standardizer" in networks:
+            standardizer = networks["standardizer"]
+            assert isinstance(standardizer, _Standardizer)
+            standardizer.learn(data)
 
     def _logits(self, batch: Tensor) -> Tensor:
-        return self.networks_["classifier"](self.networks_["encoder"](images_last(batch))).float()
+        logits = self._outputs(self.networks_, batch)
+        if self.average_mirrored and batch.dim() == 4:
+            logits = (logits + self._outputs(self.networks_, batch.flip(-1))) / 2
+        return logits * (self.ldam_scale if self.loss == "ldam" else 1)
+
+    @staticmethod
+    def _outputs(networks: nn.ModuleDict, batch: Tensor) -> Tensor:
+        """Map network inputs (B, ...) to logits, or cosines, (B, C)."""
+        batch = networks["standardizer"](batch) if "standardizer" in networks else batch
+        return networks["classifier"](networks["encoder"](images_last(batch))).float()
+
+    def _criterion(self, class_counts: Tensor) -> Criterion:
+        """Return the loss of each sample, without class weights."""
+        n_classes = len(class_counts)
+        if self.loss == "ldam":
+            return LDAMLoss(class_counts, self.ldam_margin, self.ldam_scale, reduction="none")
+        if self.loss == "focal":
+            return lambda logits, labels: focal_loss(logits, labels, self.focal_gamma, reduction="none")
+        if self.loss == "bce":
+            return lambda logits, labels: softmax_binary_cross_entropy(logits, F.one_hot(labels, n_classes), "none")
+        if self.loss in ("logit_adjusted", "balanced_softmax"):
+            tau = self.tau if self.loss == "logit_adjusted" else 1.0
+            priors = class_probabilities(class_counts, SAMPLING_POWERS[self.batches])
+            return lambda logits, labels: balanced_softmax_loss(logits, labels, priors, tau, reduction="none")
+        return lambda logits, labels: F.cross_entropy(logits, labels, reduction="none")
+
+    def _class_weights(self, class_counts: Tensor, epoch: int) -> Tensor | None:
+        """Return the class weights (C,) in an epoch, counted from 0."""
+        if self.reweighting == "class_weights":
+            return inverse_frequency_weights(class_counts)
+        if self.reweighting == "effective_number":
+            return class_balanced_weights(class_counts, self.effective_beta)
+        if self.reweighting == "drw":
+            return DRW(self.drw_start, self.effective_beta).weights(class_counts, epoch, self.max_epochs)
+        return None
+
+
+class ClassifierTraining:
+    """The training of one network for a `DeepClassifier`.
+
+    Parameters
+    ----------
+    settings : DeepClassifier
+    networks : nn.ModuleDict
+        Of `DeepClassifier._build_networks`, on the device.
+    data : TrainingSet
+    """
+
+    def __init__(self, settings: DeepClassifier, networks: nn.ModuleDict, data: TrainingSet) -> None:
+        self.settings, self.networks, self.data = settings, networks, data
+        self.n_epochs, self.epoch = settings.max_epochs, 0
+        self.steps_per_epoch = batches_per_epoch(len(data.labels), settings.batch_size)
+        # A given backbone may be frozen.
+        self.parameters = [parameter for parameter in networks.parameters() if parameter.requires_grad]
+        self.optimizer = make_optimizer(
+            settings.optimizer,
+            self.parameters,
+            settings.learning_rate,
+            settings.weight_decay,
+            nesterov=settings.nesterov,
+        )
+        self.batches: NaturalBatches | ClassBatches
+        power = SAMPLING_POWERS[settings.batches]
+        if power < 1:
+            self.batches = ClassBatches(data.labels, settings.batch_size, data.generator, power=power)
+        else:
+            self.batches = NaturalBatches(len(data.labels), settings.batch_size, data.generator)
+        self.criterion = settings._criterion(data.class_counts)
+        self.class_weights = settings._class_weights(data.class_counts, 0)
+        self.accuracy = _TrainingAccuracy(data.device)
+        self.neighbors: Tensor | None = None
+        if isinstance(settings.mixing, NeighborMix):
+            # Raw images: distances are compared with one another alone.
+            places = self.features() if settings.mixing.neighbor_space == "features" else data.inputs
+            self.neighbors = settings.mixing.prepare(places, data.labels)
+        self.stages: list[nn.Module] = []
+        if isinstance(settings.mixing, ManifoldMixup):
+            self.stages = hidden_stages(networks["encoder"], settings.mixing)
+        self.encoder = torch.compile(networks["encoder"]) if settings.compile else networks["encoder"]
+
+    def run(self, *, description: str) -> History:
+        """Train for all epochs and return the history."""
+        watch = TrainingWatch(self.networks, self._logits, self.data.validation_batches, self.settings.n_iter_no_change)
+        history = train(
+            [Phase("classifier", self.update)],
+            self.n_epochs * self.steps_per_epoch,
+            report_every=self.steps_per_epoch,
+            on_step=self.set_epoch,
+            on_report=watch,
+            parts={**self.parts(), **watch.parts()},
+            checkpoint=self.data.checkpoint,
+            verbose=self.settings.verbose,
+            description=description,
+        )
+        watch.stopping.restore()
+        return history
+
+    def parts(self) -> dict[str, Any]:
+        """Return all that changes while training, for checkpoints."""
+        return {
+            "networks": self.networks,
+            "optimizer": self.optimizer,
+            "batches": self.batches,
+            "accuracy": self.accuracy,
+            "randomness": self.data.randomness,
+        }
+
+    def set_epoch(self, progress: float) -> None:
+        """Take learning rate and class weights of the epoch that holds this fraction of the training."""
+        step = round(progress * self.n_epochs * self.steps_per_epoch)
+        epoch = step // self.steps_per_epoch
+        schedule = self.settings.schedule
+        if isinstance(schedule, StepDecay):
+            factor = schedule.at(epoch, self.n_epochs)
+        else:
+            factor = learning_rate_factor(schedule, progress)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.settings.learning_rate * factor
+        if epoch != self.epoch:
+            self.epoch = epoch
+            self.class_weights = self.settings._class_weights(self.data.class_counts, epoch)
+        if step % self.steps_per_epoch == 0:
+            self.accuracy.end_epoch()
+
+    def update(self) -> dict[str, Tensor]:
+        """Take one step along the gradient of a batch."""
+        rows = next(self.batches)
+        inputs, labels = self.inputs(rows), self.data.labels[rows]
+        rule = self.settings.mixing
+        with autocast(self.data.device, self.data.dtype):
+            if rule is None:
+                loss = self.label_loss(self.outputs(inputs), labels)
+            else:
+                if self.settings.bn_clean_forward and rule.space != "features":
+                    with torch.no_grad():
+                        self.accuracy.update(self.outputs(inputs), labels)
+                loss = self.mixed_loss(rule, rows, inputs, labels)
+        optimizer_step(self.optimizer, loss, self.parameters)
+        return {"classifier": loss}
+
+    def mixed_loss(self, rule: MixingRule, rows: Tensor, inputs: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of a batch that the rule mixes where it wants to."""
+        counts, generator = self.data.class_counts, self.data.generator
+        if isinstance(rule, AMMixup):
+            features = self.encoder(inputs)
+            clean = self.classify(features)
+            mixed = rule(features.float(), labels, counts, generator, accuracy=self.accuracy.of_last_epoch)
+            loss = rule.clean_weight * self.label_loss(clean, labels)
+            self.accuracy.update(clean, labels)
+            return loss + self.pair_loss(self.classify(mixed.inputs), mixed) if len(mixed.labels) else loss
+        if isinstance(rule, ManifoldMixup):
+            layer = rule.draw_layer(generator)
+            mixed = rule(_run(self.stages[:layer], inputs), labels, counts, generator)
+            return self.pair_loss(self.classify(_run(self.stages[layer:], mixed.inputs)), mixed)
+        if isinstance(rule, NeighborMix):
+            assert self.neighbors is not None
+            near = rule.partner_rows(self.neighbors, rows, generator)
+            mixed = rule(inputs, labels, counts, generator, (self.inputs(near), self.data.labels[near]))
+        else:
+            mixed = rule(inputs, labels, counts, generator)
+        return self.pair_loss(self.outputs(mixed.inputs), mixed)
+
+    def inputs(self, rows: Tensor) -> Tensor:
+        """Return the inputs of training rows (B,), augmented and standardised, as the encoder takes them."""
+        inputs = augment_images(self.data.prepare(self.data.inputs[rows]), self.settings.augment, self.data.generator)
+        return self.standardized(inputs)
+
+    def standardized(self, inputs: Tensor) -> Tensor:
+        """Return inputs (B, ...) as the encoder takes them."""
+        return images_last(self.networks["standardizer"](inputs) if "standardizer" in self.networks else inputs)
+
+    @torch.no_grad()
+    def features(self) -> Tensor:
+        """Return what the encoder makes of all training inputs (n, d), without augmentation, in evaluation mode."""
+        self.networks.eval()
+        batches = (self.data.prepare(batch) for batch in self.data.inputs.split(PREDICT_BATCH))
+        features = torch.cat([self.networks["encoder"](self.standardized(batch)) for batch in batches])
+        self.networks.train()
+        return features
+
+    def outputs(self, inputs: Tensor) -> Tensor:
+        """Map what `inputs` returns to logits, or cosines, (B, C)."""
+        return self.classify(self.encoder(images_last(inputs)))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Map features (B, d) to logits, or cosines, (B, C) in float32."""
+        return self.networks["classifier"](features).float()
+
+    def label_loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Return the weighted loss of samples with plain labels (B,)."""
+        return label_loss(self.criterion, outputs, labels, self.class_weights, self.settings.loss_reduction)
+
+    def pair_loss(self, outputs: Tensor, mixed: Mixed) -> Tensor:
+        """Return the weighted loss of mixed samples."""
+        return pair_loss(self.criterion, outputs, mixed, self.class_weights, self.settings.loss_reduction)
+
+    def _logits(self, batch: Tensor) -> Tensor:
+        return self.settings._outputs(self.networks, batch)
+
+
+def hidden_stages(encoder: nn.Module, rule: ManifoldMixup) -> list[nn.Module]:
+    """Return the stages of an encoder between which `rule` mixes.
+
+    Raises
+    ------
+    ValueError
+        If the encoder has no known stages, or fewer than the rule asks for.
+    """
+    stages = network_stages(encoder)
+    if stages is None and set(rule.layers) == {0}:
+        return [encoder]
+    if stages is None:
+        raise ValueError(
+            f"Expected a backbone with stages to mix between, but those of {type(encoder).__name__} are not known; "
+            "give an nn.Sequential, or ManifoldMixup(layers=(0,)), which mixes the inputs."
+        )
+    if max(rule.layers) > len(stages):
+        raise ValueError(
+            f"Expected layers of ManifoldMixup to be at most {len(stages)}, the stages of the backbone, but got "
+            f"{rule.layers!r}."
+        )
+    return stages
+
+
+def _run(stages: list[nn.Module], x: Tensor) -> Tensor:
+    for stage in stages:
+        x = stage(x)
+    return x
+
+
+class _Standardizer(nn.Module):
+    """Brings each channel to mean 0 and standard deviation 1."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, n_channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(n_channels, 1, 1))
+        self.register_buffer("scale", torch.ones(n_channels, 1, 1))
+
+    def learn(self, data: TrainingSet) -> None:
+        """Take mean and standard deviation of the training images."""
+        moments = torch.zeros(2, *self.mean.shape, dtype=torch.float64, device=data.device)
+        for batch in data.inputs.split(PREDICT_BATCH):
+            images = data.prepare(batch).double()
+            moments += torch.stack([power.mean((2, 3)).sum(0)[:, None, None] for power in (images, images.square())])
+        mean, square = moments / len(data.inputs)
+        self.mean.copy_(mean)
+        scale = (square - mean.square()).clamp(min=0).sqrt()
+        self.scale.copy_(torch.where(scale > 1e-6, scale, torch.ones_like(scale)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return (x - self.mean) / self.scale
+
+
+class _TrainingAccuracy:
+    """The share of training samples that were classified rightly in the epoch before, kept on the device."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.counts = torch.zeros(2, device=device)
+        self.of_last_epoch = torch.zeros((), device=device)
+
+    def update(self, outputs: Tensor, labels: Tensor) -> None:
+        """Count a batch of outputs (B, C)."""
+        right = (outputs.detach().argmax(dim=1) == labels).sum()
+        self.counts += torch.stack([right, torch.full_like(right, len(labels))])
+
+    def end_epoch(self) -> None:
+        """Begin to count anew."""
+        self.of_last_epoch = self.counts[0] / self.counts[1].clamp(min=1)
+        self.counts = torch.zeros_like(self.counts)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return what has been counted."""
+        return {"counts": self.counts, "of_last_epoch": self.of_last_epoch}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Go on counting from there."""
+        self.counts = state["counts"].to(self.counts.device)
+        self.of_last_epoch = state["of_last_epoch"].to(self.counts.device)

@@ -44,6 +44,7 @@ ENOUGH = {
         "learning_rate": 0.01,
     },
 }
+ENOUGH["M2mClassifier"] = ENOUGH["DeepClassifier"]
 """Classifiers train for longer: scikit-learn checks that they classify well."""
 
 EXPECTED_FAILURES = {

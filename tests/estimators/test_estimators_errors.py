@@ -11,6 +11,7 @@ from sklearn.exceptions import NotFittedError
 from torch import nn
 
 from latentover import DeepClassifier, RAEClassifier, RAESampler
+from latentover.mixing import NeighborMix
 from latentover.training import TrainingDiverged
 
 TINY = {
@@ -101,7 +102,7 @@ class TestData:
 
 
 BAD = {
-    "alpha": ["beta", None],
+    "alpha": ["beta", None, [1, 0], [2, "2"], [1.0, 1.0, 1.0]],
     "adversarial_every": [0, 1.5],
     "augment": ["rotate", None],
     "batch_size": [1, 0, 2.5, "8"],
@@ -112,7 +113,7 @@ BAD = {
     "decoder_channels": [0, 2.0],
     "decoder_reconstruction": ["no", None],
     "dropout": [1, -0.1, "half"],
-    "encoder": ["resnet", None, 3],
+    "encoder": ["vgg", None, 3],
     "gradient_penalty_weight": [-1],
     "hidden_units": [0],
     "image_shape": [(8, 9), (1, 0, 9), 72, (1.0, 8, 9)],
@@ -127,15 +128,85 @@ BAD = {
     "small_class": ["skip", None],
     "verbose": [-1, "yes"],
     "weight_decay": [-1],
-    "backbone": ["resnet18", None],
+    "backbone": ["resnet18000", None],
     "loss": ["mse", None],
     "tau": [-1],
     "reweighting": ["inverse", 1],
     "batches": ["random"],
     "feature_dim": [0],
     "max_epochs": [0],
+    "acceptance_beta": [1, -0.1],
+    "adversarial_learning_rate": [0, "fast"],
+    "average_mirrored": ["yes"],
+    "batch_norm_momentum": [0, 1.5],
+    "bn_clean_forward": ["no"],
+    "checkpoint": [3],
+    "checkpoint_every": [0],
+    "class_preserving": ["no"],
+    "classifier_bias": ["no"],
+    "classifier_optimizer": ["both"],
+    "compile": ["yes"],
+    "conditional_critic": [None],
+    "confidence": [2, -0.1],
+    "critic_fakes": ["all"],
+    "decoder": ["no"],
+    "decoder_classification": ["no"],
+    "drw_start": [1.5, -1],
+    "early_stopping": ["yes"],
+    "effective_beta": [1, -0.1],
+    "ema": [1, -0.1],
+    "encoder_passes": ["three"],
+    "focal_gamma": [-1],
+    "guide": ["best"],
+    "ldam_margin": [-0.1],
+    "ldam_scale": [0],
+    "loss_reduction": ["max"],
+    "mixer_activation": ["tanh"],
+    "mixer_betas": [0.5, [0.5], [0.5, 1.0]],
+    "mixing": ["mixup", 0.5],
+    "n_iter_no_change": [0],
+    "nesterov": ["yes"],
+    "noise_radius": [-1],
+    "optimizer": ["adam"],
+    "penalty_coefficients": ["beta"],
+    "reconstruct_every": [0],
+    "repulsion": [-1],
+    "standardize": ["yes"],
+    "translation_start": [1.5],
+    "translation_step_size": [0],
+    "translation_steps": [0],
+    "update_order": ["paper"],
+    "validation_fraction": [0, 1],
+    "wrong_label": ["random"],
 }
 NOT_RANGED = {"device", "random_state", "sampling_strategy"}
+
+
+class TestSettingsThatDoNotGoTogether:
+    @pytest.mark.parametrize(
+        ("settings", "message"),
+        [
+            (
+                {"alpha": [2.0, 2.0], "n_components": 3},
+                r"alpha to be a list of n_components = 3 concentrations, but got",
+            ),
+            ({"batches": "pool", "n_components": 3}, r"n_components to be 2 with batches='pool', but got 3"),
+            ({"class_preserving": False, "decoder": False}, r"class_preserving or decoder to be True"),
+            ({"mixing": NeighborMix()}, r"mixing to be Mixup, Remix or MAMix, which need no neighbours"),
+        ],
+        ids=str,
+    )
+    def test_is_refused(self, settings, message):
+        with pytest.raises(ValueError, match=f"^Expected {message}"):
+            RAEClassifier(**TINY, **settings).fit(X, Y)
+
+    def test_a_sampler_without_a_decoder(self):
+        with pytest.raises(ValueError, match="decoder to be True, for an over-sampler has to generate"):
+            RAESampler(**TINY, decoder=False).fit_resample(X, Y)
+
+    def test_a_pool_smaller_than_a_batch(self):
+        with pytest.raises(ValueError, match="batch_size to be at most the 400 pairs of the pool, but got 500"):
+            RAEClassifier(**{**TINY, "batch_size": 500}, batches="pool").fit(X, Y)
 
 
 class TestParameters:

@@ -5,8 +5,11 @@ import pytest
 import torch
 from torch import nn
 
-from latentover import DeepClassifier
+from latentover import DeepClassifier, load, save
+from latentover.methods import deep_classifier
+from latentover.mixing import AMMixup, MAMix, ManifoldMixup, Mixup, NeighborMix, Remix, SMOTEMix
 from latentover.training import batches_per_epoch
+from latentover.training.step_decay import StepDecay
 
 STILL = {
     "feature_dim": 4,
@@ -29,28 +32,246 @@ def data():
     return rng.normal(size=(40, 3)), np.repeat([0, 1, 2], [28, 8, 4])
 
 
+COUNTS = [28, 8, 4]
+
+
+def encoded(fitted, X):
+    return fitted.format_.encode(X)
+
+
+def outputs_in_training(fitted, inputs):
+    """What the networks give with the statistics of this batch."""
+    with torch.no_grad():
+        return fitted._outputs(fitted.networks_.train(), inputs).double()
+
+
+def naive_loss(row, label, loss, tau=1.0):
+    """The loss of one sample, from a list of outputs."""
+    row = list(row)
+    if loss in ("logit_adjusted", "balanced_softmax"):
+        row = [value + tau * math.log(n / 40) for value, n in zip(row, COUNTS, strict=True)]
+    if loss == "ldam":
+        margins = [0.5 * (n / 4) ** -0.25 for n in COUNTS]
+        row = [30 * (value - margins[c] * (c == label)) for c, value in enumerate(row)]
+    total = sum(map(math.exp, row))
+    p = [math.exp(value) / total for value in row]
+    if loss == "focal":
+        return -((1 - p[label]) ** 2) * math.log(p[label])
+    if loss == "bce":
+        return -sum(math.log(q if c == label else 1 - q) for c, q in enumerate(p)) / 3
+    return -math.log(p[label])
+
+
+def naive_weights(reweighting):
+    if reweighting == "class_weights":
+        return [40 / (3 * n) for n in COUNTS]
+    if reweighting == "effective_number":
+        inverse = [(1 - 0.9999) / (1 - 0.9999**n) for n in COUNTS]
+        return [3 * value / sum(inverse) for value in inverse]
+    return [1.0] * 3
+
+
 class TestLosses:
-    @pytest.mark.parametrize("reweighting", [None, "class_weights"])
-    @pytest.mark.parametrize(("loss", "tau"), [("ce", 1.0), ("logit_adjusted", 1.0), ("logit_adjusted", 0.5)])
-    def test_equals_a_naive_writing(self, data, reweighting, loss, tau):
+    @pytest.mark.parametrize("loss_reduction", ["weighted_mean", "mean"])
+    @pytest.mark.parametrize("reweighting", [None, "class_weights", "effective_number"])
+    @pytest.mark.parametrize(
+        ("loss", "tau"),
+        [
+            ("ce", 1.0),
+            ("bce", 1.0),
+            ("focal", 1.0),
+            ("ldam", 1.0),
+            ("logit_adjusted", 1.0),
+            ("logit_adjusted", 0.5),
+            ("balanced_softmax", 0.5),
+        ],
+    )
+    def test_equals_a_naive_writing(self, data, reweighting, loss, tau, loss_reduction):
         X, y = data
-        fitted = DeepClassifier(**STILL, loss=loss, tau=tau, reweighting=reweighting).fit(X, y)
-        networks = fitted.networks_.train()
-        with torch.no_grad():
-            logits = networks["classifier"](networks["encoder"](fitted.format_.encode(X))).tolist()
-        counts, total, total_weight = [28, 8, 4], 0.0, 0.0
-        for row, label in zip(logits, y, strict=True):
-            if loss == "logit_adjusted":
-                row = [value + tau * math.log(n / 40) for value, n in zip(row, counts, strict=True)]
-            weight = 40 / (3 * counts[label]) if reweighting else 1.0
-            total -= weight * math.log(math.exp(row[label]) / sum(map(math.exp, row)))
-            total_weight += weight
-        assert fitted.history_[-1]["classifier"] == pytest.approx(total / total_weight, rel=1e-4)
+        settings = {"loss": loss, "tau": tau, "reweighting": reweighting, "loss_reduction": loss_reduction}
+        fitted = DeepClassifier(**STILL, **settings).fit(X, y)
+        weights, total, total_weight = naive_weights(reweighting), 0.0, 0.0
+        for row, label in zip(outputs_in_training(fitted, encoded(fitted, X)).tolist(), y, strict=True):
+            total += weights[label] * naive_loss(row, label, loss, 1.0 if loss == "balanced_softmax" else tau)
+            total_weight += weights[label]
+        divisor = 40 if loss_reduction == "mean" else total_weight
+        assert fitted.history_[-1]["classifier"] == pytest.approx(total / divisor, rel=1e-4)
 
     def test_predictions_are_made_of_plain_logits(self, data):
         X, y = data
         plain, adjusted = (DeepClassifier(**STILL, loss=loss).fit(X, y) for loss in ("ce", "logit_adjusted"))
         np.testing.assert_allclose(plain.predict_proba(X), adjusted.predict_proba(X), atol=1e-6)
+
+    def test_logits_of_a_margin_classifier_are_scaled_cosines(self, data):
+        X, y = data
+        fitted = DeepClassifier(**STILL, loss="ldam", ldam_scale=8.0).fit(X, y)
+        with torch.no_grad():
+            features = fitted.networks_["encoder"](encoded(fitted, X)).numpy()
+        directions = fitted.networks_["classifier"].weight.detach().numpy()
+        dots = features @ directions.T
+        cosines = dots / np.linalg.norm(features, axis=1, keepdims=True) / np.linalg.norm(directions, axis=1)
+        np.testing.assert_allclose(fitted.decision_function(X), 8 * cosines, atol=1e-5)
+
+    def test_deferred_weights_begin_with_their_epoch(self, data):
+        X, y = data
+        settings = {**STILL, "max_epochs": 5, "loss_reduction": "mean"}
+        deferred, none, at_once = (
+            [row["classifier"] for row in DeepClassifier(**settings, **extra).fit(X, y).history_]
+            for extra in ({"reweighting": "drw", "drw_start": 0.6}, {}, {"reweighting": "effective_number"})
+        )
+        assert deferred[:3] == pytest.approx(none[:3])
+        assert deferred[3:] == pytest.approx(at_once[3:])
+        assert abs(none[0] - at_once[0]) > 1e-3
+
+
+class Recording(Mixup):
+    """Mixup that keeps what it returned."""
+
+    def __call__(self, *arguments, **keywords):
+        object.__setattr__(self, "returned", super().__call__(*arguments, **keywords))
+        return self.returned
+
+
+class TestMixing:
+    @pytest.mark.parametrize("loss_reduction", ["weighted_mean", "mean"])
+    @pytest.mark.parametrize("reweighting", [None, "class_weights"])
+    @pytest.mark.parametrize("loss", ["ce", "bce", "ldam"])
+    def test_the_loss_of_a_mixture_is_that_of_its_two_labels(self, data, loss, reweighting, loss_reduction):
+        rule = Recording(per_sample=True)
+        settings = {"loss": loss, "reweighting": reweighting, "loss_reduction": loss_reduction}
+        fitted = DeepClassifier(**STILL, mixing=rule, **settings).fit(*data)
+        mixed, weights = rule.returned, naive_weights(reweighting)
+        rows = outputs_in_training(fitted, mixed.inputs).tolist()
+        total = total_weight = 0.0
+        for row, *pair, lam in zip(rows, mixed.labels, mixed.partners, mixed.label_weight.tolist(), strict=True):
+            for label, share in zip(pair, (lam, 1 - lam), strict=True):
+                total += share * weights[label] * naive_loss(row, label, loss)
+                total_weight += share * weights[label]
+        divisor = 40 if loss_reduction == "mean" else total_weight
+        assert fitted.history_[-1]["classifier"] == pytest.approx(total / divisor, rel=1e-4)
+
+    @pytest.mark.parametrize("clean_forward", [False, True])
+    def test_the_clean_batch_may_move_the_statistics_of_batch_normalisation(self, data, clean_forward):
+        X, y = data
+        rule, backbone = Recording(), nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 4))
+        fitted = DeepClassifier(**STILL, backbone=backbone, mixing=rule, bn_clean_forward=clean_forward).fit(X, y)
+        # The statistics of a first batch normalisation are those of the inputs themselves.
+        mean = 0.1 * rule.returned.inputs.var(dim=0)
+        ones = torch.ones(3)
+        if clean_forward:
+            expected = mean + 0.9 * (0.1 * encoded(fitted, X).var(dim=0) + 0.9 * ones)
+        else:
+            expected = mean + 0.9 * ones
+        torch.testing.assert_close(fitted.networks_["encoder"][0].running_var, expected)
+
+    def test_partners_of_neighbour_rules_are_neighbours(self, data, monkeypatch):
+        X, y = data
+        seen = []
+
+        class Spy(SMOTEMix):
+            def __call__(self, inputs, labels, class_counts, generator, partners=None):
+                seen.append((inputs, labels, *partners))
+                return super().__call__(inputs, labels, class_counts, generator, partners)
+
+        DeepClassifier(**STILL, mixing=Spy(k_neighbors=1)).fit(X, y)
+        inputs, labels, partner_inputs, partner_labels = seen[0]
+        assert torch.equal(labels, partner_labels)
+        for i in range(40):
+            distances = (inputs - inputs[i]).norm(dim=1)
+            distances[(labels != labels[i]) | (torch.arange(40) == i)] = torch.inf
+            nearest = inputs[distances.argmin()]
+            torch.testing.assert_close(partner_inputs[i], nearest)
+
+    def test_neighbours_may_be_those_of_the_features(self, data):
+        """A backbone that swaps near and far: its neighbours are others than those of the inputs."""
+        X, y = data
+        backbone = nn.Linear(3, 4, bias=False)
+        with torch.no_grad():
+            backbone.weight.copy_(torch.tensor([[100.0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 0.01]]))
+        seen = []
+
+        class Spy(NeighborMix):
+            def prepare(self, features, labels):
+                seen.append(features)
+                return super().prepare(features, labels)
+
+        settings = {**STILL, "backbone": backbone}
+        for space in ("inputs", "features"):
+            DeepClassifier(**settings, mixing=Spy(neighbor_space=space)).fit(X, y)
+        inputs, features = seen
+        assert inputs.shape == (40, 3)
+        torch.testing.assert_close(features, inputs @ backbone.weight.T)
+
+    def test_manifold_mixup_mixes_behind_the_drawn_layer(self, data):
+        X, y = data
+        shapes = set()
+
+        class Spy(ManifoldMixup):
+            def __call__(self, inputs, *arguments, **keywords):
+                shapes.add(inputs.shape[1])
+                return super().__call__(inputs, *arguments, **keywords)
+
+        backbone = nn.Sequential(nn.Linear(3, 7), nn.Linear(7, 9), nn.Linear(9, 4))
+        DeepClassifier(**{**STILL, "max_epochs": 30}, backbone=backbone, mixing=Spy(layers=(0, 2, 3))).fit(X, y)
+        assert shapes == {3, 9, 4}
+
+    def test_manifold_mixup_needs_the_stages_that_it_names(self, data):
+        class Unknown(nn.Module):
+            def forward(self, x):
+                return x
+
+        settings = {**STILL, "feature_dim": 3, "backbone": Unknown()}
+        with pytest.raises(ValueError, match=r"stages to mix between, but those of Unknown are .*layers="):
+            DeepClassifier(**settings, mixing=ManifoldMixup()).fit(*data)
+        DeepClassifier(**settings, mixing=ManifoldMixup(layers=(0,))).fit(*data)
+        with pytest.raises(ValueError, match="Expected layers of ManifoldMixup to be at most 3, the stages"):
+            DeepClassifier(**STILL, mixing=ManifoldMixup(layers=(4,))).fit(*data)
+
+    def test_midpoint_mixup_follows_the_accuracy_of_the_epoch_before(self, data):
+        X, y = data
+        accuracies = []
+
+        class Spy(AMMixup):
+            def __call__(self, *arguments, accuracy):
+                accuracies.append(accuracy.item())
+                return super().__call__(*arguments, accuracy=accuracy)
+
+        fitted = DeepClassifier(**{**STILL, "max_epochs": 3}, mixing=Spy()).fit(X, y)
+        right = (outputs_in_training(fitted, encoded(fitted, X)).argmax(dim=1).numpy() == y).mean()
+        assert accuracies == pytest.approx([0.0, right, right])
+
+    def test_midpoint_mixup_before_anything_is_learned_counts_every_sample_twice(self, data):
+        plain, mixed, alone = (
+            DeepClassifier(**STILL, mixing=rule).fit(*data).history_[0]["classifier"]
+            for rule in (None, AMMixup(), AMMixup(clean_weight=0.0))
+        )
+        assert mixed == pytest.approx(2 * plain, rel=1e-5)
+        assert alone == pytest.approx(plain, rel=1e-5)
+
+    @pytest.mark.parametrize(
+        "rule", [Mixup(), Remix(), MAMix(base=Remix()), SMOTEMix(), NeighborMix(), ManifoldMixup(), AMMixup()]
+    )
+    def test_the_same_seed_trains_the_same_network(self, data, rule):
+        settings = {**STILL, "learning_rate": 0.01, "max_epochs": 3, "batch_size": 16, "dropout": 0.2}
+        first, second, other = (
+            DeepClassifier(**{**settings, "random_state": seed}, mixing=rule).fit(*data).decision_function(data[0])
+            for seed in (0, 0, 1)
+        )
+        np.testing.assert_array_equal(first, second)
+        assert not np.allclose(first, other)
+
+    def test_mixed_training_still_learns(self, data):
+        X, y = np.random.default_rng(0).normal(size=(300, 4)), np.repeat([0, 1, 2], [200, 70, 30])
+        X[np.arange(300), y] += 4
+        settings = {**STILL, "learning_rate": 5e-3, "batch_size": 32, "max_epochs": 12}
+        for rule in (MAMix(), SMOTEMix(), ManifoldMixup(), AMMixup()):
+            fitted = DeepClassifier(**settings, mixing=rule, reweighting="drw").fit(X, y)
+            recalls = [(fitted.predict(X)[y == c] == c).mean() for c in range(3)]
+            assert np.mean(recalls) > 0.85
+
+    def test_refuses_what_is_no_rule(self, data):
+        with pytest.raises(ValueError, match=r"Expected mixing to be None or a rule of .*, but got 'mixup'"):
+            DeepClassifier(**STILL, mixing="mixup").fit(*data)
 
 
 class TestBatches:
@@ -111,6 +332,149 @@ class TestSchedule:
         ]
         distances = [(end - start).norm().item() for end in ends]
         assert distances[0] > 1.2 * max(distances[1:])
+
+    @pytest.mark.parametrize("schedule", [StepDecay(), StepDecay(0.05, (0.5, 0.75), 0.1)])
+    def test_steps_fall_between_epochs(self, schedule, monkeypatch):
+        used = []
+
+        def spy(optimizer, loss, parameters):
+            used.append(optimizer.param_groups[0]["lr"])
+            return optimizer_step(optimizer, loss, parameters)
+
+        optimizer_step = deep_classifier.optimizer_step
+        monkeypatch.setattr(deep_classifier, "optimizer_step", spy)
+        X, y = np.random.default_rng(0).normal(size=(6, 3)), np.array([0, 0, 0, 1, 1, 1])
+        settings = {**STILL, "batch_size": 2, "max_epochs": 200, "learning_rate": 1e-6}
+        DeepClassifier(**settings, backbone=nn.Linear(3, 4), schedule=schedule).fit(X, y)
+        expected = [1e-6 * schedule.at(epoch, 200) for epoch in range(200) for _ in range(3)]
+        assert used == pytest.approx(expected)
+
+
+class TestOptimizer:
+    @pytest.mark.parametrize("nesterov", [False, True])
+    def test_sgd_equals_a_second_writing(self, data, nesterov):
+        """Two steps on the same batch, of a network without anything random."""
+        X, y = data
+        settings = {**STILL, "learning_rate": 0.1, "weight_decay": 0.01, "max_epochs": 2, "classifier_bias": False}
+        backbone = nn.Linear(3, 4, bias=False)
+        fitted = [
+            DeepClassifier(
+                **{**settings, "learning_rate": lr, "weight_decay": lr / 10, "max_epochs": epochs},
+                optimizer="sgd",
+                nesterov=nesterov,
+                backbone=backbone,
+            ).fit(X, y)
+            for lr, epochs in ((1e-20, 1), (0.1, 2))
+        ]
+        inputs, labels = encoded(fitted[0], X), torch.from_numpy(y)
+        weights = [fitted[0].networks_[name].weight.detach() for name in ("encoder", "classifier")]
+        momenta = [torch.zeros_like(weight) for weight in weights]
+        for _ in range(2):
+            weights = [weight.detach().requires_grad_() for weight in weights]
+            loss = torch.nn.functional.cross_entropy(inputs @ weights[0].T @ weights[1].T, labels)
+            gradients = [g + 0.1 * w.detach() for g, w in zip(torch.autograd.grad(loss, weights), weights, strict=True)]
+            momenta = [0.9 * m + g for m, g in zip(momenta, gradients, strict=True)]
+            steps = [g + 0.9 * m if nesterov else m for m, g in zip(momenta, gradients, strict=True)]
+            weights = [weight - 0.1 * step for weight, step in zip(weights, steps, strict=True)]
+        for name, expected in zip(("encoder", "classifier"), weights, strict=True):
+            torch.testing.assert_close(fitted[1].networks_[name].weight, expected, atol=1e-5, rtol=1e-4)
+
+
+class TestImages:
+    def images(self):
+        rng = np.random.default_rng(0)
+        y = np.repeat([0, 1], [24, 8])
+        X = (rng.random((32, 3, 9, 8)) * 100).astype(np.uint8)
+        X[y == 1, 1] += 100
+        return X, y
+
+    @pytest.mark.parametrize("backbone", ["resnet32", "conv"])
+    def test_named_networks_fit_small_images(self, backbone):
+        X, y = self.images()
+        settings = {**STILL, "learning_rate": 2e-3, "batch_size": 8, "max_epochs": 6, "channels": 8}
+        settings |= {"augment": "pad_crop_flip", "standardize": True}
+        losses = [row["classifier"] for row in DeepClassifier(**settings, backbone=backbone).fit(X, y).history_]
+        assert losses[-1] < losses[0] / 2
+
+    def test_standardised_channels_have_mean_0_and_deviation_1(self):
+        X, y = self.images()
+        seen = []
+
+        class Spy(nn.Module):
+            def forward(self, x):
+                seen.append(x.detach())
+                return x.mean((2, 3))
+
+        fitted = DeepClassifier(**{**STILL, "feature_dim": 3}, backbone=Spy(), standardize=True).fit(X, y)
+        (batch,) = [x for x in seen if len(x) == 32]
+        torch.testing.assert_close(batch.mean((0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
+        torch.testing.assert_close(batch.square().mean((0, 2, 3)), torch.ones(3), atol=1e-4, rtol=0)
+        fitted.networks_["encoder"] = nn.Flatten()
+        fitted.networks_["classifier"] = nn.Identity()
+        expected = (X / 255 - (X / 255).mean((0, 2, 3), keepdims=True)) / (X / 255).std((0, 2, 3), keepdims=True)
+        np.testing.assert_allclose(
+            fitted._logits(torch.from_numpy(X) / 255).numpy(), expected.reshape(32, -1), atol=1e-4
+        )
+
+    def test_a_classifier_without_bias(self):
+        fitted = DeepClassifier(**STILL, backbone="resnet32", classifier_bias=False).fit(*self.images())
+        assert [name for name, _ in fitted.networks_["classifier"].named_parameters()] == ["weight"]
+        assert fitted.networks_["classifier"].weight.shape == (2, 64)
+
+
+class TestCheckpoint:
+    @pytest.mark.parametrize("stop", [7, 10])
+    @pytest.mark.parametrize(
+        "settings", [{"mixing": AMMixup()}, {"mixing": SMOTEMix(), "reweighting": "drw", "schedule": StepDecay()}]
+    )
+    def test_an_interrupted_training_ends_at_the_same_weights(self, data, settings, stop, tmp_path, monkeypatch):
+        small = {**STILL, "learning_rate": 0.01, "max_epochs": 5, "batch_size": 8, "dropout": 0.2}
+        small |= {"checkpoint": str(tmp_path / "training"), "checkpoint_every": 5, **settings}
+        whole = DeepClassifier(**small).fit(*data)
+        update, steps = deep_classifier.ClassifierTraining.update, []
+
+        def interrupted(self):
+            steps.append(0)
+            if len(steps) > stop:
+                raise InterruptedError
+            return update(self)
+
+        monkeypatch.setattr(deep_classifier.ClassifierTraining, "update", interrupted)
+        with pytest.raises(InterruptedError):
+            DeepClassifier(**small).fit(*data)
+        monkeypatch.undo()
+        resumed = DeepClassifier(**small).fit(*data)
+        np.testing.assert_array_equal(resumed.decision_function(data[0]), whole.decision_function(data[0]))
+        assert [row["classifier"] for row in resumed.history_] == [row["classifier"] for row in whole.history_]
+
+
+class TestEarlyStopping:
+    def test_uses_the_epoch_that_scored_best(self, data):
+        X, y = np.random.default_rng(0).normal(size=(200, 4)), np.repeat([0, 1], [150, 50])
+        X[y == 1, 0] += 2
+        settings = {**STILL, "learning_rate": 0.02, "batch_size": 32, "max_epochs": 60, "mixing": MAMix()}
+        fitted = DeepClassifier(**settings, early_stopping=True, n_iter_no_change=4).fit(X, y)
+        scores = [row["validation_acsa"] for row in fitted.history_]
+        assert len(scores) == scores.index(max(scores)) + 1 + 4 < 60
+        assert fitted.class_counts_.tolist() == [150, 50]
+
+
+class TestBundle:
+    @pytest.mark.parametrize("rule", [MAMix(omega=0.5, base=Remix(kappa=2)), ManifoldMixup(layers=(0, 1)), AMMixup()])
+    def test_rules_and_schedules_come_back(self, data, rule, tmp_path):
+        fitted = DeepClassifier(**STILL, mixing=rule, schedule=StepDecay(factor=0.1)).fit(*data)
+        again = load(save(fitted, tmp_path))
+        assert (again.mixing, again.schedule) == (rule, StepDecay(factor=0.1))
+        np.testing.assert_array_equal(again.decision_function(data[0]), fitted.decision_function(data[0]))
+
+    def test_no_other_class_is_looked_up(self, data, tmp_path):
+        save(DeepClassifier(**STILL, mixing=Mixup()).fit(*data), tmp_path)
+        config = tmp_path / "config.json"
+        for other in ("latentover.mixing.MixingRule", "latentover.mixing.convex_combination", "os.system", "Mixup"):
+            config.write_text(config.read_text().replace("latentover.mixing.Mixup", other))
+            with pytest.raises(ValueError, match=r"Expected mixing to be a class of latentover.mixing or .*, but got"):
+                load(tmp_path)
+            config.write_text(config.read_text().replace(other, "latentover.mixing.Mixup"))
 
 
 def test_weights_shrink_by_the_weight_decay_in_a_step(data):

@@ -7,6 +7,7 @@ from scipy import stats
 from sklearn.datasets import make_classification
 
 from latentover import RAEClassifier, RAESampler
+from latentover.methods.rae import drawn_weights
 
 SMALL = {"max_steps": 5, "hidden_units": 16, "batch_size": 16, "random_state": 0, "device": "cpu"}
 
@@ -16,15 +17,25 @@ def table():
     return make_classification(120, n_informative=5, weights=[0.8], flip_y=0, random_state=0)
 
 
-@pytest.mark.parametrize("n_components", [2, 3])
-def test_uniform_weights_are_uniform_on_the_simplex(table, n_components):
-    model = RAEClassifier(alpha="uniform", n_components=n_components, **SMALL).fit(*table)
-    latents = torch.zeros(4000, n_components, 8)
-    generator = torch.Generator().manual_seed(0)
-    weights = model.networks_.mixing_weights(latents, torch.zeros(4000, 2), "uniform", generator).numpy()
+def draw(sample, *shape):
+    return sample(4000, *shape, generator=torch.Generator().manual_seed(0), device=torch.device("cpu"))
+
+
+@pytest.mark.parametrize("alpha", ["uniform", [2.0, 2.0], [0.5, 3.0], [1.0, 2.0, 4.0]], ids=str)
+def test_drawn_weights_have_the_distribution_that_was_asked_for(alpha):
+    concentrations = [1.0, 1.0] if alpha == "uniform" else alpha
+    weights = drawn_weights(alpha, draw, len(concentrations)).numpy()
     np.testing.assert_allclose(weights.sum(axis=1), 1, rtol=1e-5)
-    # A coordinate of the uniform distribution on the simplex of t weights is Beta(1, t - 1).
-    assert stats.kstest(weights[:, 0], stats.beta(1, n_components - 1).cdf).pvalue > 1e-3
+    # A coordinate of a Dirichlet distribution is Beta(a_j, the sum of the others).
+    for j, a in enumerate(concentrations):
+        assert stats.kstest(weights[:, j], stats.beta(a, sum(concentrations) - a).cdf).pvalue > 1e-3
+
+
+def test_samples_are_mixed_with_the_same_distribution_as_in_training(table):
+    sampler = RAESampler(alpha=[50.0, 50.0], **SMALL)
+    sampler.fit_resample(*table)
+    weights = sampler.mix_weights_[sampler.synthetic_mask_]
+    assert np.abs(weights - 0.5).max() < 0.25  # 5 standard deviations of Beta(50, 50)
 
 
 def test_uniform_weights_leave_the_mixer_untrained(table):

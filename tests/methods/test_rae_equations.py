@@ -45,7 +45,14 @@ class TestClassifierLoss:
                 expected += naive_cross_entropy(logits[row], labels[row])
                 expected += naive_cross_entropy(mixed[row], labels[row]) / t
         expected /= n_tuples
-        assert classifier_loss(logits, mixed, labels, t).item() == pytest.approx(expected, rel=1e-5)
+        real, mixtures = (torch.tensor(naive_cross_entropy(rows, labels)) for rows in (logits, mixed))
+        assert classifier_loss(real, mixtures, t).item() == pytest.approx(expected, rel=1e-5)
+
+    def test_the_mean_of_the_authors_code_counts_all_latents_alike(self, batch):
+        logits, mixed, labels = batch
+        expected = naive_cross_entropy(torch.cat([logits, mixed]), torch.cat([labels, labels]))
+        real, mixtures = (torch.tensor(naive_cross_entropy(rows, labels)) for rows in (logits, mixed))
+        assert classifier_loss(real, mixtures, 2, "mean").item() == pytest.approx(expected, rel=1e-5)
 
 
 class TestEncoderLoss:
@@ -58,7 +65,8 @@ class TestOtherLabels:
     @pytest.mark.parametrize("n_classes", [2, 3, 10])
     def test_never_the_label_and_uniform_over_the_others(self, n_classes):
         labels = torch.arange(n_classes).repeat(2000)
-        others = other_labels(labels, n_classes, torch.Generator().manual_seed(0))
+        shift = torch.randint(1, n_classes, labels.shape, generator=torch.Generator().manual_seed(0))
+        others = other_labels(labels, shift, n_classes)
         assert others.min() >= 0
         assert others.max() < n_classes
         assert (others != labels).all()

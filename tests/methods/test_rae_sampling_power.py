@@ -7,7 +7,7 @@ import torch.nn.functional as F
 
 from latentover import RAEClassifier
 from latentover.methods.rae import RAETraining
-from latentover.training import class_probabilities, class_tuples
+from latentover.training import ClassTuples, class_probabilities
 
 COUNTS = [160, 40, 10]
 LABELS = np.repeat([0, 1, 2], COUNTS)
@@ -17,7 +17,7 @@ LABELS = np.repeat([0, 1, 2], COUNTS)
 def test_classes_are_drawn_in_proportion_to_their_size_to_the_power(power):
     expected = np.array(COUNTS) ** power / (np.array(COUNTS) ** power).sum()
     np.testing.assert_allclose(class_probabilities(torch.tensor(COUNTS), power), expected)
-    batches = class_tuples(torch.from_numpy(LABELS), 5000, 2, torch.Generator().manual_seed(0), power=power)
+    batches = ClassTuples(torch.from_numpy(LABELS), 5000, 2, torch.Generator().manual_seed(0), power=power)
     drawn = np.bincount(LABELS[next(batches)[:, 0].numpy()], minlength=3) / 5000
     np.testing.assert_allclose(drawn, expected, atol=4 * np.sqrt(0.25 / 5000))
 

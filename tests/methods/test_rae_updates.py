@@ -11,7 +11,8 @@ from torch import nn
 
 from latentover import RAEClassifier
 from latentover.estimators import TrainingSet
-from latentover.methods.rae import RAETraining
+from latentover.methods.rae import RAETraining, drawn_weights
+from latentover.mixing import Mixup
 
 PARTS = ("encoder", "classifier", "mixer", "decoder", "critic")
 SETTINGS = {
@@ -24,6 +25,7 @@ SETTINGS = {
     "device": "cpu",
     "precision": "float32",
     "random_state": 0,
+    "conditional_critic": True,
 }
 
 
@@ -42,11 +44,11 @@ def make_training(shape, **settings):
         generator=torch.Generator().manual_seed(1),
     )
     training = RAETraining(networks, data, estimator)
-    training.encoder_optimizer = torch.optim.SGD(training.encoder_parameters, lr=1.0)
+    training.encoder_optimizers = [torch.optim.SGD(training.encoder_parameters, lr=1.0)]
     for name in ("mixer", "decoder", "critic"):
         optimizer = torch.optim.SGD(getattr(networks, name).parameters(), lr=1.0)
         setattr(training, f"{name}_optimizer", optimizer)
-    training.reconstruction_optimizer = torch.optim.SGD(networks.decoder.parameters(), lr=1.0)
+    training.decoder_joint_optimizer = torch.optim.SGD(networks.decoder.parameters(), lr=1.0)
     return training
 
 
@@ -68,11 +70,12 @@ class Naive:
     """The same batch and the same draws, and the equations on them tuple by tuple."""
 
     def __init__(self, training):
+        self.settings = training.settings
         self.networks, self.t, generator = training.networks, training.t, training.data.generator
         state = generator.get_state()
-        self.x, self.labels, _ = training.batch()
+        self.x, self.labels = training.batch()
         n, t, n_classes = len(self.x), self.t, training.data.n_classes
-        uniform = training.settings.alpha == "uniform"
+        uniform = self.settings.alpha == "uniform"
         if uniform:
             self.draws = torch.rand(t * n, t, generator=generator)
         else:
@@ -80,16 +83,23 @@ class Naive:
         after_noise = generator.get_state()
         self.shift = torch.randint(1, n_classes, (t * n,), generator=generator)
         generator.set_state(after_noise)
-        self.coefficients = torch.rand(t * n, generator=generator)
+        self.order = torch.randperm(t * n, generator=generator)
+        generator.set_state(after_noise)
+        groups = 1 if self.settings.critic_fakes == "mixtures" else 2
+        sample = torch.rand if self.settings.penalty_coefficients == "uniform" else torch.randn
+        self.coefficients = sample(groups * t * n, generator=generator)
         generator.set_state(state)  # the update under test draws the same again
         self.onehot = torch.stack([torch.eye(n_classes)[label] for label in self.labels.tolist() * t])
 
-        flat = self.networks.encoder(torch.cat([self.x[:, j] for j in range(t)]))
-        self.z = flat.view(t, n, -1)  # member, tuple, latent
+        self.real = torch.cat([self.x[:, j] for j in range(t)])
+        self.z = self.networks.encoder(self.real).view(t, n, -1)  # member, tuple, latent
+        members = self.z
+        if self.settings.encoder_passes == "separate":
+            members = torch.stack([self.networks.encoder(self.x[:, j]) for j in range(t)])
         places = []
         for shift in range(t):
             for b in range(n):
-                places.append([self.z[(place + shift) % t, b] for place in range(t)])
+                places.append([members[(place + shift) % t, b] for place in range(t)])
         self.places = places
         self.alpha = self.uniform_weights() if uniform else self.proposed_weights()
 
@@ -120,18 +130,34 @@ class Naive:
 
     def mean_absolute_error(self):
         decoded = self.networks.decoder(self.z.flatten(0, 1), self.onehot)
-        real = torch.cat([self.x[:, j] for j in range(self.t)])
-        return (real - decoded).abs().sum() / real.numel()
+        return (self.real - decoded).abs().sum() / self.real.numel()
 
-    def equation_7(self, alpha):
+    def equation_6(self, alpha):
         labels = self.labels.repeat(self.t)
         real = self.negative_log_probability(self.z.flatten(0, 1), labels)
         mixed = self.negative_log_probability(self.mixed(alpha), labels)
-        return 5 * (self.t * real + mixed) + 0.01 * self.mean_absolute_error()
+        if self.settings.loss_reduction == "mean":  # over all 2 * t * B latents
+            return 0.5 * real + 0.5 * mixed
+        return self.t * real + mixed
+
+    def equation_7(self, alpha):
+        return 5 * self.equation_6(alpha) + 0.01 * self.mean_absolute_error()
 
     def equation_3(self):
-        wrong = (self.labels.repeat(self.t) + self.shift) % self.onehot.shape[1]
+        labels = self.labels.repeat(self.t)
+        if self.settings.wrong_label == "shuffle":
+            wrong = labels[self.order]
+        else:
+            wrong = (labels + self.shift) % self.onehot.shape[1]
         return self.negative_log_probability(self.mixed(self.alpha), wrong)
+
+    def fakes(self):
+        """What the critic is to tell from real inputs, and their labels."""
+        decode = self.networks.decoder
+        fakes = [decode(self.mixed(self.alpha).detach(), self.onehot)]
+        if self.settings.critic_fakes != "mixtures":
+            fakes.append(decode(self.networks.encoder(self.real).detach(), self.onehot))
+        return torch.cat(fakes), torch.cat([self.onehot] * len(fakes))
 
 
 def assert_steps(steps, gradients):
@@ -157,7 +183,7 @@ class TestJointUpdate:
         )
         expected = torch.autograd.grad(naive.equation_7(naive.alpha), ours, retain_graph=True)
         against = torch.autograd.grad(naive.equation_3(), theirs)
-        steps = steps_of(training, training.update_classifier_encoder_mixer)
+        steps = steps_of(training, lambda: training.update_joint(reconstruct=True))
         assert_steps([*steps["encoder"], *steps["classifier"]], expected)
         assert_steps(steps["mixer"], against)
         assert_unmoved([*steps["decoder"], *steps["critic"]])
@@ -166,8 +192,8 @@ class TestJointUpdate:
         training = make_training(shape, n_components=t)
         naive = Naive(training)
         total, against = naive.equation_7(naive.alpha), naive.equation_3()
-        reported = training.update_classifier_encoder_mixer()
-        assert set(reported) == {"classifier", "mixer", "reconstruction"}
+        reported = training.update_joint(reconstruct=True)
+        assert set(reported) == {"classifier", "mixer", "reconstruction", "predicted_classes"}
         sum_of_parts = 5 * reported["classifier"] + 0.01 * reported["reconstruction"]
         torch.testing.assert_close(sum_of_parts, total, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(reported["mixer"], against, rtol=1e-4, atol=1e-5)
@@ -177,7 +203,7 @@ class TestJointUpdate:
         naive = Naive(training)
         decoder = parameters_of(training.networks, "decoder")
         expected = torch.autograd.grad(0.01 * naive.mean_absolute_error(), decoder)
-        steps = steps_of(training, training.update_classifier_encoder_mixer)
+        steps = steps_of(training, lambda: training.update_joint(reconstruct=True))
         assert any(step.abs().max() > 0 for step in steps["decoder"])
         assert_steps(steps["decoder"], expected)
         assert_unmoved(steps["critic"])
@@ -190,21 +216,20 @@ class TestUniformWeights:
         naive = Naive(training)
         ours = parameters_of(training.networks, "encoder", "classifier")
         expected = torch.autograd.grad(naive.equation_7(naive.alpha), ours)
-        steps = steps_of(training, training.update_classifier_encoder_mixer)
+        steps = steps_of(training, lambda: training.update_joint(reconstruct=True))
         assert_steps([*steps["encoder"], *steps["classifier"]], expected)
         assert_unmoved([*steps["mixer"], *steps["decoder"], *steps["critic"]])
 
     def test_weights_are_uniform_on_the_simplex(self, shape, t):
         training = make_training(shape, n_components=t, alpha="uniform")
-        z, onehot = torch.zeros(4000, t, SETTINGS["latent_dim"]), torch.eye(3)[[0] * 4000]
-        weights = training.networks.mixing_weights(z, onehot, "uniform", training.data.generator)
+        weights = drawn_weights("uniform", lambda sample, t: sample(4000, t, generator=training.data.generator), t)
         torch.testing.assert_close(weights.sum(dim=1), torch.ones(4000))
         for j in range(t if t > 1 else 0):
             assert kstest(weights[:, j].numpy(), beta(1, t - 1).cdf).pvalue > 1e-3
 
     def test_the_mixer_has_no_loss_to_report(self, shape, t):
         training = make_training(shape, n_components=t, alpha="uniform")
-        assert set(training.update_classifier_encoder_mixer()) == {"classifier", "reconstruction"}
+        assert "mixer" not in training.update_joint(reconstruct=True)
 
 
 def test_the_encoder_learns_through_the_mixing_weights_too():
@@ -213,37 +238,125 @@ def test_the_encoder_learns_through_the_mixing_weights_too():
     naive = Naive(training)
     encoder = parameters_of(training.networks, "encoder")
     cut = torch.autograd.grad(naive.equation_7(naive.alpha.detach()), encoder)
-    steps = steps_of(training, training.update_classifier_encoder_mixer)
+    steps = steps_of(training, lambda: training.update_joint(reconstruct=True))
     assert max((step + gradient).abs().max() for step, gradient in zip(steps["encoder"], cut, strict=True)) > 1e-3
 
 
+SWITCHES = {
+    "loss_reduction": "mean",
+    "wrong_label": "shuffle",
+    "encoder_passes": "separate",
+    "critic_fakes": "mixtures_and_reconstructions",
+    "penalty_coefficients": "normal",
+}
+
+
 @CASES
-class TestAdversarialUpdates:
-    def test_the_decoder_follows_equation_4_alone(self, shape, t):
-        training = make_training(shape, n_components=t)
+@pytest.mark.parametrize("switch", SWITCHES)
+def test_joint_update_with_a_switch_of_the_authors_code(shape, t, switch):
+    training = make_training(shape, n_components=t, **{switch: SWITCHES[switch]})
+    naive = Naive(training)
+    ours = parameters_of(training.networks, "encoder", "classifier")
+    expected = torch.autograd.grad(naive.equation_7(naive.alpha), ours, retain_graph=True)
+    against = torch.autograd.grad(naive.equation_3(), parameters_of(training.networks, "mixer"))
+    steps = steps_of(training, lambda: training.update_joint(reconstruct=True))
+    assert_steps([*steps["encoder"], *steps["classifier"]], expected)
+    assert_steps(steps["mixer"], against)
+
+
+@pytest.mark.parametrize("shape", [(6,), (1, 8, 9)], ids=str)
+def test_decoder_classification_trains_the_decoder_through_encoder_and_classifier(shape):
+    training = make_training(shape, decoder_classification=True)
+    naive, networks = Naive(training), training.networks
+    labels = naive.labels.repeat(2)
+    generated = networks.decoder(naive.mixed(naive.alpha), naive.onehot)
+    decoded = networks.decoder(naive.z.flatten(0, 1), naive.onehot)
+    z = networks.encoder(torch.cat([generated, decoded]))
+    expected = torch.autograd.grad(
+        naive.negative_log_probability(z, torch.cat([labels, labels])), parameters_of(networks, "decoder")
+    )
+    others = torch.autograd.grad(Naive(training).equation_7(Naive(training).alpha), parameters_of(networks, "encoder"))
+    steps = steps_of(training, lambda: training.update_joint(reconstruct=True))
+    assert_steps(steps["decoder"], expected)
+    assert_steps(steps["encoder"], others)  # the encoder learns nothing from it
+
+
+class TestClassPreservation:
+    def test_without_it_the_encoder_follows_the_reconstruction_alone(self):
+        training = make_training((6,), class_preserving=False)
         naive, networks = Naive(training), training.networks
-        fake = networks.decoder(naive.mixed(naive.alpha).detach(), naive.onehot)
-        loss = -networks.critic(fake, naive.onehot).sum() / len(fake)
+        encoder = torch.autograd.grad(
+            0.01 * naive.mean_absolute_error(), parameters_of(networks, "encoder"), retain_graph=True
+        )
+        classifier = torch.autograd.grad(
+            5 * naive.equation_6(naive.alpha), parameters_of(networks, "classifier"), retain_graph=True
+        )
+        steps = steps_of(training, lambda: training.update_joint(reconstruct=True))
+        assert_steps(steps["encoder"], encoder)
+        assert_steps(steps["classifier"], classifier)
+
+
+def test_without_reconstruction_the_encoder_follows_equation_6_alone():
+    training = make_training((6,))
+    naive = Naive(training)
+    ours = parameters_of(training.networks, "encoder", "classifier")
+    expected = torch.autograd.grad(5 * naive.equation_6(naive.alpha), ours)
+    steps = steps_of(training, training.update_joint)
+    assert_steps([*steps["encoder"], *steps["classifier"]], expected)
+    assert_unmoved(steps["decoder"])
+
+
+def test_blended_tuples_keep_one_soft_label_through_the_mixture():
+    """With `mixing`, image j of tuple b is blended with image j of another tuple, all with one weight and label."""
+    training = make_training((6,), mixing=Mixup(alpha=1.0), alpha="uniform", reconstruction_weight=0.0)
+    generator, networks = training.data.generator, training.networks
+    state = generator.get_state()
+    x, labels = training.batch()
+    blend = training.settings.mixing(x, labels, training.data.class_counts, generator)
+    draws = torch.rand(2 * len(x), 2, generator=generator)
+    generator.set_state(state)
+    share = blend.label_weight[0].item()  # one for the batch
+    z = networks.encoder(blend.inputs.transpose(0, 1).flatten(0, 1)).view(2, len(x), -1)
+    weights = -draws.log() / (-draws.log()).sum(dim=1, keepdim=True)
+    losses = []
+    for k in range(2 * len(x)):
+        first, b = divmod(k, len(x))
+        mixture = weights[k, 0] * z[first, b] + weights[k, 1] * z[1 - first, b]
+        for latent, weight in ((z[first, b], 2.0), (mixture, 1.0)):
+            log_p = networks.classifier(latent).log_softmax(dim=0)
+            loss = -share * log_p[blend.labels[b]] - (1 - share) * log_p[blend.partners[b]]
+            losses.append(weight * loss / (2 * len(x)))
+    expected = torch.autograd.grad(5 * torch.stack(losses).sum(), parameters_of(networks, "encoder", "classifier"))
+    steps = steps_of(training, training.update_joint)
+    assert_steps([*steps["encoder"], *steps["classifier"]], expected)
+
+
+@CASES
+@pytest.mark.parametrize("switches", [{}, SWITCHES], ids=["paper", "reference_code"])
+class TestAdversarialUpdates:
+    def test_the_decoder_follows_equation_4_alone(self, shape, t, switches):
+        training = make_training(shape, n_components=t, **switches)
+        naive, networks = Naive(training), training.networks
+        fake, onehot = naive.fakes()
+        loss = -networks.critic(fake, onehot).sum() / len(fake)
         expected = torch.autograd.grad(loss, parameters_of(networks, "decoder"))
         steps = steps_of(training, training.update_decoder)
         assert_steps(steps["decoder"], expected)
         for part in ("encoder", "classifier", "mixer", "critic"):
             assert_unmoved(steps[part])
 
-    def test_the_critic_follows_equation_5_alone(self, shape, t):
-        training = make_training(shape, n_components=t)
+    def test_the_critic_follows_equation_5_alone(self, shape, t, switches):
+        training = make_training(shape, n_components=t, **switches)
         naive, networks = Naive(training), training.networks
         critic = networks.critic
-        fake = networks.decoder(naive.mixed(naive.alpha), naive.onehot).detach()
-        real = torch.cat([naive.x[:, j] for j in range(t)])
+        fake, onehot = (tensor.detach() for tensor in naive.fakes())
+        real = naive.real.repeat(len(fake) // len(naive.real), *[1] * len(shape))
         penalties = []
         for k in range(len(real)):
             between = (naive.coefficients[k] * fake[k] + (1 - naive.coefficients[k]) * real[k])[None].requires_grad_()
-            (slope,) = torch.autograd.grad(critic(between, naive.onehot[k : k + 1]).sum(), between, create_graph=True)
+            (slope,) = torch.autograd.grad(critic(between, onehot[k : k + 1]).sum(), between, create_graph=True)
             penalties.append((slope.square().sum().sqrt() - 1) ** 2)
-        loss = (
-            critic(fake, naive.onehot).mean() - critic(real, naive.onehot).mean() + 10 * torch.stack(penalties).mean()
-        )
+        loss = critic(fake, onehot).mean() - critic(real, onehot).mean() + 10 * torch.stack(penalties).mean()
         expected = torch.autograd.grad(loss, parameters_of(networks, "critic"), allow_unused=True)
         steps = steps_of(training, training.update_critic)
         assert_steps(
@@ -254,24 +367,59 @@ class TestAdversarialUpdates:
             assert_unmoved(steps[part])
 
 
+class TestCritic:
+    @pytest.mark.parametrize("shape", [(6,), (1, 8, 9)], ids=str)
+    @pytest.mark.parametrize("conditional", [True, False])
+    def test_sees_the_label_only_if_it_is_conditional(self, shape, conditional):
+        critic = make_training(shape, conditional_critic=conditional).networks.critic
+        x = torch.rand(4, *shape)
+        one, other = (critic(x, torch.eye(3)[[label] * 4]) for label in (0, 1))
+        assert torch.equal(one, other) != conditional
+
+
 class TestPhases:
     @pytest.mark.parametrize(
-        ("critic_steps", "every", "expected"),
-        [(2, 1, "JDCC" * 5), (1, 3, "JDCJJJDCJ"), (5, 10, "JDCCCCCJJJJ"), (0, 2, "JDJJDJJD")],
+        ("settings", "expected"),
+        [
+            ({"critic_steps": 2}, "JDCC" * 5),
+            ({"critic_steps": 1, "adversarial_every": 3}, "JDCJJJDCJ"),
+            ({"critic_steps": 5, "adversarial_every": 10}, "JDCCCCCJJJJ"),
+            ({"critic_steps": 0, "adversarial_every": 2}, "JDJJDJJD"),
+            ({"critic_steps": 1, "reconstruct_every": 2}, "JDCjDC" * 2 + "JDC"),
+            ({"decoder": False}, "j" * 5),
+            ({"update_order": "reference_code", "max_steps": 11}, "DCCCCC" * 5 + "J" + "DCCCCC" * 4 + "J"),
+            (
+                {"update_order": "reference_code", "max_steps": 11, "reconstruct_every": 2},
+                "DCCCCC" * 5 + "j" + "DCCCCC" * 4 + "J",
+            ),
+        ],
+        ids=str,
     )
-    def test_order_and_intervals(self, monkeypatch, critic_steps, every, expected):
+    def test_order_and_intervals(self, monkeypatch, settings, expected):
         log = []
-        for letter, name in zip("JDC", ("classifier_encoder_mixer", "decoder", "critic"), strict=True):
+
+        def logged(name, letter):
             update = getattr(RAETraining, f"update_{name}")
 
-            def logged(self, update=update, letter=letter):
-                log.append(letter)
-                return update(self)
+            def wrapped(self, **how):
+                log.append(letter.lower() if name == "joint" and not how.get("reconstruct") else letter)
+                return update(self, **how)
 
-            monkeypatch.setattr(RAETraining, f"update_{name}", logged)
-        settings = {**SETTINGS, "max_steps": 5, "critic_steps": critic_steps, "adversarial_every": every}
+            monkeypatch.setattr(RAETraining, f"update_{name}", wrapped)
+
+        for letter, name in zip("JDC", ("joint", "decoder", "critic"), strict=True):
+            logged(name, letter)
+        settings = {**SETTINGS, "max_steps": 5, **settings}
         RAEClassifier(**settings).fit(np.random.default_rng(0).random((20, 3)), [0] * 14 + [1] * 6)
         assert "".join(log) == expected
+
+    def test_the_schedule_of_the_authors_code_makes_as_many_updates_as_they_say(self):
+        """100,001 steps: 80,001 of the decoder, 400,005 of the critic, 20,000 of the encoder."""
+        training = make_training((6,), update_order="reference_code")
+        counts = dict.fromkeys(("joint", "decoder", "critic"), 0)
+        for phase in training.phases():
+            counts[phase.name] += phase.repeat * sum(phase.runs_in(step) for step in range(100_001))
+        assert counts == {"joint": 20_000, "decoder": 80_001, "critic": 400_005}
 
     def test_each_update_draws_a_fresh_batch(self):
         training = make_training((6,))
@@ -284,15 +432,17 @@ class TestPhases:
         others = (training.mixer_optimizer, training.decoder_optimizer, training.critic_optimizer)
         before = [optimizer.param_groups[0]["lr"] for optimizer in others]
         training.set_learning_rate(0.5)
-        assert training.encoder_optimizer.param_groups[0]["lr"] == pytest.approx(0.01)
+        for optimizer in training.encoder_optimizers:
+            assert optimizer.param_groups[0]["lr"] == pytest.approx(0.01)
         assert [optimizer.param_groups[0]["lr"] for optimizer in others] == before
 
-    def test_weights_shrink_by_the_weight_decay_in_a_step(self):
+    @pytest.mark.parametrize(("classifier_optimizer", "shrinks"), [("own", 1), ("shared", 0.81)])
+    def test_weights_shrink_by_the_weight_decay_in_a_step(self, classifier_optimizer, shrinks):
         """Whatever the learning rate, which is next to nothing here."""
         X, y = np.random.default_rng(0).random((20, 3)), [0] * 14 + [1] * 6
-        settings = {**SETTINGS, "learning_rate": 1e-12, "max_steps": 2}
+        settings = {**SETTINGS, "learning_rate": 1e-12, "max_steps": 2, "classifier_optimizer": classifier_optimizer}
         plain, decayed = (RAEClassifier(**settings, weight_decay=decay).fit(X, y) for decay in (0.0, 0.1))
-        for part, factor in (("encoder", 0.81), ("classifier", 0.81), ("mixer", 1), ("decoder", 1), ("critic", 1)):
+        for part, factor in (("encoder", 0.81), ("classifier", shrinks), ("mixer", 1), ("decoder", 1), ("critic", 1)):
             old, new = (parameters_of(fitted.networks_, part) for fitted in (plain, decayed))
             for a, b in zip(old, new, strict=True):
                 torch.testing.assert_close(b, factor * a, rtol=1e-4, atol=1e-6)

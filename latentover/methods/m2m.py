@@ -1,0 +1,287 @@
+r"""M2m, major to minor: rare samples are made by translating frequent ones with a second classifier.
+
+Kim, Jeong and Shin, "M2m: Imbalanced Classification via Major-to-minor Translation", CVPR 2020.
+
+After a first part of ordinary training, batches are class-balanced, and a sample of class k is replaced, the rarer k
+the more often, by an image of a more frequent class :math:`k_0` that is moved until a guide g is sure of class k:
+
+.. math::
+    x^* = \arg\min_x \mathrm{CE}(g(x), k) + \lambda f_{k_0}(x)
+
+The guide is trained on the same data without any of this, and is not needed afterwards.
+
+Deviations: the noise that a translation starts from has its radius per image; the authors' code normalises it over a
+whole batch, so that it is smaller there.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from latentover.estimators import TrainingSet
+from latentover.methods.deep_classifier import ClassifierTraining, DeepClassifier
+from latentover.training import ClassBatches, augment_images, autocast, optimizer_step
+from latentover.training.loop import History
+
+Network = Callable[[Tensor], Tensor]
+"""From inputs (B, ...) to logits (B, C)."""
+
+
+# ---- Probabilities ---------------------------------------------------------------------------------------------------
+
+
+def keep_probability(class_counts: Tensor) -> Tensor:
+    r"""Return the probabilities (C,) :math:`n_k / \max_c n_c` with which a drawn sample is used as it is.
+
+    Examples
+    --------
+    >>> import torch
+    >>> keep_probability(torch.tensor([5000, 500, 50]))
+    tensor([1.0000, 0.1000, 0.0100])
+    """
+    return class_counts / class_counts.max()
+
+
+def acceptance_probability(n_seed: Tensor, n_target: Tensor, beta: float = 0.999) -> Tensor:
+    r"""Return :math:`1 - \beta^{\max(n_{k_0} - n_k, 0)}`, with which a sample may become one of a rarer class.
+
+    Parameters
+    ----------
+    n_seed, n_target : integer Tensor
+        Samples of the class that a translation starts from, and of the one that it goes to; of shapes that broadcast.
+    beta : float in [0, 1), default=0.999
+
+    Examples
+    --------
+    >>> import torch
+    >>> acceptance_probability(torch.tensor([5000, 500, 50]), torch.tensor(50))
+    tensor([0.9929, 0.3625, 0.0000])
+    """
+    base = torch.tensor(beta, dtype=torch.float64, device=n_seed.device)
+    return (1 - base ** (n_seed - n_target).clamp(min=0)).float()
+
+
+# ---- Translation -----------------------------------------------------------------------------------------------------
+
+
+def translate(
+    guide: Network,
+    model: Network,
+    inputs: Tensor,
+    seed_labels: Tensor,
+    targets: Tensor,
+    *,
+    n_steps: int = 10,
+    step_size: float = 0.1,
+    repulsion: float = 0.5,
+    value_range: tuple[float, float] | None = (0.0, 1.0),
+) -> Tensor:
+    r"""Move inputs towards what `guide` takes for `targets` and `model` does not take for `seed_labels`.
+
+    Each step is :math:`x \leftarrow x - \eta\, g / \|g\|_2` along the gradient g of
+    :math:`\mathrm{CE}(guide(x), k) + \lambda\, model(x)_{k_0}`, an image on its own, clipped to the value range.
+
+    Parameters
+    ----------
+    guide, model : callable
+        To logits, in evaluation mode: an input's logits depend on that input alone.
+    inputs : Tensor of shape (B, ...)
+        Where to start.
+    seed_labels, targets : integer Tensor of shape (B,)
+        The k0 and the k.
+    n_steps : int, default=10
+    step_size : float, default=0.1
+        The eta, a Euclidean length.
+    repulsion : float, default=0.5
+        The lambda.
+    value_range : (low, high) or None, default=(0.0, 1.0)
+
+    Returns
+    -------
+    Tensor of shape (B, ...)
+    """
+    x = inputs.detach()
+    for _ in range(n_steps):
+        x = x.requires_grad_()
+        away = model(x).gather(1, seed_labels.unsqueeze(1)).mean()
+        (gradient,) = torch.autograd.grad(F.cross_entropy(guide(x), targets) + repulsion * away, x)
+        with torch.no_grad():
+            length = gradient.flatten(1).norm(dim=1).view(-1, *[1] * (x.dim() - 1))
+            x = x - step_size * gradient / (length + 1e-10)
+            x = x if value_range is None else x.clamp(*value_range)
+    return x.detach()
+
+
+def ball_noise(like: Tensor, radius: float, generator: torch.Generator) -> Tensor:
+    """Return noise of the shape of `like` (B, ...), in a random direction of length `radius` for each sample."""
+    noise = torch.randn(like.shape, generator=generator, device=like.device)
+    return radius * F.normalize(noise.flatten(1), dim=1).view_as(noise)
+
+
+# ---- The estimator ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class M2mClassifier(DeepClassifier):
+    """A deep classifier whose rare training samples are, late in the training, translated from frequent ones.
+
+    Parameters
+    ----------
+    translation_start : float in [0, 1], default=0.8
+        Fraction of the epochs after which batches are balanced and translated; 160 of 200.
+    translation_steps : int, default=10
+        Gradient steps of a translation.
+    translation_step_size : float, default=0.1
+        Euclidean length of a step, for inputs in [0, 1].
+    repulsion : float, default=0.5
+        Weight of the trained network's logit of the class that a translation starts from.
+    acceptance_beta : float in [0, 1), default=0.999
+        See `acceptance_probability`; 0.9999 where classes are larger.
+    confidence : float in [0, 1], default=0.9
+        Probability of its new class, by the guide, that a translation has to reach.
+    noise_radius : float, default=0.5
+        Euclidean length of the noise that is added to where a translation starts.
+    guide : {"own", "reference_code"}, default="own"
+        Whether the guide is a network of its own, trained before in the same way but with plain cross-entropy, or, as
+        in one of the reference implementations, the network that is being trained. The first doubles the training.
+    ...
+        See `DeepClassifier`; `mixing` has to be None and `batches` ``"natural"``.
+
+    Attributes
+    ----------
+    classes_, class_counts_, networks_, history_, device_
+        See `latentover.estimators.BaseDeepEstimator`. The history's ``translated`` is the share of a batch that was
+        replaced, from the first translated epoch on.
+    guide_history_ : list of dict
+        Of the guide's training, if it has one of its own.
+
+    References
+    ----------
+    Kim, Jeong and Shin, "M2m: Imbalanced Classification via Major-to-minor Translation", CVPR 2020.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_classification
+    >>> X, y = make_classification(200, weights=[0.9], random_state=0)
+    >>> M2mClassifier(max_epochs=5, hidden_units=32, random_state=0).fit(X, y).predict(X).shape
+    (200,)
+    """
+
+    _choices: ClassVar = {**DeepClassifier._choices, "guide": ("own", "reference_code")}
+
+    translation_start: float = 0.8
+    translation_steps: int = 10
+    translation_step_size: float = 0.1
+    repulsion: float = 0.5
+    acceptance_beta: float = 0.999
+    confidence: float = 0.9
+    noise_radius: float = 0.5
+    guide: Literal["own", "reference_code"] = "own"
+
+    def _check_settings(self) -> list[str]:
+        problems = super()._check_settings()
+        if self.mixing is not None:
+            problems.append(f"mixing to be None, for M2m makes its own samples, but got {self.mixing!r}")
+        if self.batches != "natural":
+            problems.append(f"batches to be 'natural' before the translations begin, but got {self.batches!r}")
+        return problems
+
+    def _fit_networks(self, data: TrainingSet) -> History:
+        self._learn_standardizer(self.networks_, data)
+        guide = self._trained_guide(data) if self.guide == "own" else self.networks_
+        return M2mTraining(self, self.networks_, data, guide).run(description=type(self).__name__)
+
+    def _trained_guide(self, data: TrainingSet) -> nn.ModuleDict:
+        """Return a network of the same kind, trained with plain cross-entropy."""
+        shared = {
+            parameter.name: getattr(self, parameter.name) for parameter in fields(DeepClassifier) if parameter.init
+        }
+        plain = DeepClassifier(**{**shared, "loss": "ce", "reweighting": None})
+        plain.format_, plain.classes_ = self.format_, self.classes_
+        guide = plain._build_networks().to(data.device)
+        guide = guide.to(memory_format=torch.channels_last) if len(self.format_.shape) == 3 else guide
+        self._learn_standardizer(guide, data)
+        training = ClassifierTraining(plain, guide.train(), replace(data, validation=None, checkpoint=None))
+        self.guide_history_ = training.run(description=f"{type(self).__name__}, guide")
+        return guide.eval().requires_grad_(requires_grad=False)
+
+
+class M2mTraining(ClassifierTraining):
+    """The training of one network with a guide.
+
+    Parameters
+    ----------
+    settings : M2mClassifier
+    networks, guide : nn.ModuleDict
+        Of `DeepClassifier._build_networks`, on the device.
+    data : TrainingSet
+    """
+
+    settings: M2mClassifier
+
+    def __init__(
+        self, settings: M2mClassifier, networks: nn.ModuleDict, data: TrainingSet, guide: nn.ModuleDict
+    ) -> None:
+        super().__init__(settings, networks, data)
+        self.guide = guide
+        self.balanced_batches = ClassBatches(data.labels, settings.batch_size, data.generator)
+        self.first_epoch = int(settings.translation_start * self.n_epochs + 0.5)
+
+    def update(self) -> dict[str, Tensor]:
+        """Take one step along the gradient of a batch, balanced and translated from the first such epoch on."""
+        if self.epoch < self.first_epoch:
+            return super().update()
+        rows = next(self.balanced_batches)
+        data, labels = self.data, self.data.labels[rows]
+        inputs = augment_images(data.prepare(data.inputs[rows]), self.settings.augment, data.generator)
+        inputs, translated = self.translated(inputs, labels)
+        with autocast(data.device, data.dtype):
+            loss = self.label_loss(self.settings._outputs(self.networks, inputs), labels)
+        optimizer_step(self.optimizer, loss, self.parameters)
+        return {"classifier": loss, "translated": translated}
+
+    def translated(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a balanced batch in which some samples are replaced by translations, and their share.
+
+        Parameters
+        ----------
+        inputs : Tensor of shape (B, ...)
+            Not standardised.
+        labels : integer Tensor of shape (B,)
+        """
+        settings, generator, counts = self.settings, self.data.generator, self.data.class_counts
+
+        def chance(probability: Tensor) -> Tensor:
+            return torch.rand(len(probability), generator=generator, device=probability.device) < probability
+
+        acceptance = acceptance_probability(counts[labels], counts[labels].unsqueeze(1), settings.acceptance_beta)
+        # No sample of a batch is of a larger class than a slot's: nothing can be translated to it.
+        slots = (~chance(keep_probability(counts)[labels]) & (acceptance.sum(dim=1) > 0)).nonzero().squeeze(1)
+        if len(slots) == 0:
+            return inputs, inputs.new_zeros(())
+        seeds = torch.multinomial(acceptance[slots], 1, generator=generator).squeeze(1)
+        images = inputs.dim() == 4
+        start = inputs[seeds] + ball_noise(inputs[seeds], settings.noise_radius, generator)
+        self.networks.eval()
+        with autocast(self.data.device, self.data.dtype):
+            moved = translate(
+                lambda x: settings._outputs(self.guide, x),
+                lambda x: settings._outputs(self.networks, x),
+                start.clamp(0, 1) if images else start,
+                labels[seeds],
+                labels[slots],
+                n_steps=settings.translation_steps,
+                step_size=settings.translation_step_size,
+                repulsion=settings.repulsion,
+                value_range=(0.0, 1.0) if images else None,
+            )
+            with torch.no_grad():
+                sure = settings._outputs(self.guide, moved).softmax(dim=1).gather(1, labels[slots].unsqueeze(1))
+        self.networks.train()
+        accepted = (sure.squeeze(1) >= settings.confidence) & chance(acceptance[slots, seeds])
+        replaced = inputs.index_copy(0, slots[accepted], moved[accepted])
+        return replaced, accepted.sum() / len(inputs)
