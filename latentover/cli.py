@@ -5,9 +5,10 @@ Nothing heavy is imported before a command is known, so that ``--help`` answers 
 
 import argparse
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from latentover import __version__
 
@@ -25,7 +26,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"unrecognized arguments: {' '.join(overrides)}")
     options.overrides = overrides
     try:
-        return options.command(options)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            return options.command(options)
     except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
         if options.traceback:
             raise
@@ -34,6 +37,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("latentover: stopped; finished runs are kept, the same command goes on from there", file=sys.stderr)
         return 130
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Say a warning for people without the line of code that it comes from; others keep theirs."""
+    from latentover.training import parallel
+
+    if parallel.rank() > 0:
+        return
+    if issubclass(category, UserWarning):
+        print(f"latentover: {message}", file=sys.stderr)
+    else:
+        print(warnings.formatwarning(message, category, filename, lineno), end="", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -83,6 +105,12 @@ def _add_machine_options(command: argparse.ArgumentParser) -> None:
     _add_data_options(command)
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
     command.add_argument("--precision", default="auto", help="auto, float32 or bfloat16 (default: auto)")
+    command.add_argument(
+        "--checkpoint-every",
+        type=int,
+        metavar="N",
+        help="keep a checkpoint every N training steps; the same command goes on from it",
+    )
     command.add_argument("--quiet", action="store_true", help="say nothing about progress")
 
 
@@ -95,6 +123,7 @@ def _machine(options: argparse.Namespace) -> Any:
         data_root=options.data_root,
         download=options.download,
         verbose=0 if options.quiet else 1,
+        checkpoint_every=options.checkpoint_every,
     )
 
 
@@ -112,10 +141,12 @@ def _add_train(commands: Any) -> None:
 
 
 def _train(options: argparse.Namespace) -> int:
-    from latentover.experiments.recipe import find_recipes, load_recipe
+    from latentover.experiments.recipe import find_recipes, load_recipes
 
     if options.print_config:
-        print(load_recipe(find_recipes([options.recipe])[0], options.overrides).text, end="")
+        recipes = load_recipes(find_recipes([options.recipe])[0], options.overrides)
+        heads = [f"--- # {recipe.name}\n" if recipe.variant else "" for recipe in recipes]
+        print("".join(head + recipe.text for head, recipe in zip(heads, recipes, strict=True)), end="")
         return 0
     options.recipes, options.jobs = [options.recipe], 1
     options.seeds = None if options.seed is None else [options.seed]
@@ -145,6 +176,7 @@ def _benchmark(options: argparse.Namespace) -> int:
 def _run_and_compare(options: argparse.Namespace, *, report: bool) -> int:
     from latentover.experiments.benchmark import benchmark
     from latentover.experiments.recipe import find_recipes
+    from latentover.training import parallel
 
     outcome = benchmark(
         find_recipes(options.recipes),
@@ -154,6 +186,8 @@ def _run_and_compare(options: argparse.Namespace, *, report: bool) -> int:
         seeds=options.seeds,
         overrides=options.overrides,
     )
+    if parallel.rank() > 0:  # the first process speaks for all
+        return 1 if outcome.failures else 0
     print(f"runs: {outcome.finished} made, {outcome.repeated} finished before, {len(outcome.failures)} failed")
     for folder in outcome.folders:
         _print_comparison(folder, report=report)
@@ -181,21 +215,27 @@ def _add_evaluate(commands: Any) -> None:
     command = _add(commands, "evaluate", _evaluate, "Score a finished run anew on every split of its data.")
     command.add_argument("run", help="a run folder (runs/digits/rae/seed-0)")
     command.add_argument("--out", help="also write the scores to this JSON file")
+    command.add_argument(
+        "--trust-modules", action="store_true", help="import modules of your own (nn.Module) that the recipe names"
+    )
     _add_data_options(command)
 
 
 def _evaluate(options: argparse.Namespace) -> int:
-    from latentover.experiments.evaluate import evaluate_run
+    from latentover.experiments.evaluate import evaluate_run, reads_of_test_data
     from latentover.files import check_writable, write_json
 
     if options.out:
         check_writable(Path(options.out).parent)
-    scores = evaluate_run(options.run, root=options.data_root, download=options.download)
+    scores = evaluate_run(
+        options.run, root=options.data_root, download=options.download, trust_modules=options.trust_modules
+    )
     names = ("acsa", "macro_f1", "gm_a", "gm_b", "gm_c", "mauprc_ova", "ece", "brier")
     print(f"{'split':<16}" + "".join(f"{name:>12}" for name in names))
     for split, values in scores.items():
         cells = (f"{values[name]:12.4f}" if values[name] is not None else f"{'':>12}" for name in names)
         print(f"{split:<16}" + "".join(cells))
+    print(f"\nreads of the test data: {reads_of_test_data(options.run)}")
     if options.out:
         write_json(options.out, scores)
     return 0
@@ -218,9 +258,11 @@ def _generate(options: argparse.Namespace) -> int:
 
 
 def _add_report(commands: Any) -> None:
-    command = _add(commands, "report", _report, "Compare the finished runs of a folder on one page.")
-    command.add_argument("runs", help="a runs folder (runs/digits)")
-    command.add_argument("--out", help="page to write: .html, or .md for tables alone (default: <runs>/report.html)")
+    command = _add(commands, "report", _report, "Compare the finished runs of a folder, or of each of several.")
+    command.add_argument("runs", nargs="+", help="runs folders (runs/digits); each becomes a part of the page")
+    command.add_argument(
+        "--out", help="page to write: .html, or .md for tables alone (default, for one folder: <runs>/report.html)"
+    )
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -3,8 +3,10 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -162,7 +164,10 @@ def test_train_makes_the_runs_of_a_recipe_and_compares_them(capsys, recipes, tmp
     assert out.startswith("runs: 2 made, 0 finished before, 0 failed\n\nruns/tiny\nMethod")
     assert re.search(r"^Tiny control +\d+\.\d\d ± \d+\.\d\d", out, re.MULTILINE)
     assert "report" not in out
-    assert re.fullmatch(r"(\[\d/2\] tiny/control, seed \d: \d+\.\d\d ACSA, \d+\.\d s to fit\n){2}", err)
+    lines = [line for line in err.splitlines() if " steps in " not in line]  # those of the fit
+    assert len(lines) == 2
+    for line in lines:
+        assert re.fullmatch(r"\[\d/2\] tiny/control, seed \d: \d+\.\d\d ACSA, \d+\.\d s to fit", line)
     assert sorted(p.name for p in (tmp_path / "runs" / "tiny" / "control").iterdir()) == ["seed-0", "seed-1"]
 
 
@@ -275,15 +280,19 @@ def test_an_interrupt_says_that_finished_runs_are_kept(capsys, recipes, monkeypa
 # ---- What is done with runs ------------------------------------------------------------------------------------------
 
 
-def test_evaluate_gives_the_scores_of_the_run_to_the_bit(capsys, finished, tmp_path):
-    folder = finished / "rae" / "seed-0"
+def test_evaluate_gives_the_scores_of_the_run_to_the_bit_and_counts(capsys, finished, tmp_path):
+    folder = shutil.copytree(finished / "rae" / "seed-0", tmp_path / "copy")
     status, out, err = run(capsys, "evaluate", folder, "--out", "scores.json")
-    assert (status, err) == (0, "")
+    assert status == 0
+    assert re.fullmatch(
+        r"latentover: Expected the test data of .*copy to be read once, but this was read 2; choose .*\n", err
+    )
+    assert out.endswith("\n\nreads of the test data: 2\n")
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     assert json.loads((tmp_path / "scores.json").read_text(encoding="utf-8")) == metrics["splits"]
     rows = [line.split() for line in out.splitlines()]
     assert rows[0][:3] == ["split", "acsa", "macro_f1"]
-    assert [row[0] for row in rows[1:]] == ["test_balanced", "validation"]
+    assert [row[0] for row in rows[1:3]] == ["test_balanced", "validation"]
     assert rows[1][1] == f"{metrics['acsa']:.4f}"
 
 
@@ -308,6 +317,46 @@ def test_generate_writes_the_same_bytes_for_the_same_seed(capsys, finished, tmp_
 def test_report_writes_a_page(capsys, finished, tmp_path):
     assert run(capsys, "report", finished, "--out", "page.html") == (0, "page.html\n", "")
     assert (tmp_path / "page.html").read_text(encoding="utf-8").lstrip().startswith("<!doctype html>")
+
+
+def test_report_of_several_folders_needs_a_name_and_has_a_part_for_each(capsys, finished, tmp_path):
+    other = shutil.copytree(finished, tmp_path / "other")
+    assert run(capsys, "report", finished, other, "--out", "page.md") == (0, "page.md\n", "")
+    text = (tmp_path / "page.md").read_text(encoding="utf-8")
+    assert [line for line in text.splitlines() if line.startswith("## ")] == [
+        f"## Tiny ({finished})",
+        f"## Tiny ({other})",
+    ]
+    assert run(capsys, "report", finished, other, "--out", "page.html")[0] == 0
+    assert_refused(capsys, "Expected a path for the page on several runs folders", "report", finished, other)
+    assert_refused(capsys, "nowhere is not a folder", "report", finished, "nowhere", "--out", "new.md")
+    assert not (tmp_path / "new.md").exists()
+
+
+def test_a_recipe_with_variants_is_printed_trained_and_compared(capsys, tmp_path):
+    variants = {"few": {"title": "Few"}, "more": {"method.init_args.max_epochs": 3}}
+    recipe = {**CONTROL, "seeds": [0], "variants": variants}
+    (tmp_path / "ablation.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    options = ["--method.init_args.feature_dim", 5]
+    status, out, err = run(capsys, "train", "ablation.yaml", "--print_config", *options)
+    assert (status, err) == (0, "")
+    assert re.findall("^--- # (.*)", out, re.MULTILINE) == ["ablation-few", "ablation-more"]
+    few, more = yaml.safe_load_all(out)
+    assert [(one["title"], one["method"]["init_args"]["max_epochs"]) for one in (few, more)] == [
+        ("Few", 2),
+        ("Tiny control: more", 3),
+    ]
+    assert {one["method"]["init_args"]["feature_dim"] for one in (few, more)} == {5}
+    for command in ("train", "benchmark"):
+        status, out, _ = run(capsys, command, "ablation.yaml", *options, "--out", "runs", "--quiet")
+        assert (status, out.splitlines()[0]) == (
+            0,
+            f"runs: {2 * (command == 'train')} made, {2 * (command == 'benchmark')} finished before, 0 failed",
+        )
+        assert re.search(r"^Tiny control: more +\d", out, re.MULTILINE)
+    recipe["variants"]["more"]["method.init_args.max_epoch"] = 4
+    (tmp_path / "ablation.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    assert_refused(capsys, "ablation.yaml, variant more: .*did you mean 'max_epochs'", "benchmark", "ablation.yaml")
 
 
 def test_data_list_says_what_there_is_and_where_it_is_looked_for(capsys, tmp_path):
@@ -356,6 +405,20 @@ def test_an_error_is_one_line_and_status_2(capsys, recipes, finished, tmp_path):
     ]:
         assert_refused(capsys, message, *arguments)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+def test_a_warning_is_one_line_for_people(capsys, monkeypatch):
+    def warn(options):
+        warnings.warn("Expected more.", UserWarning, stacklevel=1)
+        warnings.warn("Old.", DeprecationWarning, stacklevel=1)
+        return 0
+
+    monkeypatch.setattr(cli, "_data_list", warn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        status, out, err = run(capsys, "data", "list")
+    assert (status, out, err.splitlines()[0]) == (0, "", "latentover: Expected more.")
+    assert re.search(r"test_cli.py:\d+: DeprecationWarning: Old\.", err)
 
 
 def test_traceback_shows_where_an_error_comes_from(recipes):

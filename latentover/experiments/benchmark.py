@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -17,9 +18,16 @@ import torch
 from tqdm.auto import tqdm
 
 from latentover.data import DataConfig, Splits, load_splits
-from latentover.experiments.recipe import Recipe, check_seeds, load_recipe
-from latentover.experiments.run import Machine, check_run_folder, is_finished, run_folder, run_recipe
-from latentover.training import resolve_device, resolve_precision
+from latentover.experiments.recipe import Recipe, check_seeds, load_recipe, load_recipes
+from latentover.experiments.run import (
+    Machine,
+    check_run_folder,
+    is_finished,
+    refresh_labels,
+    run_folder,
+    run_recipe,
+)
+from latentover.training import parallel
 
 Outcomes = Generator[tuple["Job", "dict[str, Any] | Failure"], None, None]
 
@@ -32,9 +40,14 @@ class Job:
     """One run that a benchmark asks for."""
 
     recipe_path: Path
+    variant: str | None
     overrides: tuple[str, ...]
     seed: int
     folder: Path
+
+    def load(self) -> Recipe:
+        """Read the recipe, in the process that runs it."""
+        return load_recipe(self.recipe_path, self.overrides, variant=self.variant)
 
     @property
     def name(self) -> str:
@@ -89,7 +102,9 @@ def benchmark(
     seeds: Sequence[int] | None = None,
     overrides: Sequence[str] = (),
 ) -> Outcome:
-    """Run every recipe with each of its seeds, except those that are finished already.
+    """Run every recipe, or its variants, with each of its seeds, except those that are finished already.
+
+    Where ``torchrun`` started this process, all processes train each run together, and the first one alone writes.
 
     Parameters
     ----------
@@ -116,10 +131,22 @@ def benchmark(
         raise ValueError(f"Expected jobs to be at least 1, but got {jobs}; 1 runs one after the other.")
     if seeds is not None:
         check_seeds(seeds)
-    resolve_precision(machine.precision, resolve_device(machine.device), images=True)
-    todo, done = _plan([(path, load_recipe(path, overrides)) for path in recipes], out, seeds, tuple(overrides))
+    parallel.start()
+    if jobs > 1 and parallel.n_processes() > 1:
+        raise ValueError(
+            f"Expected jobs to be 1 where torchrun starts the processes, but got {jobs}; choose one of the two."
+        )
+    machine.check()
+    if parallel.rank() > 0:
+        machine = replace(machine, verbose=0)
+    resolved = [(path, recipe) for path in recipes for recipe in load_recipes(path, overrides)]
+    todo, done = _plan(resolved, out, seeds, tuple(overrides))
     for job in todo:
         check_run_folder(job.folder)
+    by_file = {(path, recipe.variant): recipe for path, recipe in resolved}
+    if parallel.rank() == 0:
+        for job in done:
+            refresh_labels(by_file[job.recipe_path, job.variant], job.folder)
     failures = _run_all(todo, machine, jobs)
     made = [job for job in todo if job.name not in failures]
     folders = dict.fromkeys(job.folder.parent.parent for job in [*done, *made])
@@ -136,7 +163,7 @@ def _plan(
     todo, done, owners = list[Job](), list[Job](), dict[Path, Path]()
     for path, recipe in recipes:
         for seed in recipe.seeds if seeds is None else seeds:
-            job = Job(path, overrides, seed, run_folder(recipe, seed, out))
+            job = Job(path, recipe.variant, overrides, seed, run_folder(recipe, seed, out))
             if owners.setdefault(job.folder, path) != path:
                 raise ValueError(
                     f"Expected recipes that write to different folders, but {owners[job.folder]} and {path} both write "
@@ -152,6 +179,7 @@ def _run_all(todo: Sequence[Job], machine: Machine, jobs: int) -> dict[str, Fail
     if not todo:
         return failures
     disable = None if machine.verbose else True  # None: no bar where stderr is not a terminal
+    start = time.perf_counter()
     outcomes = _run_here(todo, machine) if jobs == 1 else _run_in_processes(todo, machine, jobs)
     with (
         closing(outcomes),
@@ -167,11 +195,20 @@ def _run_all(todo: Sequence[Job], machine: Machine, jobs: int) -> dict[str, Fail
                 failures[job.name] = outcome
             elif machine.verbose and bar.disable:
                 seconds = outcome["certificate"]["fit_seconds"]
-                tqdm.write(f"{line}{100 * outcome['acsa']:.2f} ACSA, {seconds:.1f} s to fit", file=sys.stderr)
+                left = _time_left(time.perf_counter() - start, number, len(todo))
+                tqdm.write(f"{line}{100 * outcome['acsa']:.2f} ACSA, {seconds:.1f} s to fit{left}", file=sys.stderr)
             if jobs == 1 and number < len(todo):
                 bar.set_postfix_str(todo[number].name, refresh=False)
             bar.update()
     return failures
+
+
+def _time_left(seconds: float, done: int, total: int) -> str:
+    """Return the end of a line of progress: how long the other runs will take if they are like those before."""
+    minutes = seconds / done * (total - done) / 60
+    if minutes < 1:
+        return ""
+    return f", about {minutes:.0f} min left" if minutes < 120 else f", about {minutes / 60:.0f} h left"
 
 
 def _run_here(todo: Sequence[Job], machine: Machine) -> Outcomes:
@@ -182,6 +219,8 @@ def _run_here(todo: Sequence[Job], machine: Machine) -> Outcomes:
             try:
                 outcome = _run(job, machine)
             except Exception as error:
+                if parallel.n_processes() > 1:  # the others wait for this process; torchrun ends them with it
+                    raise
                 outcome = Failure.of(error)
             yield job, outcome
     finally:
@@ -223,12 +262,23 @@ def _run_in_process(job: Job, machine: Machine) -> dict[str, Any]:
 
 
 def _run(job: Job, machine: Machine) -> dict[str, Any]:
-    recipe = load_recipe(job.recipe_path, job.overrides)
+    recipe = job.load()
     return run_recipe(recipe, job.seed, job.folder, machine, _splits(recipe.data, machine))
 
 
 def _splits(config: DataConfig, machine: Machine) -> Splits:
     if not _LAST_SPLITS or _LAST_SPLITS[0][0] != config:
         _LAST_SPLITS.clear()
-        _LAST_SPLITS.append((config, load_splits(config, root=machine.data_root, download=machine.download)))
+        _LAST_SPLITS.append((config, _read_splits(config, machine)))
     return _LAST_SPLITS[0][1]
+
+
+def _read_splits(config: DataConfig, machine: Machine) -> Splits:
+    """Read the data; what is to be downloaded is downloaded by the first process, and the others wait for it."""
+    first_goes_ahead = machine.download and parallel.n_processes() > 1
+    if first_goes_ahead and parallel.rank() > 0:
+        torch.distributed.barrier()
+    splits = load_splits(config, root=machine.data_root, download=machine.download)
+    if first_goes_ahead and parallel.rank() == 0:
+        torch.distributed.barrier()
+    return splits

@@ -3,6 +3,9 @@
 from typing import Any
 
 from latentover.experiments.recipe import Recipe
+from latentover.report.findings import split_title
+from latentover.report.runs import published_cells
+from latentover.report.tables import published_texts
 
 _SCORES = ("acsa", "macro_f1", "gm_a", "mauprc_ova", "ece")
 
@@ -44,11 +47,22 @@ pickle, and the model no row of the training data.{_PICTURE if has_picture else 
 |---|{"---|" * len(_SCORES)}
 {rows}
 
-Scores in percent, weights of the last epoch; ece is the expected calibration error. Trained in
+Scores in percent, weights of the last epoch; ece is the expected calibration error.{_published(recipe)} Trained in
 {certificate["fit_seconds"]} s on {certificate["hardware"]} ({certificate["device"]}), {certificate["date"]},
 commit {certificate["commit"] or "unknown"}, {versions}. Recipe `{certificate["recipe"]}`
 (SHA-256 {certificate["recipe_sha256"][:12]}) beside this file.
 """
+
+
+def _published(recipe: Recipe) -> str:
+    """Return a sentence on what the paper reports, for each split that it does."""
+    published = recipe.published or {}
+    quoted = [
+        f"{', '.join(published_texts(cells))} ({split_title(split)}, {published['source']})"
+        for split in published
+        if split != "source" and (cells := published_cells(published, split))
+    ]
+    return f" Published: {'; '.join(quoted)}." if quoted else ""
 
 
 def _percent(value: float | None) -> str:

@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 from imblearn.pipeline import Pipeline
 from sklearn.manifold import TSNE
+from torch import nn
 
 from latentover.bundle import load
 from latentover.data import Splits, load_splits
-from latentover.experiments.recipe import Evaluation, load_data_config
-from latentover.files import read_json, write_text
+from latentover.experiments.recipe import Evaluation, load_data_config, load_recipe
+from latentover.files import read_json, write_json, write_text
 from latentover.metrics import classification_scores
 from latentover.report import save_minority_grid
 
@@ -41,22 +42,41 @@ def score_splits(estimator: Any, splits: Splits) -> dict[str, dict[str, Any]]:
 
 
 def evaluate_run(
-    run: str | os.PathLike[str], *, root: str | Path | None = None, download: bool = False
+    run: str | os.PathLike[str],
+    *,
+    root: str | Path | None = None,
+    download: bool = False,
+    trust_modules: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Return the scores of a finished run, computed anew from its weights and its recipe's data.
+
+    Whoever looks at test scores again and again fits to them, so ``test_reads`` in the run's ``metrics.json`` counts.
+
+    Parameters
+    ----------
+    run : path
+    root : path, optional
+        Where named data sets are.
+    download : bool
+        Whether a missing named set may be downloaded.
+    trust_modules : bool
+        Whether modules of somebody's own that the recipe names (an encoder, a backbone) may be imported, which runs
+        their code. Without it nothing that the folder names is run.
 
     Raises
     ------
     FileNotFoundError
         If the folder is not a run, or the data is missing.
+    ValueError
+        If it is damaged, or needs modules that are not trusted or cannot be imported.
 
     Warns
     -----
     UserWarning
-        If the data is no longer that of the training.
+        If the data is no longer that of the training, and if the test data has been read before.
     """
     recipe = Path(run) / "recipe.yaml"
-    estimator = load(run)
+    estimator = load_run(run, trust_modules=trust_modules)
     if not recipe.is_file():
         raise FileNotFoundError(
             f"Expected {run} to be a run with its recipe.yaml, which names the data, but it is missing; for a bundle "
@@ -70,7 +90,63 @@ def evaluate_run(
             f"{splits.data_hash}): test data may hold what it was trained on; get the original data.",
             stacklevel=2,
         )
-    return score_splits(estimator, splits)
+    scores = score_splits(estimator, splits)
+    _count_read(Path(run))
+    return scores
+
+
+def load_run(run: str | os.PathLike[str], *, trust_modules: bool = False) -> Any:
+    """Return the fitted estimator of a run, as `latentover.load` does.
+
+    Parameters
+    ----------
+    run : path
+    trust_modules : bool
+        As for `evaluate_run`.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As for `evaluate_run`.
+    """
+    recipe = Path(run) / "recipe.yaml"
+    modules = _own_modules(recipe) if trust_modules and recipe.is_file() else {}
+    try:
+        return load(run, **modules)
+    except ValueError as error:
+        if modules or "bundles hold no code" not in str(error):
+            raise
+        raise ValueError(
+            f"Expected a run of classes of latentover alone, but {run} needs a module of somebody's own; if you trust "
+            "it, use --trust-modules (in Python trust_modules=True), with its file where Python can import it."
+        ) from error
+
+
+def _own_modules(recipe: Path) -> dict[str, nn.Module]:
+    """Return the modules that a recipe names, by parameter; importing them runs their code."""
+    loaded = load_recipe(recipe)
+    steps = [step for step in (loaded.sampler, loaded.method) if step is not None]
+    parameters = [item for step in steps for item in step.get_params(deep=False).items()]
+    return {name: value for name, value in parameters if isinstance(value, nn.Module)}
+
+
+def reads_of_test_data(run: str | os.PathLike[str]) -> int | None:
+    """Return how often the test data of a run has been read, by its own scoring too; None if nobody counted."""
+    return read_json(Path(run) / "metrics.json").get("test_reads")
+
+
+def _count_read(run: Path) -> None:
+    metrics = read_json(run / "metrics.json")
+    if not metrics:
+        return
+    reads = metrics.get("test_reads", 1) + 1
+    warnings.warn(
+        f"Expected the test data of {run} to be read once, but this was read {reads}; choose settings on validation "
+        "data, and give the scores of the first read.",
+        stacklevel=3,
+    )
+    if os.access(run, os.W_OK):
+        write_json(run / "metrics.json", {**metrics, "test_reads": reads})
 
 
 def generator_of(estimator: Any) -> Any:

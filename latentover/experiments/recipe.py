@@ -7,7 +7,8 @@ import json
 import os
 import re
 from argparse import ArgumentError
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -28,13 +29,19 @@ from latentover.data import DataConfig, Imbalance
 from latentover.estimators import BaseClassifier, BaseDeepEstimator
 from latentover.estimators.validation import check_parameters
 from latentover.files import shipped_folder
+from latentover.report.tables import METRIC_TITLES
 
-_KEYS = ("title", "data", "sampler", "method", "evaluation", "seeds")
+_KEYS = ("title", "data", "sampler", "method", "evaluation", "seeds", "published", "variants")
+_LABELS = ("title", "seeds", "published")
+"""Keys of a recipe that change nothing about what is trained."""
 _MACHINE = {  # parameters that say where and how loudly something is trained, not what; and who sets them
     "device": "the option --device of the command",
     "precision": "the option --precision of the command",
     "random_state": "the recipe's own seeds or the option --seed of the command",
     "verbose": "the option --quiet of the command",
+    "compile": "a constructor's, in Python",
+    "checkpoint": "the option --checkpoint-every of the command",
+    "checkpoint_every": "the option --checkpoint-every of the command",
 }
 
 
@@ -77,6 +84,11 @@ class Recipe:
     method : classifier
     evaluation : Evaluation
     seeds : list of int
+    published : dict or None
+        Scores from a paper for the report to show beside ours: ``source`` in words and, for ``test_balanced`` and
+        ``test_imbalanced``, metrics in percent, with their standard deviations under ``sd``.
+    variant : str or None
+        Which variant of the file this is; its name then ends in it.
     text : str
         The resolved recipe as YAML.
     """
@@ -89,6 +101,8 @@ class Recipe:
     method: Any
     evaluation: Evaluation
     seeds: list[int]
+    published: dict[str, Any] | None
+    variant: str | None
     text: str
 
     def estimator(self, seed: int, **machine: Any) -> BaseEstimator:
@@ -108,8 +122,8 @@ class Recipe:
 
     @property
     def sha256(self) -> str:
-        """Identifies what is trained: the resolved recipe without its title and its list of seeds."""
-        content = {k: v for k, v in yaml.safe_load(self.text).items() if k not in ("title", "seeds")}
+        """Identifies what is trained: the resolved recipe without title, list of seeds and published numbers."""
+        content = {k: v for k, v in yaml.safe_load(self.text).items() if k not in _LABELS}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -167,7 +181,7 @@ def _hint(word: str, known: Iterable[str], otherwise: str = ".") -> str:
 # ---- Reading one -----------------------------------------------------------------------------------------------------
 
 
-def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = (), *, variant: str | None = None) -> Recipe:
     """Read a recipe strictly.
 
     Parameters
@@ -175,37 +189,97 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     path : path
     overrides : sequence of str
         Dotted, as on the command line: ``["--method.init_args.latent_dim", "32"]``.
+    variant : str, optional
+        Which of the file's variants; needed if it has any. See `load_recipes` for all of them.
 
     Raises
     ------
     FileNotFoundError
     ValueError
         For YAML that is none, an unknown key or method (naming the nearest known one), a value of another type or out
-        of its range, and a key that belongs to the machine.
+        of its range, a key that belongs to the machine, and a variant that the file does not have.
     """
     path = _checked_file(path)
-    parser = _parser()
-    try:
-        content = _read_yaml(path)
+    with _naming(path):
+        content, variants = _read_recipe(path)
+        if variant is None and variants:
+            raise ValueError(f"Expected one recipe, but the file has the variants {', '.join(variants)}; choose one.")
+        if variant is not None and variant not in variants:
+            raise ValueError(f"Expected a variant of the recipe, but got {variant!r}{_hint(variant, variants)}")
+        return _load(path, content, variant, variants.get(variant or "", {}), _read_overrides(overrides))
+
+
+def load_recipes(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> list[Recipe]:
+    """Read all that a file holds: one recipe, or one for each of its variants, in their order.
+
+    Parameters
+    ----------
+    path : path
+    overrides : sequence of str
+        As for `load_recipe`; they go before the settings of the variants.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `load_recipe`; the message names the variant.
+    """
+    path = _checked_file(path)
+    with _naming(path):
+        content, variants = _read_recipe(path)
         settings = _read_overrides(overrides)
-        _check_keys(content, settings)
-        config = parser.parse_args(["--config", str(path), *(f"--{name}={value}" for name, value in settings.items())])
-        made = parser.instantiate(config)
-        check_seeds(made.seeds)
-        _check_steps([step for step in (made.sampler, made.method) if step is not None])
+    if not variants:
+        return [load_recipe(path, overrides)]
+    recipes = []
+    for name, changes in variants.items():
+        with _naming(f"{path}, variant {name}"):
+            recipes.append(_load(path, content, name, changes, settings))
+    return recipes
+
+
+@contextmanager
+def _naming(place: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn whatever is wrong with a recipe into a ValueError of one line that begins with its place."""
+    try:
+        yield
     except (ArgumentError, ValueError, TypeError) as error:  # jsonargparse's own, and those of constructors
-        raise ValueError(f"{path}: {_one_line(str(error))}") from error
+        raise ValueError(f"{place}: {_one_line(str(error))}") from error
+
+
+def _load(
+    path: Path, content: dict[str, Any], variant: str | None, changes: Mapping[str, Any], settings: Mapping[str, str]
+) -> Recipe:
+    """Return the recipe that a file's content becomes with the changes of a variant and, above them, overrides."""
+    title = content.get("title")
+    words = (variant or path.stem).replace("_", " ")
+    name = path.stem if variant is None else f"{path.stem}-{variant}"
+    _check_keys(content, changes, settings)
+    parser = _parser()
+    options = {**{name: _as_option(value) for name, value in changes.items()}, **settings}
+    config = parser.parse_args(["--config", str(path), *(f"--{name}={value}" for name, value in options.items())])
+    if variant is not None and "title" not in options:
+        config.title = f"{title}: {words}" if title else words
+    made = parser.instantiate(config)
+    check_seeds(made.seeds)
+    _check_published(made.published)
+    _check_steps([step for step in (made.sampler, made.method) if step is not None])
     return Recipe(
-        name=path.stem,
+        name=name,
         group=path.resolve().parent.name,
-        title=made.title or path.stem.replace("_", " "),
+        title=made.title or words,
         data=made.data,
         sampler=made.sampler,
         method=made.method,
         evaluation=made.evaluation,
         seeds=made.seeds,
+        published=made.published,
+        variant=variant,
         text=_dump(parser, config),
     )
+
+
+def _as_option(value: Any) -> str:
+    """Return a value of YAML as the command line takes it."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def load_data_config(path: str | os.PathLike[str]) -> DataConfig:
@@ -219,12 +293,10 @@ def load_data_config(path: str | os.PathLike[str]) -> DataConfig:
     path = _checked_file(path)
     parser = ArgumentParser(exit_on_error=False)
     parser.add_argument("--data", type=DataConfig)
-    try:
+    with _naming(path):
         content = {"data": _read_yaml(path).get("data")}
         _check_levels(content, {"data": _LEVELS["data"]})
         return parser.instantiate(parser.parse_object(content)).data
-    except (ArgumentError, ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {_one_line(str(error))}") from error
 
 
 def check_seeds(seeds: Sequence[int]) -> None:
@@ -252,7 +324,58 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--method", type=BaseClassifier, required=True)
     parser.add_argument("--evaluation", type=Evaluation, default=Evaluation())
     parser.add_argument("--seeds", type=list[int], default=[0, 1, 2])
+    parser.add_argument("--published", type=_untouched, default=None)
+    parser.add_argument("--variants", type=_untouched, default=None)  # was read before
     return parser
+
+
+def _untouched(value: Any) -> Any:
+    """Return what YAML says; as a type of jsonargparse, which makes objects of mappings with a class_path in an Any."""
+    return yaml.safe_load(value) if isinstance(value, str) else value
+
+
+def _read_recipe(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Return the content of a recipe without its variants, and from the name of each variant to its dotted settings."""
+    content = _read_yaml(path)
+    variants = content.pop("variants", None)
+    if variants is None:
+        return content, {}
+    if not isinstance(variants, dict) or not variants:
+        raise ValueError(
+            f"Expected variants to be a mapping from names to dotted settings, but got {variants!r}; write for example "
+            "{small: {method.init_args.latent_dim: 8}}."
+        )
+    if content.get("published") is not None:
+        raise ValueError(
+            "Expected published numbers inside the variant that they belong to, but got them for all; move them there."
+        )
+    return content, {_checked_name(name): _flat(changes or {}, name) for name, changes in variants.items()}
+
+
+def _checked_name(name: Any) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", str(name)):
+        raise ValueError(
+            f"Expected the name of a variant to be letters, digits, '_', '-' and '.', but got {name!r}; it becomes a "
+            "part of the folder of its runs, and `title` is for people."
+        )
+    return str(name)
+
+
+def _flat(changes: Any, variant: str) -> dict[str, Any]:
+    """Return the settings of a variant by dotted names; sections may be written as mappings too."""
+    if not isinstance(changes, dict):
+        raise ValueError(
+            f"Expected variant {variant} to be a mapping from dotted settings to values, but got {changes!r}; write "
+            "for example {method.init_args.latent_dim: 8}."
+        )
+    flat: dict[str, Any] = {}
+    for name, value in changes.items():
+        if isinstance(value, dict) and name in _SECTIONS:
+            inner = {f"{name}.{key}": item for key, item in value.items()}
+            flat |= _flat(inner, variant)
+        else:
+            flat[str(name)] = value
+    return flat
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -286,6 +409,7 @@ def _read_overrides(overrides: Sequence[str]) -> dict[str, str]:
 
 # ---- Keys and values -------------------------------------------------------------------------------------------------
 
+_PUBLISHED_SPLITS = ("test_balanced", "test_imbalanced")
 _LEVELS: dict[str, tuple[str, ...]] = {
     "": _KEYS,
     "data": tuple(field.name for field in fields(DataConfig)),
@@ -294,12 +418,20 @@ _LEVELS: dict[str, tuple[str, ...]] = {
     "evaluation": tuple(field.name for field in fields(Evaluation)),
     "method": ("class_path", "init_args"),
     "sampler": ("class_path", "init_args"),
+    "published": ("source", *_PUBLISHED_SPLITS),
+    **{f"published.{split}": (*METRIC_TITLES, "sd") for split in _PUBLISHED_SPLITS},
+    **{f"published.{split}.sd": tuple(METRIC_TITLES) for split in _PUBLISHED_SPLITS},
 }
 """The keys that may stand at each place of a recipe; those of init_args depend on the class."""
+_SECTIONS = {
+    *("data", "data.imbalance", "data.imbalanced_test", "evaluation"),
+    *("method", "method.init_args", "sampler", "sampler.init_args"),
+}
+"""Where a mapping holds settings and is none itself."""
 
 
-def _check_keys(content: dict[str, Any], settings: Mapping[str, str]) -> None:
-    """Raise ValueError for a key or a class that is not known, in the recipe or in an override."""
+def _check_keys(content: dict[str, Any], changes: Mapping[str, Any], settings: Mapping[str, str]) -> None:
+    """Raise ValueError for a key or a class that is not known, in the recipe, its variant or in an override."""
     levels = dict(_LEVELS)
     for part in ("sampler", "method"):
         given = content.get(part)
@@ -309,13 +441,15 @@ def _check_keys(content: dict[str, Any], settings: Mapping[str, str]) -> None:
         if path is not None:
             levels[f"{part}.init_args"] = _parameter_names(part, path)
     _check_levels(content, levels)
-    for part in ("sampler", "method"):
-        if path := settings.get(f"{part}.class_path", settings.get(part)):
-            levels[f"{part}.init_args"] = _parameter_names(part, path) if path != "null" else ()
-    for dotted in settings:
-        parts = dotted.split(".")
-        for depth, key in enumerate(parts):
-            _check_key(".".join(parts[:depth]), key, levels, option=f"--{dotted}")
+    levels[""] = tuple(key for key in _KEYS if key != "variants")
+    for options, dashes in ((changes, ""), (settings, "--")):
+        for part in ("sampler", "method"):
+            if path := options.get(f"{part}.class_path", options.get(part)):
+                levels[f"{part}.init_args"] = _parameter_names(part, path) if path != "null" else ()
+        for dotted in options:
+            parts = dotted.split(".")
+            for depth, key in enumerate(parts):
+                _check_key(".".join(parts[:depth]), key, levels, option=dashes + dotted)
 
 
 def _check_levels(content: dict[str, Any], levels: Mapping[str, tuple[str, ...]]) -> None:
@@ -343,6 +477,9 @@ def _check_key(where: str, key: Any, levels: Mapping[str, tuple[str, ...]], opti
         )
     inner = [f"init_args.{name}" for name in levels.get(f"{where}.init_args", ())]
     hint = _hint(str(key), [*levels[where], *inner], otherwise=f"; known are {', '.join(levels[where])}.")
+    below = [name for name in levels if name and key in levels[name] and name.rpartition(".")[0] == where]
+    if below:  # a key that stands one level too high
+        hint = f"; did you mean '{below[0].removeprefix(f'{where}.')}.{key}'?"
     if option and not where:
         raise ValueError(f"Expected an option of the command or a setting of the recipe, but got {got}{hint}")
     raise ValueError(f"Expected known keys in {place}, but got {got}{hint}")
@@ -377,6 +514,37 @@ def _check_steps(steps: Sequence[Any]) -> None:
     check_storable(make_pipeline(*steps))
 
 
+def _check_published(published: Mapping[str, Any] | None) -> None:
+    """Raise ValueError unless published numbers name their source and are percentages of known metrics."""
+    if published is None:
+        return
+    _check_levels({"published": published}, {k: v for k, v in _LEVELS.items() if k.startswith("published")})
+    source = published.get("source")
+    if not isinstance(source, str) or not source.strip():
+        raise ValueError(
+            f"Expected published.source to say where the numbers are from, but got {source!r}; name paper and table."
+        )
+    splits = {split: published[split] or {} for split in _PUBLISHED_SPLITS if split in published}
+    if not any(splits.values()):
+        raise ValueError(
+            f"Expected published to have numbers for {' or '.join(_PUBLISHED_SPLITS)}, but got none; add for example "
+            "test_balanced: {acsa: 84.79}."
+        )
+    for split, scores in splits.items():
+        sd = scores.get("sd") or {}
+        for name, value in [*((k, v) for k, v in scores.items() if k != "sd"), *((f"sd.{k}", sd[k]) for k in sd)]:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 100:
+                raise ValueError(
+                    f"Expected published.{split}.{name} to be a percentage from 0 to 100, but got {value!r}; write it "
+                    "as the paper does, in percent."
+                )
+        if missing := [name for name in sd if name not in scores]:
+            raise ValueError(
+                f"Expected published.{split}.sd to belong to metrics beside it, but got {missing[0]!r} alone; add the "
+                "mean."
+            )
+
+
 _KINDS = {
     "int": "a whole number",
     "float": "a number",
@@ -404,6 +572,11 @@ def _one_line(message: str) -> str:
     name = ".".join(keys)
     for part in ("method", "sampler"):
         name = re.sub(rf"^{part}\.", f"{part}.init_args.", name)
+    if module := re.search(r"- Problem with given class_path '([^']*)':\s+(?!\s|Parser key)(.+)", account):
+        return (
+            f"Expected {name} to be a module that can be made, but got {module[1]!r}: {module[2]}; put its file where "
+            "Python can import it, for example with PYTHONPATH=. in front of the command."
+        )
     got = rest.splitlines()[0].strip()
     return f"Expected {name} to be {' or '.join(dict.fromkeys(expected))}, but got {got!r}{_hint(got, choices)}"
 
@@ -415,5 +588,6 @@ def _dump(parser: ArgumentParser, config: Namespace) -> str:
         arguments = (content.get(part) or {}).get("init_args", {})
         for name in _MACHINE.keys() & arguments.keys():
             del arguments[name]
-    content.pop("config", None)
+    for name in ("config", "variants", *(["published"] if config.published is None else [])):
+        content.pop(name, None)
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)

@@ -2,6 +2,8 @@
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,7 @@ from latentover.experiments.environment import environment
 from latentover.experiments.evaluate import PRIMARY_SPLIT, draw_minority_grid, score_splits, write_tsne
 from latentover.experiments.recipe import Recipe
 from latentover.files import check_writable, read_json, replacing_folder, write_json, write_text
-from latentover.training import resolve_precision
+from latentover.training import parallel, resolve_device, resolve_precision
 
 RUNS = Path("runs")
 
@@ -35,6 +37,9 @@ class Machine:
         Whether a missing named set may be downloaded.
     verbose : {0, 1}
         1 shows a progress bar on a terminal, and elsewhere a line a finished run.
+    checkpoint_every : int or None
+        Training steps between two writes of a checkpoint beside the run folder, from which the same command goes on
+        where it was interrupted; None writes none.
     """
 
     device: str = "auto"
@@ -42,6 +47,16 @@ class Machine:
     data_root: str | None = None
     download: bool = False
     verbose: int = 1
+    checkpoint_every: int | None = None
+
+    def check(self) -> None:
+        """Raise ValueError unless this machine has the device and the precision, and numbers are in their ranges."""
+        resolve_precision(self.precision, resolve_device(self.device), images=True)
+        if self.checkpoint_every is not None and self.checkpoint_every < 1:
+            raise ValueError(
+                f"Expected the steps between checkpoints to be at least 1, but got {self.checkpoint_every}; 1000 is a "
+                "start."
+            )
 
 
 def run_folder(recipe: Recipe, seed: int, out: str | os.PathLike[str] | None = None) -> Path:
@@ -62,6 +77,25 @@ def is_finished(recipe: Recipe, seed: int, folder: Path) -> bool:
     return certificate.get("recipe_sha256") == recipe.sha256 and certificate.get("seed") == seed
 
 
+def refresh_labels(recipe: Recipe, folder: Path) -> None:
+    """Write the recipe's title and published numbers, which change nothing about the training, to a finished run."""
+    metrics = read_json(folder / "metrics.json")
+    labels = _labels(recipe)
+    certificate = {k: v for k, v in metrics["certificate"].items() if k != "published"}
+    if metrics["certificate"] == certificate | labels:
+        return
+    metrics["certificate"] = certificate | labels
+    has_picture = (folder / "samples.png").is_file()
+    write_text(folder / "recipe.yaml", recipe.text)
+    write_text(folder / "README.md", model_card(recipe, metrics, has_picture=has_picture))
+    write_json(folder / "metrics.json", metrics)
+
+
+def _labels(recipe: Recipe) -> dict[str, Any]:
+    """Return what a certificate says for people alone."""
+    return {"title": recipe.title} | ({} if recipe.published is None else {"published": recipe.published})
+
+
 def run_recipe(
     recipe: Recipe, seed: int, folder: str | os.PathLike[str], machine: Machine, splits: Splits | None = None
 ) -> dict[str, Any]:
@@ -80,7 +114,7 @@ def run_recipe(
     Returns
     -------
     dict
-        The content of ``metrics.json``.
+        The content of ``metrics.json``; empty in all but the first of the processes that ``torchrun`` started.
 
     Raises
     ------
@@ -93,21 +127,25 @@ def run_recipe(
         splits = load_splits(recipe.data, root=machine.data_root, download=machine.download)
     estimator = recipe.estimator(seed, device=machine.device, precision=machine.precision, verbose=machine.verbose)
     start = time.perf_counter()
-    estimator.fit(splits.X_train, splits.y_train)
+    with _checkpoints(estimator, folder, machine.checkpoint_every):
+        estimator.fit(splits.X_train, splits.y_train)
     fit_seconds = time.perf_counter() - start
 
+    if parallel.rank() > 0:
+        return {}
     final = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
     place = environment(str(final.device_))
     certificate = {
         "weights": "last epoch",
         "fit_seconds": round(fit_seconds, 2),
         "precision": _precision(final),
+        **({"processes": parallel.n_processes()} if parallel.n_processes() > 1 else {}),
         **place,
     }
     with replacing_folder(folder) as partial:
         save(estimator, partial)
         write_text(partial / "recipe.yaml", recipe.text)
-        write_text(partial / "history.csv", pd.DataFrame(final.history_).to_csv(index=False))
+        _write_histories(estimator, partial)
         has_picture = draw_minority_grid(estimator, splits, recipe.evaluation, partial / "samples.png")
         write_tsne(estimator, splits, recipe.evaluation, partial / "tsne.csv")
         metrics = _metrics(recipe, seed, splits, estimator, final, certificate)
@@ -115,6 +153,28 @@ def run_recipe(
         write_text(partial / "README.md", model_card(recipe, metrics, has_picture=has_picture))
         write_json(partial / "metrics.json", metrics)
     return metrics
+
+
+@contextmanager
+def _checkpoints(estimator: Any, folder: Path, every: int | None) -> Iterator[None]:
+    """Let every step that is trained keep a checkpoint in a file beside the run folder while it is fitted."""
+    steps = estimator.steps if isinstance(estimator, Pipeline) else [("", estimator)]
+    trained = [(name, step) for name, step in steps if every and "checkpoint" in step.get_params(deep=False)]
+    before = [(step.checkpoint, step.checkpoint_every) for _, step in trained]
+    for name, step in trained:
+        path = folder.with_name(".".join(filter(None, [folder.name, name, "checkpoint"])))
+        step.set_params(checkpoint=str(path), checkpoint_every=every)
+    yield
+    for (_, step), (checkpoint, checkpoint_every) in zip(trained, before, strict=True):
+        step.set_params(checkpoint=checkpoint, checkpoint_every=checkpoint_every)  # a bundle is not to name the file
+
+
+def _write_histories(estimator: Any, folder: Path) -> None:
+    """Write the losses of the classifier, and beside them those of a sampler before it that was trained."""
+    steps = [step for _, step in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
+    for name, step in zip(("history.csv", "history_sampler.csv"), reversed(steps), strict=False):
+        if hasattr(step, "history_"):
+            write_text(folder / name, pd.DataFrame(step.history_).to_csv(index=False))
 
 
 def _precision(estimator: Any) -> str:
@@ -132,10 +192,11 @@ def _metrics(
         "split": PRIMARY_SPLIT,
         **scores[PRIMARY_SPLIT],
         "splits": scores,
+        "test_reads": 1,
         "train_counts": {str(label): int(counts[label]) for label in final.classes_},
         "certificate": {
             "recipe": recipe.name,
-            "title": recipe.title,
+            **_labels(recipe),
             "recipe_sha256": recipe.sha256,
             "group": recipe.group,
             "seed": seed,

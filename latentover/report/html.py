@@ -23,10 +23,17 @@ from latentover.report.findings import (
     split_title,
 )
 from latentover.report.runs import DEFAULT_METRICS, Row, Run, collect_runs, compare, unfinished_runs
-from latentover.report.tables import NONE, metric_title, percent, seconds
+from latentover.report.tables import (
+    NONE,
+    metric_title,
+    percent,
+    published_sources,
+    published_texts,
+    seconds,
+)
 from latentover.report.theme import DARK, LIGHT, Picture
 
-__all__ = ["write_report"]
+__all__ = ["Comparison", "read_comparisons", "write_report"]
 
 MORE_METRICS = ("top1", "gm_b", "gm_c", "ece", "brier")
 CERTIFICATE = {
@@ -68,7 +75,35 @@ class Group:
         return self.row.title
 
 
-def write_report(runs_folder: str | Path, path: str | Path | None = None) -> Path:
+@dataclass(frozen=True)
+class Comparison:
+    """The finished runs of a folder, which are compared with each other."""
+
+    folder: Path
+    title: str
+    runs: Sequence[Run]
+
+
+def read_comparisons(folders: str | Path | Sequence[str | Path]) -> list[Comparison]:
+    """Read the finished runs of one folder or several; titles that two share are told apart by the folder.
+
+    Raises
+    ------
+    ValueError
+        If there is no folder, one holds no finished run, or one of the runs cannot be read.
+    """
+    paths = [Path(folder) for folder in ([folders] if isinstance(folders, str | Path) else folders)]
+    if not paths:
+        raise ValueError("Expected one runs folder or more, but got none; name a folder that a benchmark wrote to.")
+    found = [(path, collect_runs(path)) for path in dict.fromkeys(paths)]
+    titles = [_group_title(path, runs) for path, runs in found]
+    return [
+        Comparison(path, f"{title} ({path})" if titles.count(title) > 1 else title, runs)
+        for title, (path, runs) in zip(titles, found, strict=True)
+    ]
+
+
+def write_report(runs_folder: str | Path | Sequence[str | Path], path: str | Path | None = None) -> Path:
     """Write one page with the comparison, figures, samples and birth certificates of all runs in a folder.
 
     The page needs no network and no scripts: styles, images and recipes are inside. It fits phones, dark mode and
@@ -76,10 +111,11 @@ def write_report(runs_folder: str | Path, path: str | Path | None = None) -> Pat
 
     Parameters
     ----------
-    runs_folder : str or Path
-        One folder a recipe, and in it one folder a seed; see `collect_runs`.
+    runs_folder : str or Path, or sequence of them
+        One folder a recipe, and in it one folder a seed; see `collect_runs`. Several folders become parts of the page,
+        each with its own comparison.
     path : str or Path, optional
-        By default ``report.html`` in *runs_folder*. The file appears only when it is complete.
+        By default ``report.html`` in *runs_folder*, if that is one. The file appears only when it is complete.
 
     Returns
     -------
@@ -89,12 +125,17 @@ def write_report(runs_folder: str | Path, path: str | Path | None = None) -> Pat
     Raises
     ------
     ValueError
-        If the folder holds no finished run, or one of them cannot be read.
+        If a folder holds no finished run, one of them cannot be read, or several folders come without a *path*.
     """
-    folder = Path(runs_folder)
-    runs = collect_runs(folder)
-    page = _template().render(**_context(folder, runs))
-    return write_whole(path or folder / "report.html", page.encode("utf-8"))
+    comparisons = read_comparisons(runs_folder)
+    if path is None and len(comparisons) > 1:
+        raise ValueError("Expected a path for the page on several runs folders, but got none; name a .html file.")
+    single = len(comparisons) == 1
+    parts = [_context(one, "" if single else f"part-{i}-") for i, one in enumerate(comparisons, start=1)]
+    page = _template().render(
+        title=", ".join(one.title for one in comparisons), single=single, parts=parts, light=LIGHT, dark=DARK
+    )
+    return write_whole(path or comparisons[0].folder / "report.html", page.encode("utf-8"))
 
 
 def _template() -> Any:
@@ -107,29 +148,36 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "seconds": seconds, "uri": _data_uri, "metric": metric_title}
+    environment.filters |= {
+        "percent": percent,
+        "seconds": seconds,
+        "uri": _data_uri,
+        "metric": metric_title,
+        "published": published_texts,
+    }
     environment.globals |= {"plural": plural}
     return environment.get_template("report.html.j2")
 
 
-def _context(folder: Path, runs: Sequence[Run]) -> dict[str, Any]:
+def _context(comparison: Comparison, prefix: str) -> dict[str, Any]:
+    """What the page says of one folder; `prefix` stands before its anchors."""
+    runs = comparison.runs
     groups = _groups(runs)
     return {
-        "title": _group_title(folder, runs),
+        "prefix": prefix,
+        "title": comparison.title,
         "finding": key_finding(runs),
         "tiles": key_tiles(runs),
-        "cautions": cautions(runs, unfinished_runs(folder)),
+        "cautions": cautions(runs, unfinished_runs(comparison.folder)),
         "facts": _facts(runs, groups),
         "data": _data_panel(runs[0]),
-        "tables": [_table(runs, groups, split) for split in _splits(runs)],
+        "tables": [{"prefix": prefix, **_table(runs, groups, split)} for split in _splits(runs)],
         "recall": _recall_panel(groups),
         "samples": _samples(groups),
         "curves": _each(groups, _curves),
         "maps": _each(groups, _map),
         "confusions": _each(groups, _confusion),
         "certificates": [_certificate(group) for group in groups],
-        "light": LIGHT,
-        "dark": DARK,
     }
 
 
@@ -189,6 +237,7 @@ def _table(runs: Sequence[Run], groups: Sequence[Group], split: str) -> dict[str
         "metrics": list(main[0].cells),
         "more_metrics": list(more[0].cells),
         "index": index,
+        "sources": published_sources(main),
         "dots": _dots(scored, split),
         "mark": len(main) > 1,
     }
@@ -240,6 +289,8 @@ def _curves(group: Group) -> Picture | None:
     for run in group.runs:
         for name, curve in run.history().items():
             curves.setdefault(name, []).append(curve)
+        for name, curve in run.history("history_sampler.csv").items():
+            curves.setdefault(f"sampler: {name}", []).append(curve)
     return curves_figure(curves, group.title, group.index) if curves else None
 
 
@@ -299,6 +350,7 @@ def certificate_lines(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
     """Each field of the birth certificates of a recipe's runs, with one value if all share it, else one a run."""
     lines = [("ACSA", [percent_or_none(run.scores().get("acsa")) for run in runs])]
     lines += [(label, [_field(run.certificate, key) for run in runs]) for key, label in CERTIFICATE.items()]
+    lines += [("Reads of the test data", [_field(run.metrics, "test_reads") for run in runs])]
     return [(label, values[:1] if len(set(values)) == 1 else values) for label, values in lines]
 
 
@@ -315,6 +367,8 @@ def _field(certificate: Mapping[str, Any], key: str) -> str:
         return f"{seconds(float(value))} s"
     if key == "split":
         return split_title(value)
+    if key == "device" and certificate.get("processes", 1) > 1:
+        return f"{value}, {certificate['processes']} processes"
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {version}" for name, version in value.items())
     return f"{value:,}" if isinstance(value, int) else str(value)

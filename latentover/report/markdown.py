@@ -7,20 +7,20 @@ from pathlib import Path
 
 from latentover.files import write_text
 from latentover.report.findings import cautions, key_finding, split_title
-from latentover.report.html import certificate_lines
-from latentover.report.runs import Run, collect_runs, compare, unfinished_runs
+from latentover.report.html import Comparison, certificate_lines, read_comparisons
+from latentover.report.runs import Run, compare, unfinished_runs
 from latentover.report.tables import comparison_markdown
 
 __all__ = ["write_markdown"]
 
 
-def write_markdown(runs_folder: str | Path, path: str | Path) -> Path:
+def write_markdown(runs_folder: str | Path | Sequence[str | Path], path: str | Path) -> Path:
     """Write what the finished runs of a folder say: a table for each split, and where every number comes from.
 
     Parameters
     ----------
-    runs_folder : str or Path
-        As for `write_report`.
+    runs_folder : str or Path, or sequence of them
+        As for `write_report`; several folders become sections.
     path : str or Path
         The ``.md`` file.
 
@@ -34,23 +34,31 @@ def write_markdown(runs_folder: str | Path, path: str | Path) -> Path:
     FileNotFoundError, ValueError
         If there are no finished runs.
     """
-    runs = collect_runs(runs_folder)
-    group = str(runs[0].certificate.get("group") or Path(runs_folder).name)
-    parts = [f"# {group.replace('_', ' ')}", key_finding(runs)]
-    parts += [f"> {caution}" for caution in cautions(runs, unfinished_runs(runs_folder))]
-    for split in runs[0].splits:
-        size = sum(runs[0].scores(split).get("support") or [])
-        parts += [f"## {split_title(split).capitalize()} split, {size:,} samples"]
-        parts += [comparison_markdown(compare(runs, split=split))]
-    parts += ["## Where the numbers come from", *_certificates(runs)]
+    comparisons = read_comparisons(runs_folder)
+    single = len(comparisons) == 1
+    parts = [] if single else [f"# {', '.join(one.title for one in comparisons)}"]
+    for comparison in comparisons:
+        parts += _section(comparison, "#" if single else "##")
     return write_text(path, "\n\n".join(parts) + "\n")
 
 
-def _certificates(runs: Sequence[Run]) -> list[str]:
+def _section(comparison: Comparison, level: str) -> list[str]:
+    """Return the blocks of text on one folder, below a heading of a level such as ``"##"``."""
+    runs = comparison.runs
+    blocks = [f"{level} {comparison.title}", key_finding(runs)]
+    blocks += [f"> {caution}" for caution in cautions(runs, unfinished_runs(comparison.folder))]
+    for split in runs[0].splits:
+        size = sum(runs[0].scores(split).get("support") or [])
+        blocks += [f"{level}# {split_title(split).capitalize()} split, {size:,} samples"]
+        blocks += [comparison_markdown(compare(runs, split=split))]
+    return [*blocks, f"{level}# Where the numbers come from", *_certificates(runs, f"{level}##")]
+
+
+def _certificates(runs: Sequence[Run], level: str) -> list[str]:
     """Return one list a recipe: a field's value once if all seeds share it, else in the order of the seeds."""
     blocks = []
     for recipe in dict.fromkeys(run.recipe for run in runs):
         group = [run for run in runs if run.recipe == recipe]
         lines = [f"- {label}: {', '.join(values)}" for label, values in certificate_lines(group)]
-        blocks.append(f"### {group[0].title}\n\n" + "\n".join(lines))
+        blocks.append(f"{level} {group[0].title}\n\n" + "\n".join(lines))
     return blocks

@@ -74,25 +74,30 @@ class Run:
             return self.metrics
         return named or {}
 
-    def history(self) -> dict[str, tuple[list[float], list[float]]]:
-        """Read ``history.csv``.
+    def history(self, name: str = "history.csv") -> dict[str, tuple[list[float], list[float]]]:
+        """Read ``history.csv``, or that of another step of a pipeline.
+
+        Parameters
+        ----------
+        name : str
+            Such as ``"history_sampler.csv"``.
 
         Returns
         -------
         dict of str to (list of float, list of float)
             For each loss or metric the steps at which it was written and its values; empty cells and columns left out.
         """
-        path = self.path / "history.csv"
+        path = self.path / name
         curves: dict[str, tuple[list[float], list[float]]] = {}
         if not path.is_file():
             return curves
         with path.open(newline="", encoding="utf-8") as file:
             for number, line in enumerate(csv.DictReader(file)):
                 step = _number(line.get("step"), default=float(number))
-                for name, text in line.items():
+                for column, text in line.items():
                     value = _number(text)
-                    if name and name not in ("step", "seconds") and math.isfinite(value):
-                        steps, values = curves.setdefault(name, ([], []))
+                    if column and column not in ("step", "seconds") and math.isfinite(value):
+                        steps, values = curves.setdefault(column, ([], []))
                         steps.append(step)
                         values.append(value)
         return curves
@@ -220,6 +225,10 @@ class Row:
     n_seeds : int
     fit_seconds : float or None
         Mean over seeds.
+    published : dict of str to Cell
+        What a paper reports on the same split, by metric; its seeds are not ours, so ``n`` is 0.
+    source : str
+        The paper and its table.
     """
 
     recipe: str
@@ -227,6 +236,8 @@ class Row:
     cells: Mapping[str, Cell]
     n_seeds: int
     fit_seconds: float | None
+    published: Mapping[str, Cell] = field(default_factory=dict)
+    source: str = ""
 
 
 def compare(runs: Sequence[Run], metrics: Sequence[str] = DEFAULT_METRICS, split: str | None = None) -> list[Row]:
@@ -273,13 +284,30 @@ def compare(runs: Sequence[Run], metrics: Sequence[str] = DEFAULT_METRICS, split
 
 def _row(group: Sequence[Run], metrics: Sequence[str], split: str | None) -> Row:
     seconds = [s for run in group if math.isfinite(s := _number(run.certificate.get("fit_seconds")))]
+    published: Mapping[str, Any] = next((p for run in group if (p := run.certificate.get("published"))), {})
+    cells = published_cells(published, split or group[0].split)
     return Row(
         recipe=group[0].recipe,
         title=group[0].title,
         cells={metric: _cell([run.scores(split).get(metric) for run in group]) for metric in metrics},
         n_seeds=len(group),
         fit_seconds=statistics.fmean(seconds) if seconds else None,
+        published=cells,
+        source=str(published.get("source", "")) if cells else "",
     )
+
+
+def published_cells(published: Mapping[str, Any], split: str) -> dict[str, Cell]:
+    """What a recipe quotes from a paper for a split, by metric; empty if nothing.
+
+    Examples
+    --------
+    >>> published_cells({"source": "A paper", "test_balanced": {"acsa": 80, "sd": {"acsa": 0.5}}}, "test_balanced")
+    {'acsa': Cell(mean=0.8, sd=0.005, n=0, best=False)}
+    """
+    scores = dict(published.get(split) or {})
+    sd = scores.pop("sd", None) or {}
+    return {name: Cell(value / 100, sd[name] / 100 if name in sd else None, n=0) for name, value in scores.items()}
 
 
 def _tell_apart(rows: Sequence[Row]) -> list[Row]:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from latentover.report.runs import Cell, Row
 
-__all__ = ["METRIC_TITLES", "comparison_markdown", "comparison_text", "metric_title", "percent", "seconds"]
+__all__ = [
+    "METRIC_TITLES",
+    "comparison_markdown",
+    "comparison_text",
+    "metric_title",
+    "percent",
+    "published_sources",
+    "published_texts",
+    "seconds",
+]
 
 METRIC_TITLES = {
     "acsa": "ACSA",
@@ -40,6 +49,29 @@ def percent(cell: Cell) -> str:
         return NONE
     spread = "" if cell.sd is None else f" ± {100 * cell.sd:.2f}"
     return f"{100 * cell.mean:.2f}{spread}"
+
+
+def published_texts(published: Mapping[str, Cell]) -> list[str]:
+    """What a paper reports, a text for each metric, in the order in which metrics are shown.
+
+    Examples
+    --------
+    >>> from latentover.report.runs import Cell
+    >>> published_texts({"macro_f1": Cell(0.843, None, 0), "acsa": Cell(0.8479, 0.0015, 0)})
+    ['84.79 ± 0.15 ACSA', '84.30 Macro-F1']
+    """
+    names = sorted(published, key=[*METRIC_TITLES, *published].index)
+    return [f"{percent(published[name])} {metric_title(name)}" for name in names]
+
+
+def published_sources(rows: Sequence[Row]) -> str:
+    """Where the published numbers of a table come from, as a sentence; empty if it has none."""
+    sources = {row.title: row.source for row in rows if row.published}
+    if not sources:
+        return ""
+    texts = set(sources.values())
+    named = texts.pop() if len(texts) == 1 else "; ".join(f"{title}: {source}" for title, source in sources.items())
+    return f"Published numbers: {named}."
 
 
 def seconds(value: float | None) -> str:
@@ -119,7 +151,7 @@ def comparison_markdown(rows: Sequence[Row]) -> str:
     Parameters
     ----------
     rows : sequence of Row
-        From `compare`.
+        From `compare`. If one has published numbers, there is a column for them, and their sources stand below.
 
     Returns
     -------
@@ -143,14 +175,17 @@ def comparison_markdown(rows: Sequence[Row]) -> str:
     | No resampling | 70.00 | 1 | 4.0 |
     """
     metrics = _check(rows)
-    head = ["Method", *(f"{metric_title(metric)} (%)" for metric in metrics), "Seeds", "Fit (s)"]
+    sources = published_sources(rows)
+    more = ["Published (%)"] if sources else []
+    head = ["Method", *(f"{metric_title(metric)} (%)" for metric in metrics), *more, "Seeds", "Fit (s)"]
     lines = [_markdown_line(head), "|:--|" + "--:|" * (len(head) - 1)]
     for row in rows:
         scores = [percent(cell) for cell in row.cells.values()]
         bold = [cell.best and len(rows) > 1 for cell in row.cells.values()]
         marked = [f"**{text}**" if strong else text for text, strong in zip(scores, bold, strict=True)]
+        marked += [", ".join(published_texts(row.published))] if sources else []
         lines.append(_markdown_line([_escape(row.title), *marked, str(row.n_seeds), seconds(row.fit_seconds)]))
-    return "\n".join(lines)
+    return "\n".join([*lines, *(["", _escape(sources)] if sources else [])])
 
 
 def _markdown_line(fields: Sequence[str]) -> str:

@@ -37,6 +37,7 @@ def trained(monkeypatch):
         return metrics
 
     monkeypatch.setattr(benchmark_module, "run_recipe", run_recipe)
+    monkeypatch.setattr(benchmark_module, "refresh_labels", lambda recipe, folder: None)
     return made
 
 
@@ -57,6 +58,33 @@ def test_a_changed_recipe_runs_again(write_recipe, machine, tmp_path, trained):
     assert trained == ["tiny 0", "tiny 0"]
     benchmark([write_recipe()], machine, out=out, overrides=["--method.init_args.max_steps", "3"])
     assert len(trained) == 2
+
+
+def test_a_recipe_with_variants_runs_each_of_them_and_nothing_else(write_recipe, machine, tmp_path, trained):
+    variants = {"paper": {}, "wide": {"method.init_args.latent_dim": 6, "seeds": [0, 1]}}
+    recipes = [write_recipe({"variants": variants}, name="ablation"), write_recipe(name="tiny")]
+    assert benchmark(recipes, machine, out=tmp_path / "out").finished == 4
+    assert trained == ["ablation-paper 0", "ablation-wide 0", "ablation-wide 1", "tiny 0"]
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["ablation-paper", "ablation-wide", "tiny"]
+    write_recipe({"variants": {**variants, "wide": {"method.init_args.latent_dim": 7}}}, name="ablation")
+    assert benchmark(recipes, machine, out=tmp_path / "out").repeated == 2
+    assert trained[4:] == ["ablation-wide 0"]
+    benchmark(recipes, machine, out=tmp_path / "out", overrides=["--method.init_args.latent_dim", "5"])
+    assert trained[5:] == ["ablation-paper 0", "ablation-wide 0", "tiny 0"]
+
+
+def test_a_variant_that_would_write_where_another_recipe_does_is_refused(write_recipe, machine, tmp_path, trained):
+    recipes = [write_recipe({"variants": {"b": {}}}, name="a"), write_recipe(name="a-b")]
+    with pytest.raises(ValueError, match=r"to different folders, but .*a.yaml and .*a-b.yaml both write to .*a-b/seed"):
+        benchmark(recipes, machine, out=tmp_path / "out")
+    assert not trained
+
+
+def test_the_failure_of_a_variant_names_it(write_recipe, machine, tmp_path, trained, capsys):
+    recipe = write_recipe({"variants": {"good": {}, "bad": {"title": "broken"}}}, name="a")
+    outcome = benchmark([recipe], machine, out=tmp_path / "out")
+    assert (outcome.finished, list(outcome.failures)) == (1, ["out/a-bad, seed 0"])
+    assert "[2/2] out/a-bad, seed 0: failed: RuntimeError" in capsys.readouterr().err
 
 
 def test_runs_lie_below_runs_and_the_group(write_recipe, machine, tmp_path, trained, monkeypatch):
@@ -107,6 +135,10 @@ def test_two_recipes_that_would_write_to_one_folder_are_refused(write_recipe, ma
         ({"seeds": [0, 0]}, r"but got \[0, 0\]"),
         ({"machine": Machine(device="cuda:99")}, "Expected device to be .*, but got 'cuda:99'"),
         ({"machine": Machine(precision="half")}, "Expected precision to be .*, but got 'half'"),
+        (
+            {"machine": Machine(checkpoint_every=0)},
+            "Expected the steps between checkpoints to be at least 1, but got 0",
+        ),
     ],
 )
 def test_wrong_numbers_are_found_before_training(write_recipe, machine, tmp_path, trained, options, message):
@@ -165,7 +197,17 @@ def test_a_log_has_a_line_a_run_and_no_bars(write_recipe, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert "\r" not in err
-    assert re.fullmatch(rf"({RUNS}\d+\.\d\d ACSA, \d+\.\d s to fit\n){{2}}", err)
+    lines = [line for line in err.splitlines() if line.startswith("[")]  # the others are those of the fit
+    assert len(lines) == 2
+    assert all(re.fullmatch(rf"{RUNS}\d+\.\d\d ACSA, \d+\.\d s to fit", line) for line in lines)
+
+
+def test_a_log_of_long_runs_says_how_much_is_left(write_recipe, tmp_path, trained, monkeypatch, capsys):
+    clock = iter([0, 90, 180, 7380, 7400])  # seconds at the start and after each run
+    monkeypatch.setattr(benchmark_module.time, "perf_counter", lambda: next(clock))
+    benchmark([write_recipe({"seeds": [0, 1, 2, 3]})], Machine(device="cpu"), out=tmp_path / "out")
+    ends = [line.partition(" s to fit")[2] for line in capsys.readouterr().err.splitlines()]
+    assert ends == [", about 4 min left", ", about 3 min left", ", about 41 min left", ""]
 
 
 def test_a_terminal_has_a_bar_for_the_runs_and_below_it_one_for_the_fit(write_recipe, tmp_path, monkeypatch):

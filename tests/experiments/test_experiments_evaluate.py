@@ -2,21 +2,81 @@
 
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
 
 import latentover
-from latentover.experiments.evaluate import evaluate_run, generator_of, score_splits
+from latentover.experiments.evaluate import evaluate_run, generator_of, reads_of_test_data, score_splits
 from latentover.experiments.recipe import load_recipe
 from latentover.experiments.run import run_recipe
 
+READ_BEFORE = "ignore:Expected the test data of .* to be read once:UserWarning"
+NETWORK = """
+from torch import nn
 
-def test_a_run_is_scored_to_the_bit_as_when_it_was_made(tiny):
-    _, metrics, folder = tiny
-    assert evaluate_run(folder) == metrics["splits"]
+class Wide(nn.Module):
+    def __init__(self, features: int = 8):
+        super().__init__()
+        self.body = nn.Sequential(nn.Flatten(), nn.Linear(64, features))
+
+    def forward(self, inputs):
+        return self.body(inputs)
+"""
 
 
+@pytest.fixture
+def run_copy(tiny, tmp_path):
+    """A copy of a run, for evaluating it counts in it how often it was read."""
+    return shutil.copytree(tiny[2], tmp_path / "run")
+
+
+@pytest.mark.filterwarnings(READ_BEFORE)
+def test_a_run_is_scored_to_the_bit_as_when_it_was_made(tiny, run_copy):
+    assert evaluate_run(run_copy) == tiny[1]["splits"]
+
+
+def test_reads_of_the_test_data_are_counted_and_warned_of(tiny, run_copy):
+    assert reads_of_test_data(run_copy) == 1
+    for reads in (2, 3):
+        with pytest.warns(UserWarning, match=rf"Expected the test data of .*run to be read once, .* read {reads}; cho"):
+            evaluate_run(run_copy)
+        assert reads_of_test_data(run_copy) == reads
+    metrics = json.loads((run_copy / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics == {**tiny[1], "test_reads": 3}
+
+
+def test_a_run_from_before_the_counting_was_read_once(run_copy):
+    metrics = json.loads((run_copy / "metrics.json").read_text(encoding="utf-8"))
+    del metrics["test_reads"]
+    (run_copy / "metrics.json").write_text(json.dumps(metrics))
+    assert reads_of_test_data(run_copy) is None
+    with pytest.warns(UserWarning, match="this was read 2"):
+        evaluate_run(run_copy)
+    assert reads_of_test_data(run_copy) == 2
+
+
+@pytest.mark.filterwarnings(READ_BEFORE)
+def test_a_module_of_ones_own_is_imported_where_it_is_trusted(write_recipe, machine, tmp_path, monkeypatch):
+    (tmp_path / "networks_of_a_test.py").write_text(NETWORK)
+    monkeypatch.syspath_prepend(tmp_path)
+    backbone = {"class_path": "networks_of_a_test.Wide", "init_args": {"features": 6}}
+    changes = {"method.init_args.backbone": backbone, "method.init_args.feature_dim": 6}
+    metrics = run_recipe(load_recipe(write_recipe(changes, kind="control")), 0, tmp_path / "out", machine)
+    monkeypatch.delitem(sys.modules, "networks_of_a_test")
+    with pytest.raises(ValueError, match=r"out needs a module of somebody's own; if you trust it, use --trust-modules"):
+        evaluate_run(tmp_path / "out")
+    assert "networks_of_a_test" not in sys.modules
+    assert evaluate_run(tmp_path / "out", trust_modules=True) == metrics["splits"]
+
+
+@pytest.mark.filterwarnings(READ_BEFORE)
+def test_trusting_modules_changes_nothing_where_there_are_none(tiny, run_copy):
+    assert evaluate_run(run_copy, trust_modules=True) == tiny[1]["splits"]
+
+
+@pytest.mark.filterwarnings(READ_BEFORE)
 def test_every_split_of_the_data_is_scored(write_recipe, machine, tmp_path):
     imbalanced = {"profile": "long_tailed", "rho": 3, "largest": 12}
     changes = {"data.imbalanced_test": imbalanced, "data.validation_fraction": 0}
@@ -41,6 +101,7 @@ def test_predictions_are_the_likeliest_class():
     assert scores["test_balanced"]["acsa"] == pytest.approx((2 / 3 + 1) / 2)
 
 
+@pytest.mark.filterwarnings(READ_BEFORE)
 def test_evaluating_an_untrusted_run_imports_nothing_that_it_names(tiny, tmp_path, monkeypatch):
     folder = shutil.copytree(tiny[2], tmp_path / "run")
     (tmp_path / "stranger.py").write_text("raise SystemExit('imported')")
@@ -55,6 +116,7 @@ def test_evaluating_an_untrusted_run_imports_nothing_that_it_names(tiny, tmp_pat
         evaluate_run(folder)
 
 
+@pytest.mark.filterwarnings(READ_BEFORE)
 def test_data_that_has_changed_since_is_noticed(write_recipe, machine, tmp_path):
     rng = np.random.default_rng(0)
     path = tmp_path / "points.npz"

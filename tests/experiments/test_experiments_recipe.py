@@ -12,10 +12,15 @@ from latentover.experiments.recipe import (
     find_recipes,
     load_data_config,
     load_recipe,
+    load_recipes,
     recipe_folder,
 )
 
 SMOTE = {"class_path": "imblearn.over_sampling.SMOTE", "init_args": {"k_neighbors": 3}}
+PUBLISHED = {
+    "source": "Mondal et al. 2023, Table 1",
+    "test_balanced": {"acsa": 84.79, "macro_f1": 84, "sd": {"acsa": 0.15}},
+}
 CLASSIFIER = r"Expected the class of method to be a classifier of latentover \(.*latentover.RAEClassifier\), but got "
 
 
@@ -107,7 +112,13 @@ def test_the_hash_names_what_is_trained(write_recipe):
 
     plain = sha256()
     assert re.fullmatch("[0-9a-f]{64}", plain)
-    for same in ({}, {"title": "Another"}, {"seeds": [5, 6]}, {"method.init_args.dropout": 0.4}):
+    for same in (
+        {},
+        {"title": "Another"},
+        {"seeds": [5, 6]},
+        {"method.init_args.dropout": 0.4},
+        {"published": PUBLISHED},
+    ):
         assert sha256(same) == plain
     changes = [
         {"method.init_args.max_steps": 3},
@@ -153,8 +164,8 @@ def test_an_unknown_key_names_the_nearest_known_one(write_recipe, dotted, place,
 
 
 def test_an_unknown_key_like_no_other_lists_the_known_ones(write_recipe):
-    known = "title, data, sampler, method, evaluation, seeds"
-    assert_refused(write_recipe({"xyz": 3}), f"in a recipe, but got 'xyz'; known are {known}.$")
+    known = "title, data, sampler, method, evaluation, seeds, published"
+    assert_refused(write_recipe({"xyz": 3}), f"in a recipe, but got 'xyz'; known are {known}, variants.$")
     assert_refused(write_recipe(), f"but got --xyz; known are {known}.$", ["--xyz=3"])
     path = write_recipe()
     path.write_text(path.read_text() + "\n3: 3\n")
@@ -163,7 +174,14 @@ def test_an_unknown_key_like_no_other_lists_the_known_ones(write_recipe):
 
 @pytest.mark.parametrize(
     ("name", "option"),
-    [("device", "--device"), ("precision", "--precision"), ("random_state", "--seed"), ("verbose", "--quiet")],
+    [
+        ("device", "--device"),
+        ("precision", "--precision"),
+        ("random_state", "--seed"),
+        ("verbose", "--quiet"),
+        ("checkpoint", "--checkpoint-every"),
+        ("checkpoint_every", "--checkpoint-every"),
+    ],
 )
 @pytest.mark.parametrize("place", ["", "method.init_args", "sampler.init_args"])
 def test_what_belongs_to_the_machine_is_an_option_of_the_command(write_recipe, name, option, place):
@@ -256,6 +274,18 @@ def test_a_wrong_value_says_what_was_expected(write_recipe, dotted, value, messa
     assert len(text.split("Expected")) == 2
 
 
+def test_a_module_that_cannot_be_made_says_why(write_recipe):
+    for class_path, why in [
+        ("no_such_file.Wide", "No module named 'no_such_file'"),
+        ("torch.nn.Linnear", "module 'torch.nn' has no attribute 'Linnear'"),
+        ("torch.nn.Flatten", "Option 'features' is not accepted"),
+    ]:
+        backbone = {"class_path": class_path, "init_args": {"features": 3}}
+        path = write_recipe({"method.init_args.backbone": backbone}, kind="control")
+        message = f"Expected method.init_args.backbone to be a module that can be made, but got '{class_path}': {why}"
+        assert_refused(path, re.escape(message))
+
+
 @pytest.mark.parametrize("value", ["x", "-3"])
 def test_a_wrong_override_says_what_was_expected(write_recipe, value):
     for overrides in (["--method.init_args.latent_dim", value], [f"--method.init_args.latent_dim={value}"]):
@@ -339,6 +369,159 @@ def test_an_override_can_change_the_method(write_recipe):
     assert recipe.method.n_components == 3
 
 
+# ---- Published numbers -----------------------------------------------------------------------------------------------
+
+
+def test_published_numbers_are_kept_as_they_are(write_recipe, tmp_path):
+    recipe = load_recipe(write_recipe({"published": PUBLISHED}))
+    assert recipe.published == PUBLISHED
+    copy = tmp_path / "recipe.yaml"
+    copy.write_text(recipe.text, encoding="utf-8")
+    assert load_recipe(copy).published == PUBLISHED
+    assert load_recipe(write_recipe()).published is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"test_balanced.gm": 91.3}, "known keys in published.test_balanced, but got 'gm'; did you mean 'gm_[abc]'"),
+        ({"test_balanced.sd.acas": 1}, "known keys in published.test_balanced.sd, but got 'acas'; did you mean 'acsa'"),
+        (
+            {"test_balance": {"acsa": 1}},
+            "known keys in published, but got 'test_balance'; did you mean 'test_balanced'",
+        ),
+        ({"acsa": 84.79}, r"known keys in published, but got 'acsa'; did you mean 'test_balanced.acsa'\?"),
+        ({"test_balanced": 84.79}, "published.test_balanced to be a mapping with keys like acsa, but got 84.79"),
+        ({"source": ...}, "published.source to say where the numbers are from, but got None; name paper and table"),
+        ({"source": " "}, "published.source to say where the numbers are from, but got ' '"),
+        ({"test_balanced": ...}, "published to have numbers for test_balanced or test_imbalanced, but got none"),
+        ({"test_balanced.acsa": "84.79"}, "published.test_balanced.acsa to be a percentage .*, but got '84.79'"),
+        ({"test_balanced.acsa": 847.9}, "published.test_balanced.acsa to be a percentage from 0 to 100, but got 847.9"),
+        ({"test_balanced.sd.acsa": -1}, "published.test_balanced.sd.acsa to be a percentage .*, but got -1"),
+        (
+            {"test_balanced.acsa": ...},
+            "published.test_balanced.sd to belong to metrics beside it, but got 'acsa' alone",
+        ),
+    ],
+)
+def test_wrong_published_numbers_are_refused(write_recipe, changes, message):
+    changes = {f"published.{dotted}": value for dotted, value in changes.items()}
+    assert_refused(write_recipe({"published": PUBLISHED, **changes}), "Expected " + message)
+
+
+# ---- Variants --------------------------------------------------------------------------------------------------------
+
+
+def test_variants_are_recipes_in_their_order_with_their_settings(write_recipe):
+    variants = {
+        "plain": None,
+        "wide": {"title": "Wide", "method.init_args.latent_dim": 6, "method.init_args.learning_rate": "2e-4"},
+        "a.smaller_rho": {"data": {"imbalance": {"rho": 3}}, "seeds": [4], "published": PUBLISHED},
+    }
+    path = write_recipe({"variants": variants}, name="ablation")
+    plain, wide, smaller = load_recipes(path)
+    assert [r.name for r in (plain, wide, smaller)] == ["ablation-plain", "ablation-wide", "ablation-a.smaller_rho"]
+    assert [r.title for r in (plain, wide, smaller)] == ["Tiny RAE: plain", "Wide", "Tiny RAE: a.smaller rho"]
+    assert (plain.seeds, smaller.seeds, plain.published, smaller.published) == ([0], [4], None, PUBLISHED)
+    assert (wide.method.latent_dim, wide.method.learning_rate, wide.method.max_steps) == (6, 2e-4, 2)
+    assert (plain.data.imbalance.rho, smaller.data.imbalance.rho, smaller.data.imbalance.largest) == (5, 3, 30)
+    assert plain.sha256 == load_recipe(write_recipe()).sha256
+    assert wide.sha256 == load_recipe(write_recipe(), ["--method.init_args.latent_dim=6", LEARNING_RATE]).sha256
+    assert load_recipe(path, variant="wide").text == wide.text
+    assert "variants" not in yaml.safe_load(wide.text)
+
+
+LEARNING_RATE = "--method.init_args.learning_rate=2e-4"
+
+
+def test_a_variant_can_be_another_method_after_a_sampler(write_recipe):
+    changes = {
+        "sampler": SMOTE,
+        "data.layout": "rows",
+        "method": {"class_path": "latentover.DeepClassifier", "init_args": {"image_shape": [1, 8, 8]}},
+    }
+    (recipe,) = load_recipes(write_recipe({"variants": {"smote": changes}}))
+    assert isinstance(recipe.method, DeepClassifier)
+    assert (recipe.sampler.k_neighbors, recipe.method.image_shape) == (3, (1, 8, 8))
+    assert recipe.method.hidden_units == 8  # what both methods have stays
+    (recipe,) = load_recipes(write_recipe({"sampler": SMOTE, "variants": {"alone": {"sampler": None}}}))
+    assert recipe.sampler is None
+
+
+def test_a_recipe_of_variants_needs_no_method_of_its_own(write_recipe):
+    variants = {"rae": {"method": {"class_path": "latentover.RAEClassifier", "init_args": {"latent_dim": 7}}}}
+    (recipe,) = load_recipes(write_recipe({"method": ..., "variants": variants}))
+    assert recipe.method.latent_dim == 7
+
+
+def test_overrides_go_before_variants(write_recipe):
+    path = write_recipe({"variants": {"a": {"method.init_args.latent_dim": 6}, "b": {}}})
+    recipes = load_recipes(path, ["--method.init_args.latent_dim", "9", "--title", "Mine"])
+    assert [(recipe.method.latent_dim, recipe.title) for recipe in recipes] == [(9, "Mine")] * 2
+
+
+def test_a_recipe_without_variants_is_all_that_its_file_holds(write_recipe):
+    path = write_recipe()
+    assert [recipe.sha256 for recipe in load_recipes(path)] == [load_recipe(path).sha256]
+
+
+@pytest.mark.parametrize(
+    ("variants", "message"),
+    [
+        (
+            {"good": {}, "x": {"method.init_args.latnt_dim": 3}},
+            ", variant x: .*but got method.init_args.latnt_dim; did",
+        ),
+        ({"x": {"method": {"init_args": {"latnt_dim": 3}}}}, ", variant x: .*did you mean 'latent_dim'"),
+        ({"x": {"latent_dim": 3}}, ", variant x: .*but got latent_dim"),
+        (
+            {"x": {"method.init_args.latent_dim": "x"}},
+            ", variant x: .*latent_dim to be a whole number or null, but got",
+        ),
+        ({"x": {"method.init_args.latent_dim": 0}}, ", variant x: .*latent_dim to be .* at least 1, but got 0"),
+        ({"x": {"method.init_args.device": "cpu"}}, ", variant x: .*that is the option --device of the command"),
+        ({"x": {"method.class_path": "os.system"}}, ", variant x: Expected the class of method"),
+        ({"x": {"seeds": [1, 1]}}, ", variant x: Expected seeds to be"),
+        ({"x": {"published": {"source": "a", "test_balanced": {"acs": 1}}}}, ", variant x: .*did you mean 'acsa'"),
+        ({"x": {"variants": {}}}, ", variant x: Expected an option .*but got variants"),
+        ({"x": 3}, ": Expected variant x to be a mapping from dotted settings to values, but got 3"),
+        ({"a/b": {}}, ": Expected the name of a variant to be letters, .*but got 'a/b'"),
+        ({"..": {}}, ": Expected the name of a variant to be letters, .*but got '..'"),
+        ([1], r": Expected variants to be a mapping from names to dotted settings, but got \[1\]"),
+        ({}, ": Expected variants to be a mapping from names to dotted settings, but got {}"),
+    ],
+)
+def test_what_is_wrong_with_a_variant_names_it(write_recipe, variants, message):
+    path = write_recipe({"variants": variants})
+    with pytest.raises(ValueError, match=message) as raised:
+        load_recipes(path)
+    assert re.match(re.escape(str(path)) + "[:,]", str(raised.value))
+    assert "\n" not in str(raised.value)
+
+
+def test_one_recipe_of_a_file_with_variants_has_to_be_chosen(write_recipe):
+    path = write_recipe({"variants": {"small": {}, "large": {}}})
+    assert_refused(path, "Expected one recipe, but the file has the variants small, large; choose one")
+    with pytest.raises(ValueError, match=r"Expected a variant of the recipe, but got 'smal'; did you mean 'small'\?"):
+        load_recipe(path, variant="smal")
+
+
+def test_variants_are_no_option_of_the_command(write_recipe):
+    assert_refused(write_recipe(), "Expected an option of the command .*, but got --variants", ["--variants", "{}"])
+
+
+def test_reading_variants_makes_no_object_but_those_of_the_recipe(write_recipe):
+    stranger = {"class_path": "collections.Counter", "init_args": {}}
+    with pytest.raises(ValueError, match="variant x: Expected the class of sampler to be"):
+        load_recipes(write_recipe({"variants": {"x": {"sampler": stranger}}}))
+    assert_refused(write_recipe({"published": stranger}), "Expected known keys in published, but got 'class_path'")
+
+
+def test_published_numbers_belong_to_one_variant(write_recipe):
+    message = "Expected published numbers inside the variant that they belong to, but got them for all"
+    assert_refused(write_recipe({"variants": {"a": {}}, "published": PUBLISHED}), message)
+
+
 # ---- Finding recipes -------------------------------------------------------------------------------------------------
 
 
@@ -382,7 +565,7 @@ def test_a_place_like_no_other(tmp_path):
 def test_an_empty_folder_is_an_error_that_names_the_folders_in_it(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"to hold recipes \(\*.yaml\), but it holds none\.$"):
         find_recipes([tmp_path])
-    with pytest.raises(FileNotFoundError, match="holds none; name one of its folders: digits"):
+    with pytest.raises(FileNotFoundError, match=r"holds none; name one of its folders: .*digits"):
         find_recipes([recipe_folder()])
 
 

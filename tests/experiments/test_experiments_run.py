@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -12,7 +13,7 @@ import latentover
 from latentover.experiments import run as run_module
 from latentover.experiments.environment import commit, environment, hardware
 from latentover.experiments.recipe import load_recipe
-from latentover.experiments.run import Machine, is_finished, run_folder, run_recipe
+from latentover.experiments.run import Machine, is_finished, refresh_labels, run_folder, run_recipe
 
 BUNDLE = {
     "README.md",
@@ -160,9 +161,18 @@ def test_a_pipeline_draws_what_its_sampler_generates(write_recipe, machine, tmp_
     sampler = {"class_path": "latentover.RAESampler", "init_args": init_args}
     recipe = load_recipe(write_recipe({"sampler": sampler}, kind="control"))
     metrics = run_recipe(recipe, 0, tmp_path / "out", machine)
-    assert names_in(tmp_path / "out") == BUNDLE
+    assert names_in(tmp_path / "out") == BUNDLE | {"history_sampler.csv"}
     assert "DeepClassifier after RAESampler" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert metrics["train_counts"]["9"] == 5  # before resampling
+    columns = [set(pd.read_csv(tmp_path / "out" / name)) for name in ("history_sampler.csv", "history.csv")]
+    assert "decoder" in columns[0] - columns[1]
+
+
+def test_a_sampler_that_is_not_trained_has_no_history(write_recipe, machine, tmp_path):
+    sampler = {"class_path": "imblearn.over_sampling.SMOTE", "init_args": {"k_neighbors": 3}}
+    changes = {"sampler": sampler, "data.layout": "rows", "method.init_args.image_shape": [1, 8, 8]}
+    run_recipe(load_recipe(write_recipe(changes, kind="control")), 0, tmp_path / "out", machine)
+    assert names_in(tmp_path / "out") == BUNDLE - {"samples.png", "tsne.csv"}
 
 
 def test_a_table_with_categories_runs_from_end_to_end(write_recipe, machine, tmp_path):
@@ -224,6 +234,29 @@ def test_a_finished_run_is_that_of_its_recipe_and_seed(tiny, write_recipe, tmp_p
     assert not is_finished(recipe, 0, tmp_path)
 
 
+def test_a_finished_run_takes_over_the_title_and_the_published_numbers_of_its_recipe(tiny, write_recipe, tmp_path):
+    folder = shutil.copytree(tiny[2], tmp_path / "run")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    refresh_labels(tiny[0], folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+    published = {"source": "A paper, Table 1", "test_balanced": {"acsa": 84.79, "sd": {"acsa": 0.15}}}
+    recipe = load_recipe(write_recipe({"title": "Renamed", "published": published}))
+    assert is_finished(recipe, 0, folder)
+    refresh_labels(recipe, folder)
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    assert (metrics["certificate"]["title"], metrics["certificate"]["published"]) == ("Renamed", published)
+    assert metrics["splits"] == tiny[1]["splits"]
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert card.startswith("# Renamed on digits, seed 0\n")
+    assert "84.79 ± 0.15 ACSA (balanced test, A paper, Table 1)" in " ".join(card.split())
+    assert "`samples.png` does show" in card
+    assert load_recipe(folder / "recipe.yaml").published == published
+
+    refresh_labels(load_recipe(write_recipe()), folder)
+    assert "published" not in json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["certificate"]
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"certificate": null}'])
 def test_a_run_with_damaged_metrics_is_not_finished(tiny, tmp_path, content):
     (tmp_path / "metrics.json").write_text(content)
@@ -251,7 +284,7 @@ def test_a_file_in_the_way_is_found_before_training(tiny, machine, tmp_path, mon
 
 
 def test_the_machine_is_automatic_by_default():
-    assert Machine() == Machine(device="auto", precision="auto", data_root=None, download=False, verbose=1)
+    assert Machine() == Machine("auto", "auto", data_root=None, download=False, verbose=1, checkpoint_every=None)
 
 
 def test_a_run_is_silent_when_it_is_not_to_speak(write_recipe, machine, tmp_path, capfd):

@@ -1,5 +1,6 @@
 """The page in a real browser: phone and desk, light and dark."""
 
+import json
 import shutil
 
 import pytest
@@ -64,6 +65,24 @@ def test_no_sideways_scrolling(opened, unfolded):
     scroll, client = opened.execute_script("const e = document.documentElement; return [e.scrollWidth, e.clientWidth]")
     assert opened.width - 20 <= client <= opened.width, "all but a scroll bar"
     assert scroll <= client
+
+
+def test_published_numbers_push_no_column_out_of_sight(browser, finished_runs, tmp_path):
+    folder = shutil.copytree(finished_runs, tmp_path / "runs")
+    scores = {"acsa": 84.79, "macro_f1": 84.3, "gm_a": 91.3, "sd": {"acsa": 0.15}}
+    for path in folder.glob("rae/*/metrics.json"):
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        metrics["certificate"]["published"] = {"source": "A paper, Table 1", "test_balanced": scores}
+        path.write_text(json.dumps(metrics), encoding="utf-8")
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    )
+    browser.get(write_report(folder).as_uri())
+    widths = browser.execute_script(
+        "return [...document.querySelectorAll('#comparison .card > .scroll')].map(e => [e.scrollWidth, e.clientWidth])"
+    )
+    assert len(widths) == 3  # those that are not folded
+    assert all(scroll <= client for scroll, client in widths)
 
 
 def test_sections_are_filled(opened):

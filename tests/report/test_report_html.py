@@ -2,7 +2,9 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
+from itertools import pairwise
 
 import pytest
 
@@ -124,6 +126,11 @@ class TestContent:
             assert text in words
         assert "latent_dim: 20" in words
 
+    def test_several_processes_are_named_with_the_device(self, runs_folder):
+        assert "processes" not in page_of(runs_folder).words()
+        edit_all(runs_folder, lambda m, _: m["certificate"].update(device="cuda", processes=2))
+        assert "cuda, 2 processes" in page_of(runs_folder).words()
+
     def test_unknown_fields_are_named_as_such(self, runs_folder):
         edit_all(runs_folder, lambda m, _: m["certificate"].update(commit=None))
         assert "not recorded" in page_of(runs_folder).words()
@@ -147,6 +154,64 @@ class TestContent:
     def test_unfinished_runs_are_named(self, runs_folder):
         (runs_folder / "gamo" / "seed-3").mkdir(parents=True)
         assert "Did not finish, and left out: gamo/seed-3." in page_of(runs_folder).words()
+
+
+@pytest.mark.usefixtures("no_drawing")
+class TestPublished:
+    def test_a_column_on_the_split_that_has_them(self, runs_folder):
+        scores = {"acsa": 84.79, "macro_f1": 84.3, "sd": {"acsa": 0.15}}
+        published = {"source": "Mondal et al. 2023, Table 1", "test_balanced": scores}
+        edit_all(runs_folder, lambda m, _: m["certificate"].update(published=published), "rae/*")
+        page = page_of(runs_folder)
+        labels = [attrs["data-label"] for tag, attrs in page.tags if tag == "td" and "data-label" in attrs]
+        assert labels.count("Published, %") == 3  # one a method, on one split of three
+        words = page.words()
+        assert "84.79 ± 0.15 ACSA 84.30 Macro-F1" in words
+        assert words.count("Published numbers: Mondal et al. 2023, Table 1.") == 1
+
+    def test_no_column_without_them(self, runs_folder):
+        assert "Published" not in page_of(runs_folder).words()
+
+
+@pytest.mark.usefixtures("no_drawing")
+class TestSeveralFolders:
+    @pytest.fixture
+    def both(self, runs_folder, tmp_path):
+        other = shutil.copytree(runs_folder, tmp_path / "mnist")
+        edit_all(other, lambda m, _: m["certificate"].update(group="mnist", title=m["certificate"]["title"] + " 2"))
+        return runs_folder, other
+
+    def test_a_part_for_each_with_its_own_finding_and_anchors(self, both, tmp_path):
+        page = Page(write_report(both, tmp_path / "both.html").read_text(encoding="utf-8"))
+        names = ["finding", "comparison", "classes", "samples", "maps", "curves", "confusions", "certificates"]
+        assert page.sections() == [f"part-{i}-{name}" for i in (1, 2) for name in names] + ["definitions"]
+        ids = [attrs["id"] for _, attrs in page.tags if "id" in attrs]
+        assert len(ids) == len(set(ids))
+        links = [attrs["href"] for tag, attrs in page.tags if tag == "a"]
+        assert {"#part-1-top", "#part-2-top", "#part-2-certificate-0"} <= set(links)
+        assert all(link.removeprefix("#") in ids for link in links)
+        words = page.words()
+        assert "Digits, MNIST: comparison of 2 data sets" in words
+        assert "RAE has the best mean ACSA" in words
+        assert "RAE 2 has the best mean ACSA" in words
+
+    def test_headings_go_down_one_level_at_a_time(self, both, runs_folder, tmp_path):
+        for page in (
+            page_of(runs_folder),
+            Page(write_report(both, tmp_path / "both.html").read_text(encoding="utf-8")),
+        ):
+            levels = [int(tag[1]) for tag, _ in page.tags if re.fullmatch(r"h\d", tag)]
+            assert levels[0] == 1
+            assert levels.count(1) == 1
+            assert all(below - above <= 1 for above, below in pairwise(levels))
+
+    def test_no_path_for_several(self, both):
+        with pytest.raises(
+            ValueError, match="Expected a path for the page on several runs folders, but got none; name"
+        ):
+            write_report(both)
+        with pytest.raises(ValueError, match="Expected one runs folder or more, but got none"):
+            write_report([])
 
 
 @pytest.mark.usefixtures("no_drawing")
@@ -174,8 +239,6 @@ class TestMissingData:
         assert "mAUPRC, %" not in page.words()
 
     def test_one_run(self, runs_folder):
-        import shutil
-
         for recipe in ("none", "class_balanced_batches"):
             shutil.rmtree(runs_folder / recipe)
         shutil.rmtree(runs_folder / "rae" / "seed-1")
@@ -183,6 +246,15 @@ class TestMissingData:
         assert "RAE reaches a mean ACSA of" in words
         assert "over 1 seed " in words
         assert "(best)" not in words
+
+    def test_the_curves_of_a_sampler_stand_beside_those_of_the_classifier(self, runs_folder, monkeypatch):
+        drawn = []
+        monkeypatch.setattr("latentover.report.html.curves_figure", lambda curves, *_: drawn.append(list(curves)))
+        for seed in (0, 1):
+            path = runs_folder / "rae" / f"seed-{seed}" / "history_sampler.csv"
+            path.write_text("step,seconds,decoder\n1,0.1,2\n", encoding="utf-8")
+        write_report(runs_folder)
+        assert [names[5:] for names in drawn] == [["sampler: decoder"], [], []]
 
     def test_empty_tables_and_histories(self, runs_folder):
         for path in runs_folder.glob("*/*/history.csv"):

@@ -1,4 +1,6 @@
 import json
+import re
+import shutil
 
 import pytest
 
@@ -16,6 +18,34 @@ def test_page_has_a_table_for_each_split_and_the_certificates(runs_folder, tmp_p
         assert run["certificate"]["recipe_sha256"] in page
         assert f"{100 * run['acsa']:.2f}%" in page
     assert page.count("### ") == len({run["certificate"]["recipe"] for run in metrics})
+
+
+def test_several_folders_are_sections_one_level_lower(runs_folder, tmp_path):
+    single = write_markdown(runs_folder, tmp_path / "one.md").read_text(encoding="utf-8")
+    other = shutil.copytree(runs_folder, tmp_path / "mnist")
+    for file in other.glob("*/seed-*/metrics.json"):
+        metrics = json.loads(file.read_text())
+        metrics["certificate"]["group"] = "mnist"
+        file.write_text(json.dumps(metrics))
+    page = write_markdown([runs_folder, other], tmp_path / "both.md").read_text(encoding="utf-8")
+    assert page.startswith("# Digits, MNIST\n\n## Digits\n\nRAE has the best")
+    head, digits, mnist = re.split("^## ", page, flags=re.MULTILINE)
+    assert head.strip() == "# Digits, MNIST"
+    assert re.sub("^#(?=#)", "", f"## {digits}", flags=re.MULTILINE).strip() == single.strip()
+    assert digits.replace("Digits", "MNIST", 1).strip() == mnist.strip()
+
+
+def test_published_numbers_are_shown_on_their_split_alone(runs_folder, tmp_path):
+    published = {"source": "A paper, Table 1", "test_imbalanced": {"acsa": 84.79, "sd": {"acsa": 0.15}}}
+    for file in runs_folder.glob("rae/seed-*/metrics.json"):
+        metrics = json.loads(file.read_text())
+        metrics["certificate"]["published"] = published
+        file.write_text(json.dumps(metrics))
+    page = write_markdown(runs_folder, tmp_path / "a.md").read_text(encoding="utf-8")
+    sections = {part.split(" ")[0]: part for part in page.split("\n## ")[1:]}
+    assert "| 84.79 ± 0.15 ACSA |" in sections["Imbalanced"]
+    assert "\nPublished numbers: A paper, Table 1.\n" in sections["Imbalanced"]
+    assert "Published" not in sections["Balanced"] + sections["Validation"]
 
 
 def test_same_runs_give_the_same_bytes(runs_folder, tmp_path):

@@ -73,6 +73,12 @@ class TestRun:
         run = next(run for run in collect_runs(runs_folder) if run.recipe == "rae")
         assert run.history() == {"a": ([0, 10], [1, 3]), "b": ([5, 10], [7, 8])}
 
+    def test_history_of_the_sampler(self, runs_folder):
+        path = runs_folder / "rae" / "seed-0" / "history_sampler.csv"
+        path.write_text("step,seconds,decoder\n1,0.1,2\n", encoding="utf-8")
+        run = next(run for run in collect_runs(runs_folder) if run.recipe == "rae")
+        assert run.history("history_sampler.csv") == {"decoder": ([1], [2])}
+
     def test_no_history(self, runs_folder):
         (runs_folder / "rae" / "seed-0" / "history.csv").unlink()
         run = next(run for run in collect_runs(runs_folder) if run.recipe == "rae")
@@ -109,6 +115,20 @@ class TestCompare:
         row = compare(runs, split="test_imbalanced")[0]
         own = [r.metrics["splits"]["test_imbalanced"]["acsa"] for r in runs if r.recipe == row.recipe]
         assert row.cells["acsa"].mean == pytest.approx(statistics.fmean(own))
+
+    def test_published_numbers_stand_on_their_split(self, runs_folder):
+        scores = {"acsa": 84.79, "gm_a": 91.3, "sd": {"acsa": 0.15}}
+        published = {"source": "A paper", "test_imbalanced": scores}
+        edit(runs_folder / "rae" / "seed-1" / "metrics.json", lambda m: m["certificate"].update(published=published))
+        runs = collect_runs(runs_folder)
+        rows = {row.recipe: row for row in compare(runs, split="test_imbalanced")}
+        assert rows["rae"].source == "A paper"
+        assert rows["rae"].published["acsa"].mean == pytest.approx(0.8479)
+        assert rows["rae"].published["acsa"].sd == pytest.approx(0.0015)
+        assert rows["rae"].published["gm_a"].sd is None
+        assert (rows["none"].published, rows["none"].source) == ({}, "")
+        for split in (None, "validation"):
+            assert all((row.published, row.source) == ({}, "") for row in compare(runs, split=split))
 
     def test_one_seed_has_no_sd(self, runs_folder):
         (runs_folder / "rae" / "seed-1" / "metrics.json").unlink()

@@ -1,9 +1,11 @@
 """Tables for the terminal and for documents."""
 
+from dataclasses import replace
+
 import pytest
 
 from latentover.report import Cell, Row, comparison_markdown, comparison_text
-from latentover.report.tables import seconds
+from latentover.report.tables import published_sources, seconds
 
 ROWS = [
     Row("rae", "RAE", {"acsa": Cell(0.84789, 0.00151, 5, best=True), "mauprc_ova": Cell(1.0, 0.0, 5)}, 5, 12.34),
@@ -28,6 +30,30 @@ class TestText:
 
     def test_plain_text(self):
         assert "\x1b" not in comparison_text(ROWS)
+
+
+PAPER = {"macro_f1": Cell(0.843, None, 0), "acsa": Cell(0.8479, 0.0015, 0)}
+PUBLISHED = [replace(ROWS[0], published=PAPER, source="Mondal et al. 2023, Table 1"), ROWS[1]]
+
+
+class TestPublished:
+    def test_markdown_has_a_column_and_names_the_source(self):
+        assert comparison_markdown(PUBLISHED).splitlines() == [
+            "| Method | ACSA (%) | mAUPRC (%) | Published (%) | Seeds | Fit (s) |",
+            "|:--|--:|--:|--:|--:|--:|",
+            "| RAE | **84.79 ± 0.15** | 100.00 ± 0.00 | 84.79 ± 0.15 ACSA, 84.30 Macro-F1 | 5 | 12.3 |",
+            "| No \\| resampling | 7.12 | n/a |  | 1 | n/a |",
+            "",
+            "Published numbers: Mondal et al. 2023, Table 1.",
+        ]
+
+    def test_a_source_for_each_row_where_they_differ(self):
+        both = [PUBLISHED[0], replace(ROWS[1], title="GAMO", published=PAPER, source="Another")]
+        assert published_sources(both) == "Published numbers: RAE: Mondal et al. 2023, Table 1; GAMO: Another."
+        assert published_sources(ROWS) == ""
+
+    def test_the_terminal_shows_our_numbers_alone(self):
+        assert comparison_text(PUBLISHED) == comparison_text(ROWS)
 
 
 class TestMarkdown:
