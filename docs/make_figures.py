@@ -9,6 +9,7 @@ import io
 import tempfile
 from pathlib import Path
 
+import theory_figures
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
@@ -29,6 +30,7 @@ def main() -> None:
     """Write every picture."""
     IMAGES.mkdir(exist_ok=True)
     draw_networks(IMAGES / "rae_networks.png")
+    theory_figures.main()
     recipe = load_recipe(find_recipes(["configs/digits/rae.yaml"])[0])
     splits = load_splits(recipe.data)
     estimator = recipe.estimator(seed=0, device="cpu", verbose=0).fit(splits.X_train, splits.y_train)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from latentover import cli
-from latentover.experiments.recipe import load_recipe
+from latentover.experiments.recipe import load_recipes
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("docs/**/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
@@ -36,7 +36,7 @@ def test_recipes_load(page, tmp_path):
     for number, text in enumerate(blocks(page, "yaml")):
         recipe = tmp_path / f"{number}.yaml"
         recipe.write_text(text, encoding="utf-8")
-        load_recipe(recipe)
+        load_recipes(recipe)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
