@@ -212,9 +212,24 @@ def _print_comparison(folder: Path, *, report: bool) -> None:
 
 
 def _add_evaluate(commands: Any) -> None:
-    command = _add(commands, "evaluate", _evaluate, "Score a finished run anew on every split of its data.")
-    command.add_argument("run", help="a run folder (runs/digits/rae/seed-0)")
+    command = _add(
+        commands,
+        "evaluate",
+        _evaluate,
+        "Score a finished run anew on every split of its data; or, with --features or --real and --fake, generated "
+        "samples against real ones.",
+    )
+    command.add_argument("run", nargs="?", help="a run folder (runs/digits/rae/seed-0)")
     command.add_argument("--out", help="also write the scores to this JSON file")
+    command.add_argument(
+        "--features", help="score generated samples: pixels, inception, or classifier:<bundle> (classifier:digits)"
+    )
+    command.add_argument("--n", type=int, help="real and generated samples, of each class where there are classes")
+    command.add_argument("--real", help="folder, .npy or .npz of real images, instead of a run")
+    command.add_argument("--fake", help="folder, .npy or .npz of generated images")
+    command.add_argument(
+        "--image-size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="resize the images of folders"
+    )
     command.add_argument(
         "--trust-modules", action="store_true", help="import modules of your own (nn.Module) that the recipe names"
     )
@@ -222,6 +237,10 @@ def _add_evaluate(commands: Any) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> int:
+    if (options.run is None) == (options.real is None) or (options.real is None) != (options.fake is None):
+        raise ValueError("Expected a run, or --real and --fake together; give one of the two.")
+    if options.features or options.real:
+        return _evaluate_generation(options)
     from latentover.experiments.evaluate import evaluate_run, reads_of_test_data
     from latentover.files import check_writable, write_json
 
@@ -238,6 +257,32 @@ def _evaluate(options: argparse.Namespace) -> int:
     print(f"\nreads of the test data: {reads_of_test_data(options.run)}")
     if options.out:
         write_json(options.out, scores)
+    return 0
+
+
+def _evaluate_generation(options: argparse.Namespace) -> int:
+    from latentover.experiments.generation import evaluate_folders, evaluate_generation, generation_text
+    from latentover.files import check_writable, write_json
+
+    if options.out:
+        check_writable(Path(options.out).parent)
+    features = options.features or "pixels"
+    if options.real:
+        result = evaluate_folders(
+            options.real, options.fake, features, n=options.n, image_size=options.image_size, download=options.download
+        )
+    else:
+        result = evaluate_generation(
+            options.run,
+            features,
+            n=options.n,
+            root=options.data_root,
+            download=options.download,
+            trust_modules=options.trust_modules,
+        )
+    print(generation_text([result]))
+    if options.out:
+        write_json(options.out, result)
     return 0
 
 

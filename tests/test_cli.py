@@ -436,3 +436,31 @@ def test_a_process_ends_with_the_message_and_the_status(tmp_path):
 def test_report_writes_tables_where_the_page_ends_in_md(capsys, finished, tmp_path):
     assert run(capsys, "report", finished, "--out", "page.md") == (0, "page.md\n", "")
     assert "| Method |" in (tmp_path / "page.md").read_text(encoding="utf-8")
+
+
+class TestEvaluateGeneration:
+    def test_two_folders_that_somebody_else_made(self, tmp_path, capsys):
+        rng = np.random.default_rng(0)
+        for name in ("real", "fake"):
+            np.savez(tmp_path / f"{name}.npz", X=rng.integers(0, 256, (40, 1, 8, 8), dtype=np.uint8))
+        out = tmp_path / "scores.json"
+        arguments = [
+            "evaluate",
+            "--real",
+            str(tmp_path / "real.npz"),
+            "--fake",
+            str(tmp_path / "fake.npz"),
+            "--n",
+            "30",
+        ]
+        assert cli.main([*arguments, "--out", str(out)]) == 0
+        printed = capsys.readouterr().out
+        assert "features pixels (64 dimensions), n = 30 real and 30 generated" in printed
+        scores = json.loads(out.read_text())
+        assert scores["n"] == 30
+        assert scores["pooled"]["fid"] is not None
+
+    @pytest.mark.parametrize("arguments", [[], ["--real", "a"], ["run", "--real", "a", "--fake", "b"], ["--fake", "b"]])
+    def test_one_thing_is_to_be_evaluated(self, arguments, capsys):
+        assert cli.main(["evaluate", *arguments]) == 2
+        assert "Expected a run, or --real and --fake together" in capsys.readouterr().err

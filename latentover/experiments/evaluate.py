@@ -75,12 +75,26 @@ def evaluate_run(
     UserWarning
         If the data is no longer that of the training, and if the test data has been read before.
     """
+    estimator, splits = open_run(run, root=root, download=download, trust_modules=trust_modules)
+    scores = score_splits(estimator, splits)
+    _count_read(Path(run))
+    return scores
+
+
+def open_run(
+    run: str | os.PathLike[str],
+    *,
+    root: str | Path | None = None,
+    download: bool = False,
+    trust_modules: bool = False,
+) -> tuple[Any, Splits]:
+    """Return the fitted estimator of a run and its data; parameters, errors and warnings as for `evaluate_run`."""
     recipe = Path(run) / "recipe.yaml"
     estimator = load_run(run, trust_modules=trust_modules)
     if not recipe.is_file():
         raise FileNotFoundError(
             f"Expected {run} to be a run with its recipe.yaml, which names the data, but it is missing; for a bundle "
-            "without a recipe, load it in Python and predict."
+            "without a recipe, load it in Python."
         )
     splits = load_splits(load_data_config(recipe), root=root, download=download)
     trained_on = (read_json(Path(run) / "metrics.json").get("certificate") or {}).get("data_hash", splits.data_hash)
@@ -88,11 +102,9 @@ def evaluate_run(
         warnings.warn(
             f"Expected the data that {run} was trained on (hash {trained_on}), but got other data (hash "
             f"{splits.data_hash}): test data may hold what it was trained on; get the original data.",
-            stacklevel=2,
+            stacklevel=3,
         )
-    scores = score_splits(estimator, splits)
-    _count_read(Path(run))
-    return scores
+    return estimator, splits
 
 
 def load_run(run: str | os.PathLike[str], *, trust_modules: bool = False) -> Any:

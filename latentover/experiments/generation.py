@@ -11,12 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentover.bundle import find_bundle, load
-from latentover.data import load_splits
 from latentover.data.folders import IMAGE_SUFFIXES, find_images, open_images
 from latentover.estimators import BaseDeepEstimator, ImageFormat
 from latentover.experiments.environment import environment
-from latentover.experiments.evaluate import PRIMARY_SPLIT, generator_of
-from latentover.experiments.recipe import load_data_config
+from latentover.experiments.evaluate import PRIMARY_SPLIT, generator_of, open_run
 from latentover.files import read_json
 from latentover.metrics import (
     FeatureExtractor,
@@ -39,6 +37,7 @@ def evaluate_generation(
     device: str = "cpu",
     root: str | Path | None = None,
     download: bool = False,
+    trust_modules: bool = False,
     seed: int = 0,
     **options: Any,
 ) -> dict[str, Any]:
@@ -56,6 +55,8 @@ def evaluate_generation(
         Where networks of features run.
     root, download
         As for `latentover.data.load_splits`; *download* is also the permission to fetch the Inception weights.
+    trust_modules : bool, default=False
+        As for `latentover.experiments.evaluate.evaluate_run`.
     seed : int, default=0
         Of samples, subsets and resamples.
     **options
@@ -73,17 +74,10 @@ def evaluate_generation(
     FileNotFoundError
         If the folder is not a run, or data or weights are missing.
     """
-    recipe = Path(run) / "recipe.yaml"
-    estimator = load(run)
+    estimator, splits = open_run(run, root=root, download=download, trust_modules=trust_modules)
     generator = generator_of(estimator)
     if generator is None:
         raise ValueError(f"Expected a run whose method generates samples, but {run} only classifies; try a run of RAE.")
-    if not recipe.is_file():
-        raise FileNotFoundError(
-            f"Expected {run} to be a run with its recipe.yaml, which names the data, but it is missing; for samples of "
-            "a bundle without a recipe give folders of real and generated images."
-        )
-    splits = load_splits(load_data_config(recipe), root=root, download=download)
     X_test, y_test = splits.tests[PRIMARY_SPLIT]
     known = np.flatnonzero(np.isin(y_test, generator.classes_))
     labels, available = np.unique(y_test[known], return_counts=True)

@@ -1,0 +1,66 @@
+"""Two processes on the CPU: equal parameters, and the losses of one process with the double batch."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from latentover import RAEClassifier
+
+SCRIPT = Path(__file__).with_name("two_processes.py")
+sys.path.insert(0, str(SCRIPT.parent))
+from two_processes import CASES, fit  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def two(request, tmp_path_factory):
+    """What each of two processes ended at."""
+    out = tmp_path_factory.mktemp("processes")
+    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_addr", "127.0.0.1"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command += ["--master_port", str(port), str(SCRIPT), request.param, str(out)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-3000:]
+    weights = [torch.load(out / f"weights-{rank}.pt", weights_only=True) for rank in range(2)]
+    history = [json.loads((out / f"history-{rank}.json").read_text()) for rank in range(2)]
+    return request.param, weights, history
+
+
+@pytest.mark.parametrize("two", CASES, indirect=True)
+def test_parameters_are_equal_to_the_bit(two):
+    _, (one, other), _ = two
+    assert one.keys() == other.keys()
+    for name, tensor in one.items():
+        assert torch.equal(tensor, other[name]), name
+
+
+@pytest.mark.parametrize("two", ["frozen"], indirect=True)
+def test_losses_are_those_of_one_process_with_the_double_batch(two):
+    """With batch normalisation frozen and without dropout; with them each process sees statistics of its own."""
+    name, _, (history, same) = two
+    single = fit(name, batch_size=2 * CASES[name]["batch_size"]).history_
+    assert [row["step"] for row in history] == [row["step"] for row in single]
+    for ours, theirs, others in zip(history, single, same, strict=True):
+        for key in ours.keys() - {"step", "seconds", "predicted_classes"}:
+            assert ours[key] == others[key]
+            np.testing.assert_allclose(ours[key], theirs[key], rtol=1e-4, atol=1e-4, err_msg=key)
+
+
+def test_compiled_networks_learn_the_same(monkeypatch):
+    """The wiring of `compile`; the compiler itself is torch's."""
+    compiled = []
+    monkeypatch.setattr(torch, "compile", lambda module: compiled.append(module) or module)
+    X, y = np.random.default_rng(0).random((40, 4)), np.repeat([0, 1], [30, 10])
+    settings = {"hidden_units": 8, "max_steps": 3, "device": "cpu", "random_state": 0}
+    one, other = (RAEClassifier(**settings, compile=choice).fit(X, y) for choice in (True, False))
+    assert len(compiled) == 3  # encoder, mixer and decoder; a gradient penalty cannot be compiled
+    np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
