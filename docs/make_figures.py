@@ -9,6 +9,7 @@ import io
 import tempfile
 from pathlib import Path
 
+import make_metric_figures
 import theory_figures
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -41,6 +42,7 @@ def main() -> None:
         draw_map(path, IMAGES / "digits_latents.png")
     for path in sorted(IMAGES.glob("*.png")):
         print(f"{path.name}: {path.stat().st_size // 1024} kB")
+    make_metric_figures.main()
 
 
 def draw_map(points: Path, path: Path) -> None:

@@ -9,6 +9,7 @@ import html
 import io
 import posixpath
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -49,3 +50,11 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
         return f"]({posixpath.relpath(uri, posixpath.dirname(page.file.src_uri) or '.')})"
 
     return LINK.sub(relink, MATH.sub(lambda match: draw_equation(match[1]), markdown))
+
+
+def on_startup(**_kwargs: Any) -> None:
+    """Draw the pictures of the metrics anew, once a command: drawing with every build would set off another."""
+    sys.path.insert(0, str(Path(__file__).parent))
+    import make_metric_figures
+
+    make_metric_figures.main()

@@ -99,7 +99,7 @@ def generation_scores(
     classes: dict[str, Any] = {}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        pooled = _scores(first, second, **options)
+        pooled = _scores(first, second, **{**options, "smallest_class": 2})
         pooled_notes = [str(warning.message) for warning in caught]
     notes = list(dict.fromkeys(pooled_notes))
     for label in np.unique(labels) if labels is not None and made is not None else ():

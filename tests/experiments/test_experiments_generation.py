@@ -1,6 +1,7 @@
 """Scores of generated samples, of runs and of anybody's images."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -94,8 +95,17 @@ class TestRun:
         with pytest.raises(ValueError, match="at least 500 real samples of class 0"):
             evaluate_generation(run, n=500)
 
-    def test_a_classifier_generates_nothing(self, bundle):
+    def test_a_classifier_generates_nothing(self, bundle, tmp_path):
+        run = shutil.copytree(bundle, tmp_path / "run")
+        rng = np.random.default_rng(0)
+        np.savez(tmp_path / "images.npz", X=rng.integers(0, 256, (40, 1, 8, 8), dtype=np.uint8), y=np.arange(40) % 2)
+        text = f"data:\n  source: {tmp_path / 'images.npz'}\n  validation_fraction: 0\n"
+        write_text(run / "recipe.yaml", text + METHOD)
         with pytest.raises(ValueError, match="only classifies"):
+            evaluate_generation(run)
+
+    def test_a_bundle_without_a_recipe_names_no_data(self, bundle):
+        with pytest.raises(FileNotFoundError, match=r"to be a run with its recipe\.yaml"):
             evaluate_generation(bundle)
 
     def test_a_table(self, tmp_path):
@@ -193,7 +203,7 @@ class TestText:
         assert "FID[pixels]" in text
         assert f"{result['pooled']['kid']['value']:.3g} (" in text
         table = text.splitlines()[2:7]
-        assert len({line.index("FID[pixels]") for line in table[:1]} | {line.index("n/a") for line in table[1:]}) == 1
+        assert len({line.index("FID[pixels]") for line in table[:1]} | {line.index("n/a") for line in table[2:]}) == 1
         assert "note: no Fréchet distance of classes of fewer than 50 samples: 0 (8), 1 (8), 2 (8)." in text
 
     def test_refuses_what_cannot_be_compared(self, folders):
