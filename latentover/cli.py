@@ -4,6 +4,7 @@ Nothing heavy is imported before a command is known, so that ``--help`` answers 
 """
 
 import argparse
+import os
 import sys
 import warnings
 from collections.abc import Sequence
@@ -261,7 +262,12 @@ def _evaluate(options: argparse.Namespace) -> int:
 
 
 def _evaluate_generation(options: argparse.Namespace) -> int:
-    from latentover.experiments.generation import evaluate_folders, evaluate_generation, generation_text
+    from latentover.experiments.generation import (
+        evaluate_folders,
+        evaluate_generation,
+        generation_text,
+        record_generation,
+    )
     from latentover.files import check_writable, write_json
 
     if options.out:
@@ -280,6 +286,8 @@ def _evaluate_generation(options: argparse.Namespace) -> int:
             download=options.download,
             trust_modules=options.trust_modules,
         )
+        if os.access(options.run, os.W_OK):
+            record_generation(options.run, result)
     print(generation_text([result]))
     if options.out:
         write_json(options.out, result)

@@ -15,7 +15,7 @@ from latentover.data.folders import IMAGE_SUFFIXES, find_images, open_images
 from latentover.estimators import BaseDeepEstimator, ImageFormat
 from latentover.experiments.environment import environment
 from latentover.experiments.evaluate import PRIMARY_SPLIT, generator_of, open_run
-from latentover.files import read_json
+from latentover.files import read_json, write_json
 from latentover.metrics import (
     FeatureExtractor,
     as_extractor,
@@ -24,6 +24,7 @@ from latentover.metrics import (
     generation_scores,
     module_features,
 )
+from latentover.report.generation import GENERATION_FILE
 
 CLASSIFIER = "classifier:"
 ROWS = "rows"
@@ -98,6 +99,18 @@ def evaluate_generation(
         **options,
     )
     return {**scores, "source": str(run), "seed": seed, "extractor": said, "environment": environment(device)}
+
+
+def record_generation(run: str | os.PathLike[str], result: dict[str, Any]) -> Path:
+    """Keep a result in the run's folder, where the report finds it; an earlier one with the same features goes.
+
+    Returns
+    -------
+    Path
+        The run's ``generation.json``.
+    """
+    path = Path(run) / GENERATION_FILE
+    return write_json(path, {**read_json(path), result["features"]: result})
 
 
 def evaluate_folders(

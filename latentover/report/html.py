@@ -22,6 +22,7 @@ from latentover.report.findings import (
     plural,
     split_title,
 )
+from latentover.report.generation import generation_tables
 from latentover.report.runs import DEFAULT_METRICS, Row, Run, collect_runs, compare, unfinished_runs
 from latentover.report.tables import (
     NONE,
@@ -174,6 +175,7 @@ def _context(comparison: Comparison, prefix: str) -> dict[str, Any]:
         "tables": [{"prefix": prefix, **_table(runs, groups, split)} for split in _splits(runs)],
         "recall": _recall_panel(groups),
         "samples": _samples(groups),
+        "generation": generation_tables(runs),
         "curves": _each(groups, _curves),
         "maps": _each(groups, _map),
         "confusions": _each(groups, _confusion),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from latentover.files import write_text
 from latentover.report.findings import cautions, key_finding, split_title
+from latentover.report.generation import generation_markdown, generation_tables
 from latentover.report.html import Comparison, certificate_lines, read_comparisons
 from latentover.report.runs import Run, compare, unfinished_runs
 from latentover.report.tables import comparison_markdown
@@ -51,6 +52,8 @@ def _section(comparison: Comparison, level: str) -> list[str]:
         size = sum(runs[0].scores(split).get("support") or [])
         blocks += [f"{level}# {split_title(split).capitalize()} split, {size:,} samples"]
         blocks += [comparison_markdown(compare(runs, split=split))]
+    if tables := generation_tables(runs):
+        blocks += [f"{level}# Generated samples", *(generation_markdown(table) for table in tables)]
     return [*blocks, f"{level}# Where the numbers come from", *_certificates(runs, f"{level}##")]
 
 
