@@ -86,7 +86,7 @@ def draw_networks(path: Path) -> None:
     box(3.95, 1.75, "Σ αⱼ zⱼ", "Eq. 1", GREY)
     box(6.1, 2.75, "L", "linear classifier", BLUE, 1.5)
     box(6.1, 1.75, "D", "decoder, given y", GREEN, 1.5)
-    box(6.1, 0.6, "C", "critic, given y", ORANGE, 1.5)
+    box(6.1, 0.6, "C", "critic", ORANGE, 1.5)
     arrow((0.98, 1.75), (1.2, 1.75))
     arrow((2.5, 1.75), (3.3, 1.75), r"$\mathregular{z_1 \ldots z_t}$")
     arrow((2.5, 1.95), (3.3, 2.68))

@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from latentover import DeepClassifier
+from latentover.data import load_splits
 from latentover.experiments.recipe import find_recipes, load_recipe, load_recipes, recipe_folder
 
 FOLDERS = sorted(path for path in recipe_folder().iterdir() if path.is_dir())
@@ -16,6 +17,8 @@ CONTROLS = {
     "class-balanced batches": {"batches": "class_balanced"},
     "logit adjustment": {"loss": "logit_adjusted"},
 }
+CONTROLS_ELSEWHERE = {f"{name}_{kind}": name for name in ("fashion_mnist", "mnist") for kind in ("full", "ablation")}
+"""Groups on the data of another group, which has the controls."""
 PLAIN = {"reweighting": None, "batches": "natural", "loss": "ce"}
 
 
@@ -66,10 +69,29 @@ def test_a_generator_stands_beside_the_controls(folder):
     recipes = [recipe for path in find_recipes([folder]) for recipe in read(path)]
     if not any(hasattr(step, "sample") for recipe in recipes for step in (recipe.method, recipe.sampler)):
         pytest.skip("no generator in this group")
+    if folder.name in CONTROLS_ELSEWHERE:
+        recipes = read(recipe_folder() / CONTROLS_ELSEWHERE[folder.name] / "none.yaml")
+        assert recipes[0].data == read(find_recipes([folder])[0])[0].data
+        return
     controls = [
         {name: getattr(recipe.method, name) for name in PLAIN}
         for recipe in recipes
         if type(recipe.method) is DeepClassifier and recipe.sampler is None
     ]
+    # Logit adjustment is also one where batches are drawn by the square root of the class sizes.
+    controls += [{**control, "batches": "natural"} for control in controls if control["batches"] == "square_root"]
     missing = [name for name, changes in CONTROLS.items() if {**PLAIN, **changes} not in controls]
     assert not missing
+
+
+DATA = list({repr(recipe.data): recipe.data for path in RECIPES for recipe in read(path)}.values())
+
+
+@pytest.mark.parametrize("data", DATA, ids=lambda data: f"{data.source}-{DATA.index(data)}")
+def test_the_data_of_a_recipe_is_there_in_the_numbers_that_it_asks_for(data):
+    try:
+        splits = load_splits(data)
+    except FileNotFoundError as error:
+        pytest.skip(f"no data: {error}")
+    assert len(splits.y_train) > 0
+    assert all(len(y) > 0 for _, y in splits.tests.values())

@@ -36,6 +36,11 @@ class GenerationTable:
     columns: Sequence[str]
     rows: Sequence[GenerationRow]
 
+    @property
+    def flags(self) -> list[str]:
+        """What is wrong with the samples of a run: memorization, collapse."""
+        return [f"{row.title}: {flag}" for row in self.rows for flag in row.flags]
+
 
 def generation_tables(runs: Sequence[Run]) -> list[GenerationTable]:
     """Return a table for each set of results with the same features, n and k; none where nothing was evaluated."""
@@ -58,8 +63,7 @@ def generation_markdown(table: GenerationTable) -> str:
     """Return a table as Markdown, with its caption before and its flags behind it."""
     lines = [f"| Method | {' | '.join(table.columns)} | Seeds |", "|:--|" + "--:|" * (len(table.columns) + 1)]
     lines += [f"| {row.title} | {' | '.join(row.cells)} | {row.seeds} |" for row in table.rows]
-    flags = [f"> {row.title}: {flag}" for row in table.rows for flag in row.flags]
-    return "\n\n".join([f"{table.caption}.", "\n".join(lines), *flags])
+    return "\n\n".join([f"{table.caption}.", "\n".join(lines), *(f"> {flag}" for flag in table.flags)])
 
 
 def _results(run: Run) -> list[dict[str, Any]]:
