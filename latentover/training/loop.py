@@ -61,6 +61,9 @@ def apply_gradients(
     present = [gradient for gradient in gradients if gradient is not None]
     parallel.average(present)
     for parameter, gradient in zip(parameters, gradients, strict=True):
+        # Fused optimizers read both as they lie in memory, and a double backward may return other strides.
+        if gradient is not None and gradient.stride() != parameter.stride():
+            gradient = torch.empty_like(parameter).copy_(gradient)
         parameter.grad = gradient
     for optimizer in optimizers:
         optimizer.step()

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from latentover.training import Phase, TrainingDiverged, optimizer_step, train
+from latentover.training import Phase, TrainingDiverged, apply_gradients, optimizer_step, train
 
 
 class Terminal(io.StringIO):
@@ -100,3 +100,11 @@ class TestOptimizerStep:
         parameters = [*used.parameters(), *idle.parameters()]
         optimizer_step(torch.optim.SGD(parameters, lr=0.1), used(torch.ones(1, 2)).sum(), parameters)
         assert torch.equal(idle.weight, before)
+
+    def test_a_gradient_may_lie_in_memory_in_another_way_than_its_parameter(self):
+        """As those of a gradient penalty do: fused optimizers look at the memory alone."""
+        parameter = nn.Parameter(torch.zeros(4, 3, 2, 2).to(memory_format=torch.channels_last))
+        gradient = torch.arange(48.0).view(4, 3, 2, 2) - 20
+        assert parameter.stride() != gradient.stride()
+        apply_gradients([torch.optim.SGD([parameter], lr=1.0, fused=True)], [parameter], [gradient])
+        torch.testing.assert_close(parameter.detach(), -gradient)
