@@ -185,14 +185,13 @@ class Column:
         return onehot
 
     def decode(self, block: np.ndarray) -> np.ndarray:
-        """Return values of the user's kind for encoded ones (n, width): whole numbers and levels stay such."""
+        """Return values of the user's kind and range for encoded ones (n, width); whole numbers and levels stay such."""
         if self.levels is not None:
             levels = np.empty(len(self.levels), dtype=object)
             levels[:] = self.levels
             return levels[block.argmax(axis=1)]
-        numbers = block[:, 0] * self.scale + self.mean
-        if self.scale == 0:
-            numbers = numbers.clip(self.low, self.high)  # a mean is not exact
+        # Within the range that was seen: an amount stays positive, a share at most 1.
+        numbers = (block[:, 0] * self.scale + self.mean).clip(self.low, self.high)
         return _as_dtype(numbers, np.dtype(self.number_dtype), self.low, self.high)
 
     def decode_series(self, block: np.ndarray) -> pd.Series:

@@ -175,6 +175,13 @@ class TestFormat:
         outputs = torch.tensor([[-9.0], [-0.49], [0.0], [0.33], [9.0]])  # mean 5, deviation 5
         assert known.decode(outputs).ravel().tolist() == [0, 3, 5, 7, 10]
 
+    def test_numbers_stay_within_the_range_that_was_seen(self):
+        amounts = pd.DataFrame({"amount": [0.01, 3.0, 40.0]})
+        decoded = learn_format(amounts, image_shape=None, channels_last=False).decode(
+            torch.tensor([[-9.0], [0.0], [9.0]])
+        )
+        np.testing.assert_allclose(decoded["amount"], [0.01, np.mean([0.01, 3.0, 40.0]), 40.0], rtol=1e-6)
+
     def test_the_most_likely_level_is_taken(self):
         known = learn_format(pd.DataFrame({"a": ["u", "v", "w"]}))
         assert known.decode(torch.tensor([[0.1, 0.3, 0.2], [2.0, -1.0, 1.9]]))["a"].tolist() == ["v", "u"]
