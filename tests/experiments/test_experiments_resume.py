@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import torch
 import yaml
 
 import latentover
@@ -35,7 +36,8 @@ def test_a_run_that_was_killed_goes_on_with_the_same_command_to_the_same_weights
     file = runs / "seed-0.checkpoint"
 
     package = Path(latentover.__file__).parent.parent
-    environment = {**os.environ, "PYTHONPATH": str(package), "OMP_NUM_THREADS": "1"}
+    # With as many threads as here: sums of other parts round differently.
+    environment = {**os.environ, "PYTHONPATH": str(package), "OMP_NUM_THREADS": str(torch.get_num_threads())}
     process = subprocess.Popen([sys.executable, "-m", "latentover.cli", *command], env=environment)
     while not file.exists():
         assert process.poll() is None
