@@ -22,7 +22,9 @@ def rae_speed():
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
+    n_threads = torch.get_num_threads()
     yield module
+    torch.set_num_threads(n_threads)  # the script sets its own
     del sys.modules[spec.name]
 
 
