@@ -185,7 +185,7 @@ class Column:
         return onehot
 
     def decode(self, block: np.ndarray) -> np.ndarray:
-        """Return values of the user's kind and range for encoded ones (n, width); whole numbers and levels stay such."""
+        """Return values of the user's kind and range for encoded ones (n, width)."""
         if self.levels is not None:
             levels = np.empty(len(self.levels), dtype=object)
             levels[:] = self.levels
