@@ -463,12 +463,11 @@ class RAETraining:
             with torch.no_grad():
                 fake = self._fake(latents, onehots)
             fake_scores, real_scores = critic(fake, onehot).float(), critic(images_last(real), onehots[0]).float()
-        sample = torch.rand if settings.penalty_coefficients == "uniform" else torch.randn
-        coefficients = self.draw(sample, times=len(fake) // settings.batch_size)
-        # In float32: squares of small numbers.
-        penalty = gradient_penalty(
-            critic, real.repeat(len(latents), *[1] * (real.dim() - 1)), fake, onehot, coefficients
-        )
+            sample = torch.rand if settings.penalty_coefficients == "uniform" else torch.randn
+            coefficients = self.draw(sample, times=len(fake) // settings.batch_size)
+            penalty = gradient_penalty(
+                critic, real.repeat(len(latents), *[1] * (real.dim() - 1)), fake, onehot, coefficients
+            )
         loss = critic_loss(fake_scores, real_scores, penalty, settings.gradient_penalty_weight)
         norm = optimizer_step(self.critic_optimizer, loss, critic.parameters())
         if self.adaptive is not None:

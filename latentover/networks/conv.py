@@ -8,7 +8,16 @@ import math
 
 from torch import Tensor, nn
 
-from latentover.networks.layers import LEAK, Dropout, HalvingConv, batch_norm, doubling_conv, linear, with_label
+from latentover.networks.layers import (
+    LEAK,
+    Dropout,
+    HalvingConv,
+    LeakyReLU,
+    batch_norm,
+    doubling_conv,
+    linear,
+    with_label,
+)
 
 MIN_SIDE = 8
 
@@ -144,13 +153,11 @@ class ConvCritic(nn.Module):
         stages = n_stages(height, width)
         layers: list[nn.Module] = []
         for n_out in stage_channels(stages, channels):
-            layers += [HalvingConv(n_in, n_out), nn.LeakyReLU(LEAK)]
+            layers += [HalvingConv(n_in, n_out), LeakyReLU()]
             n_in = n_out
         n_flat = n_in * _remaining(height, stages) * _remaining(width, stages)
         self.convolutions = nn.Sequential(*layers, nn.Flatten())
-        self.dense = nn.Sequential(
-            linear(n_flat + self.n_labels, hidden_units), nn.LeakyReLU(LEAK), linear(hidden_units, 1)
-        )
+        self.dense = nn.Sequential(linear(n_flat + self.n_labels, hidden_units), LeakyReLU(), linear(hidden_units, 1))
 
     def forward(self, x: Tensor, onehot: Tensor) -> Tensor:
         """Map images (B, c, h, w) and one-hot labels (B, C) to scores (B,)."""

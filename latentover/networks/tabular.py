@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from latentover.networks.layers import LEAK, Dropout, batch_norm, linear, with_label
+from latentover.networks.layers import LEAK, Dropout, LeakyReLU, batch_norm, linear, with_label
 
 
 class TabularEncoder(nn.Module):
@@ -51,7 +51,7 @@ class TabularCritic(nn.Module):
         layers: list[nn.Module] = []
         n_in = n_features + self.n_labels
         for _ in range(3):
-            layers += [linear(n_in, hidden_units), nn.LeakyReLU(LEAK)]
+            layers += [linear(n_in, hidden_units), LeakyReLU()]
             n_in = hidden_units
         self.layers = nn.Sequential(*layers, linear(n_in, 1))
 

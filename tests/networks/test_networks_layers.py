@@ -5,7 +5,17 @@ import pytest
 import torch
 from torch import nn
 
-from latentover.networks.layers import Dropout, HalvingConv, batch_norm, doubling_conv, images_last, linear, with_label
+from latentover.networks.layers import (
+    LEAK,
+    Dropout,
+    HalvingConv,
+    LeakyReLU,
+    batch_norm,
+    doubling_conv,
+    images_last,
+    linear,
+    with_label,
+)
 
 ALL_SIDES = [8, 9, 28, 31, 32, 33]
 
@@ -123,3 +133,31 @@ class TestDropout:
             torch.manual_seed(3)
             outs.append(Dropout(0.5)(torch.ones(1000)))
         assert torch.equal(*outs)
+
+
+class TestLeakyReLU:
+    def test_values_and_gradients_are_those_of_torch(self):
+        x = torch.cat([torch.randn(50), torch.zeros(2)]).requires_grad_()
+        ours, theirs = LeakyReLU()(x), nn.LeakyReLU(LEAK)(x)
+        assert torch.equal(ours, theirs)
+        grad = torch.randn(52)
+        assert torch.equal(torch.autograd.grad(ours, x, grad)[0], torch.autograd.grad(theirs, x, grad)[0])
+
+    def test_gradients_of_a_gradient_penalty_are_those_of_torch(self):
+        found = []
+        for layer in (LeakyReLU(), nn.LeakyReLU(LEAK)):
+            torch.manual_seed(0)
+            network = nn.Sequential(HalvingConv(1, 4), layer, nn.Flatten(), linear(64, 8), layer, linear(8, 1))
+            x = torch.randn(5, 1, 8, 8, requires_grad=True)
+            (slope,) = torch.autograd.grad(network(x).sum(), x, create_graph=True)
+            penalty = (slope.flatten(1).norm(dim=1) - 1).square().mean()
+            found.append(torch.autograd.grad(penalty, [network[0].weight, network[3].weight, network[5].weight]))
+        for ours, theirs in zip(*found, strict=True):
+            assert theirs.abs().max() > 0
+            assert torch.equal(ours, theirs)
+
+    def test_keeps_type_and_memory_format(self):
+        x = torch.randn(2, 3, 4, 5, dtype=torch.bfloat16).to(memory_format=torch.channels_last)
+        y = LeakyReLU()(x)
+        assert y.dtype == torch.bfloat16
+        assert y.is_contiguous(memory_format=torch.channels_last)
