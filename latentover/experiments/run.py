@@ -136,7 +136,7 @@ def run_recipe(
     final = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
     place = environment(str(final.device_))
     certificate = {
-        "weights": "last epoch",
+        "weights": _weights(final),
         "fit_seconds": round(fit_seconds, 2),
         "precision": _precision(final),
         **({"processes": parallel.n_processes()} if parallel.n_processes() > 1 else {}),
@@ -177,6 +177,29 @@ def _write_histories(estimator: Any, folder: Path) -> None:
             write_text(folder / name, pd.DataFrame(step.history_).to_csv(index=False))
 
 
+def _weights(estimator: Any) -> str:
+    """Return which epoch's weights are used: the last one's, unless training looked for the best on validation data."""
+    stops = getattr(estimator, "early_stopping", False) and getattr(estimator, "final_weights", "best") == "best"
+    return "best on the validation part" if stops else "last epoch"
+
+
+def _best_on_validation(estimator: Any, splits: Splits) -> dict[str, Any]:
+    """Return the scores of the weights that were best on the validation part, where they were kept beside the last.
+
+    The epoch was chosen without the test data; the test data is read in the same moment as for the last epoch.
+    """
+    if not (getattr(estimator, "early_stopping", False) and getattr(estimator, "final_weights", "best") == "last"):
+        return {}
+    epoch = estimator.best_epoch_
+    return {
+        "validation_best": {
+            "epoch": epoch,
+            "validation_acsa": estimator.history_[epoch - 1]["validation_acsa"],
+            "splits": score_splits(estimator.best_on_validation(), splits),
+        }
+    }
+
+
 def _precision(estimator: Any) -> str:
     images = len(estimator.format_.shape) == 3
     return str(resolve_precision(estimator.precision, estimator.device_, images=images)).removeprefix("torch.")
@@ -192,6 +215,7 @@ def _metrics(
         "split": PRIMARY_SPLIT,
         **scores[PRIMARY_SPLIT],
         "splits": scores,
+        **_best_on_validation(final, splits),
         "test_reads": 1,
         "train_counts": {str(label): int(counts[label]) for label in final.classes_},
         "certificate": {

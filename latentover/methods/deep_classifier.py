@@ -14,12 +14,16 @@ every clean batch through the network before the mixed one, which moves the stat
 the sum of the weights, a much larger step once rare classes are weighted (`loss_reduction`).
 """
 
+import copy
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from latentover.estimators import BaseClassifier, StoppableTraining, TrainingSet, TrainingWatch
@@ -35,6 +39,7 @@ from latentover.losses import (
     softmax_binary_cross_entropy,
 )
 from latentover.losses.soft import Reduction
+from latentover.metrics.tracking import tracked_scores
 from latentover.mixing import AMMixup, ManifoldMixup, Mixed, MixingRule, NeighborMix
 from latentover.networks.backbones import build_backbone, network_stages
 from latentover.networks.cosine import CosineClassifier
@@ -50,6 +55,7 @@ from latentover.training import (
     learning_rate_factor,
     make_optimizer,
     optimizer_step,
+    parallel,
     train,
 )
 from latentover.training.augment import Augment
@@ -60,6 +66,8 @@ from latentover.training.step_decay import StepDecay
 
 SAMPLING_POWERS = {"natural": 1.0, "square_root": 0.5, "class_balanced": 0.0}
 """Kinds of batches: classes are drawn in proportion to their size to this power."""
+TRACKED_ROWS = 1000
+"""Training samples, and validation samples, that are looked at for the history: as many of every class as fit in."""
 Loss = Literal["ce", "bce", "focal", "ldam", "logit_adjusted", "balanced_softmax"]
 Criterion = Callable[[Tensor, Tensor], Tensor]
 """From outputs (B, C) and class numbers (B,) to losses (B,)."""
@@ -81,20 +89,39 @@ def pair_loss(
     weight : Tensor of shape (C,), optional
         Class weights.
     reduction : {"weighted_mean", "mean"}
-        ``"mean"`` divides by B, ``"weighted_mean"`` by the sum of :math:`\lambda_y w_i + (1 - \lambda_y) w_j`.
+        ``"mean"`` divides by B, ``"weighted_mean"`` by the sum of :math:`\lambda_y w_i + (1 - \lambda_y) w_j`, of
+        which several processes take the mean.
+
+    Returns
+    -------
+    scalar Tensor
+        0 for no sample at all.
     """
     first, second = mixed.label_weight, 1 - mixed.label_weight
     if weight is not None:
         first, second = first * weight[mixed.labels], second * weight[mixed.partners]
     total = (first * criterion(outputs, mixed.labels) + second * criterion(outputs, mixed.partners)).sum()
-    return total / (first + second).sum() if reduction == "weighted_mean" else total / len(outputs)
+    return total / (
+        _mean_of_processes((first + second).sum()) if reduction == "weighted_mean" else max(len(outputs), 1)
+    )
 
 
 def label_loss(
     criterion: Criterion, outputs: Tensor, labels: Tensor, weight: Tensor | None, reduction: Reduction = "weighted_mean"
 ) -> Tensor:
     """Return the loss of samples with plain labels (B,); see `pair_loss`."""
-    return reduce_losses(criterion(outputs, labels), None if weight is None else weight[labels], reduction)
+    losses = criterion(outputs, labels)
+    if weight is None or reduction == "mean":
+        return reduce_losses(losses, None if weight is None else weight[labels], "mean")
+    weights = weight[labels]
+    return (losses * weights).sum() / _mean_of_processes(weights.sum())
+
+
+def _mean_of_processes(total_weight: Tensor) -> Tensor:
+    """Return the mean of a sum of weights over all processes, so that their mean loss is that of the whole batch."""
+    total_weight = total_weight.detach().clone()
+    parallel.average([total_weight])
+    return total_weight.clamp(min=torch.finfo(total_weight.dtype).tiny)
 
 
 # ---- The estimator ---------------------------------------------------------------------------------------------------
@@ -174,13 +201,32 @@ class DeepClassifier(StoppableTraining, BaseClassifier):
         Whether predictions are averaged over an image and its mirror image.
     early_stopping, validation_fraction, n_iter_no_change
         See `latentover.estimators.StoppableTraining`; a report is an epoch.
-    image_shape, channels_last, device, precision, random_state, verbose, checkpoint, checkpoint_every, compile
+    final_weights : {"best", "last"}, default="best"
+        With `early_stopping`: ``"best"`` stops where nothing is gained any more and uses the weights that scored best
+        on the validation part. ``"last"`` trains for all epochs and uses the weights of the last one;
+        `best_on_validation` gives the others, so that both can be reported.
+    track : bool, default=False
+        Whether each row of `history_` says what papers on imbalanced classification look at: margins, margin gap and
+        its parts, fit to the theoretical margins, alignment and uniformity of the features, accuracies of classes with
+        many and few samples and of every class, under the names of `latentover.metrics.tracking.tracked_scores` with
+        ``train_`` and ``validation_`` before them. Of up to 1000 training samples, without augmentation, and as many of
+        the validation part if there is one.
+    image_shape, channels_last, categorical_features, missing, device, random_state, verbose
+        See `latentover.estimators.BaseDataEstimator`.
+    precision, checkpoint, checkpoint_every, compile
         See `latentover.estimators.BaseDeepEstimator`.
 
     Attributes
     ----------
     classes_, class_counts_, networks_, history_, device_
-        See `latentover.estimators.BaseDeepEstimator`. With ``loss="ldam"`` logits are cosines times `ldam_scale`.
+        See `latentover.estimators.BaseDeepEstimator`. With ``loss="ldam"`` logits are cosines times `ldam_scale`, and
+        tracked margins are those of the cosines.
+
+    Notes
+    -----
+    Started by ``torchrun``, every process draws the same batches, `batch_size` times their number in size, and takes
+    its part of each; a last batch that cannot be divided begins anew with its first rows. `ManifoldMixup`, `AMMixup`
+    and the translations of M2m find partners within the part.
 
     Examples
     --------
@@ -204,7 +250,9 @@ class DeepClassifier(StoppableTraining, BaseClassifier):
         "classifier_bias": (True, False),
         "standardize": (True, False),
         "bn_clean_forward": (True, False),
+        "final_weights": ("best", "last"),
         "nesterov": (True, False),
+        "track": (True, False),
     }
 
     # Network
@@ -240,8 +288,11 @@ class DeepClassifier(StoppableTraining, BaseClassifier):
     schedule: Schedule | StepDecay = "constant"
     # Use
     average_mirrored: bool = False
+    final_weights: Literal["best", "last"] = "best"
+    track: bool = False
 
     networks_: nn.ModuleDict = field(init=False)
+    _best_weights: dict[str, Tensor] = field(init=False)
 
     def _build_networks(self) -> nn.ModuleDict:
         backbone, feature_dim = build_backbone(
@@ -267,7 +318,68 @@ class DeepClassifier(StoppableTraining, BaseClassifier):
 
     def _fit_networks(self, data: TrainingSet) -> History:
         self._learn_standardizer(self.networks_, data)
-        return ClassifierTraining(self, self.networks_, data).run(description=type(self).__name__)
+        return self._run(ClassifierTraining(self, self.networks_, data))
+
+    def _run(self, training: "ClassifierTraining") -> History:
+        """Train, and keep the weights that were best on the validation part beside those of the last epoch."""
+        history = training.run(description=type(self).__name__)
+        self._best_weights = training.best_weights
+        return history
+
+    @property
+    def best_epoch_(self) -> int:
+        """The epoch, counted from 1, after which the score on the validation part was highest; the first of several.
+
+        Raises
+        ------
+        AttributeError
+            Without a validation part.
+        """
+        scores = [row.get("validation_acsa", -math.inf) for row in getattr(self, "history_", [])]
+        if not scores or max(scores) == -math.inf:
+            raise AttributeError("Expected a classifier fitted with early_stopping=True; fit one.")
+        return scores.index(max(scores)) + 1
+
+    def best_on_validation(self) -> Self:
+        """Return a copy with the weights that scored best on the validation part, of epoch `best_epoch_`.
+
+        A bundle holds the weights that are used alone.
+
+        Raises
+        ------
+        ValueError
+            If it was not fitted with ``early_stopping=True`` and ``final_weights="last"``.
+        """
+        check_is_fitted(self)
+        weights = getattr(self, "_best_weights", None)
+        if not weights:
+            raise ValueError(
+                "Expected a classifier that kept its best weights beside the last ones, but this one did not; fit it "
+                "with early_stopping=True and final_weights='last'."
+            )
+        best = copy.copy(self)
+        best.networks_ = copy.deepcopy(self.networks_)
+        best.networks_.load_state_dict(weights)
+        return best
+
+    def encode(self, X: Any) -> np.ndarray:
+        """Return the features (n, d) of X: what the linear classifier sees.
+
+        Parameters
+        ----------
+        X : as in `fit`
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> X, y = load_digits(return_X_y=True)
+        >>> DeepClassifier(max_epochs=1, hidden_units=32, random_state=0).fit(X, y).encode(X[:5]).shape
+        (5, 64)
+        """
+        check_is_fitted(self)
+        X = self._check_input(X, reset=False)
+        with torch.inference_mode():
+            return torch.cat([self._features(self.networks_, x) for x in self._batches(X)]).cpu().numpy()
 
     @staticmethod
     def _learn_standardizer(networks: nn.ModuleDict, data: TrainingSet) -> None:
@@ -284,10 +396,15 @@ class DeepClassifier(StoppableTraining, BaseClassifier):
         return logits * (self.ldam_scale if self.loss == "ldam" else 1)
 
     @staticmethod
-    def _outputs(networks: nn.ModuleDict, batch: Tensor) -> Tensor:
-        """Map network inputs (B, ...) to logits, or cosines, (B, C)."""
+    def _features(networks: nn.ModuleDict, batch: Tensor) -> Tensor:
+        """Map network inputs (B, ...) to features (B, d)."""
         batch = networks["standardizer"](batch) if "standardizer" in networks else batch
-        return networks["classifier"](networks["encoder"](images_last(batch))).float()
+        return networks["encoder"](images_last(batch))
+
+    @classmethod
+    def _outputs(cls, networks: nn.ModuleDict, batch: Tensor) -> Tensor:
+        """Map network inputs (B, ...) to logits, or cosines, (B, C)."""
+        return networks["classifier"](cls._features(networks, batch)).float()
 
     def _criterion(self, class_counts: Tensor) -> Criterion:
         """Return the loss of each sample, without class weights."""
@@ -329,7 +446,9 @@ class ClassifierTraining:
     def __init__(self, settings: DeepClassifier, networks: nn.ModuleDict, data: TrainingSet) -> None:
         self.settings, self.networks, self.data = settings, networks, data
         self.n_epochs, self.epoch = settings.max_epochs, 0
-        self.steps_per_epoch = batches_per_epoch(len(data.labels), settings.batch_size)
+        self.augment: str = settings.augment
+        self.batch_size = settings.batch_size * parallel.n_processes()
+        self.steps_per_epoch = batches_per_epoch(len(data.labels), self.batch_size)
         # A given backbone may be frozen.
         self.parameters = [parameter for parameter in networks.parameters() if parameter.requires_grad]
         self.optimizer = make_optimizer(
@@ -342,9 +461,9 @@ class ClassifierTraining:
         self.batches: NaturalBatches | ClassBatches
         power = SAMPLING_POWERS[settings.batches]
         if power < 1:
-            self.batches = ClassBatches(data.labels, settings.batch_size, data.generator, power=power)
+            self.batches = ClassBatches(data.labels, self.batch_size, data.generator, power=power)
         else:
-            self.batches = NaturalBatches(len(data.labels), settings.batch_size, data.generator)
+            self.batches = NaturalBatches(len(data.labels), self.batch_size, data.generator)
         self.criterion = settings._criterion(data.class_counts)
         self.class_weights = settings._class_weights(data.class_counts, 0)
         self.accuracy = _TrainingAccuracy(data.device)
@@ -357,23 +476,59 @@ class ClassifierTraining:
         if isinstance(settings.mixing, ManifoldMixup):
             self.stages = hidden_stages(networks["encoder"], settings.mixing)
         self.encoder = torch.compile(networks["encoder"]) if settings.compile else networks["encoder"]
+        self.best_weights: dict[str, Tensor] = {}
 
     def run(self, *, description: str) -> History:
         """Train for all epochs and return the history."""
-        watch = TrainingWatch(self.networks, self._logits, self.data.validation_batches, self.settings.n_iter_no_change)
+        last = self.settings.final_weights == "last"
+        patience = self.n_epochs + 1 if last else self.settings.n_iter_no_change
+        watch = TrainingWatch(self.networks, self._logits, self.data.validation_batches, patience)
+
+        tracked = _Rows()
+
+        def look(row: dict[str, float]) -> bool:
+            stop = watch(row)
+            if self.settings.track:
+                tracked.rows.append(self.tracked())
+            return stop
+
         history = train(
             [Phase("classifier", self.update)],
             self.n_epochs * self.steps_per_epoch,
             report_every=self.steps_per_epoch,
             on_step=self.set_epoch,
-            on_report=watch,
-            parts={**self.parts(), **watch.parts()},
+            on_report=look,
+            parts={**self.parts(), **watch.parts(), "tracked": tracked},
             checkpoint=self.data.checkpoint,
             verbose=self.settings.verbose,
             description=description,
         )
-        watch.stopping.restore()
+        for row, scores in zip(history, tracked.rows, strict=False):
+            row |= scores  # not before: lines of progress are made of the rows
+        if last:
+            self.best_weights = {name: weight.cpu() for name, weight in watch.stopping.best_weights.items()}
+        else:
+            watch.stopping.restore()
         return history
+
+    @torch.no_grad()
+    def tracked(self) -> dict[str, float]:
+        """Return what the history tells of the networks as they are, on training and on validation samples."""
+        parallel.average_buffers(self.networks)
+        parts = {"train": (self.data.inputs, self.data.labels), "validation": self.data.validation}
+        found: dict[str, float] = {}
+        counts = self.data.class_counts.cpu().numpy()
+        self.networks.eval()
+        for name, part in parts.items():
+            if part is not None:
+                rows = spread_rows(part[1], TRACKED_ROWS)
+                batches = (self.data.prepare(batch) for batch in part[0][rows].split(PREDICT_BATCH))
+                features = torch.cat([self.settings._features(self.networks, batch) for batch in batches]).float()
+                outputs, labels = self.classify(features), part[1][rows]
+                scores = tracked_scores(outputs.cpu().numpy(), features.cpu().numpy(), labels.cpu().numpy(), counts)
+                found |= {f"{name}_{key}": value for key, value in scores.items()}
+        self.networks.train()
+        return found
 
     def parts(self) -> dict[str, Any]:
         """Return all that changes while training, for checkpoints."""
@@ -398,37 +553,66 @@ class ClassifierTraining:
             group["lr"] = self.settings.learning_rate * factor
         if epoch != self.epoch:
             self.epoch = epoch
-            self.class_weights = self.settings._class_weights(self.data.class_counts, epoch)
+            self.start_epoch()
         if step % self.steps_per_epoch == 0:
             self.accuracy.end_epoch()
 
+    def start_epoch(self) -> None:
+        """Get ready for `epoch`, counted from 0 and not the first one; where a method in stages takes other data."""
+        self.class_weights = self.settings._class_weights(self.data.class_counts, self.epoch)
+
+    def next_rows(self, batches: NaturalBatches | ClassBatches) -> Tensor:
+        """Return the rows of the next batch of all processes, which can be divided among them."""
+        rows, n = next(batches), parallel.n_processes()
+        if n == 1:
+            return rows
+        size = n * max(2, math.ceil(len(rows) / n))  # at least 2 each, for batch normalisation
+        return rows[torch.arange(size, device=rows.device) % len(rows)]
+
+    def own_generator(self) -> torch.Generator:
+        """Return a generator for what this process draws alone, after which the shared one stays in step.
+
+        How much is drawn may depend on the process's part of the batch.
+        """
+        shared = self.data.generator
+        if parallel.n_processes() == 1:
+            return shared
+        seed = int(torch.randint(2**62, (), generator=shared, device=shared.device))
+        return torch.Generator(shared.device).manual_seed(seed + parallel.rank())
+
     def update(self) -> dict[str, Tensor]:
         """Take one step along the gradient of a batch."""
-        rows = next(self.batches)
+        rows = self.next_rows(self.batches)
         inputs, labels = self.inputs(rows), self.data.labels[rows]
         rule = self.settings.mixing
         with autocast(self.data.device, self.data.dtype):
             if rule is None:
-                loss = self.label_loss(self.outputs(inputs), labels)
+                loss = self.label_loss(self.outputs(parallel.part(inputs)), parallel.part(labels))
             else:
                 if self.settings.bn_clean_forward and rule.space != "features":
                     with torch.no_grad():
-                        self.accuracy.update(self.outputs(inputs), labels)
+                        self.accuracy.update(self.outputs(parallel.part(inputs)), parallel.part(labels))
                 loss = self.mixed_loss(rule, rows, inputs, labels)
         optimizer_step(self.optimizer, loss, self.parameters)
         return {"classifier": loss}
 
     def mixed_loss(self, rule: MixingRule, rows: Tensor, inputs: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss of a batch that the rule mixes where it wants to."""
+        """Return the loss of a process's part of a batch that the rule mixes where it wants to.
+
+        Inputs are mixed before the batch is divided, what comes out of the network after that.
+        """
         counts, generator = self.data.class_counts, self.data.generator
         if isinstance(rule, AMMixup):
+            inputs, labels = parallel.part(inputs), parallel.part(labels)
             features = self.encoder(inputs)
             clean = self.classify(features)
-            mixed = rule(features.float(), labels, counts, generator, accuracy=self.accuracy.of_last_epoch)
+            accuracy = self.accuracy.of_last_epoch
+            mixed = rule(features.float(), labels, counts, self.own_generator(), accuracy=accuracy)
             loss = rule.clean_weight * self.label_loss(clean, labels)
             self.accuracy.update(clean, labels)
-            return loss + self.pair_loss(self.classify(mixed.inputs), mixed) if len(mixed.labels) else loss
+            return loss + self.pair_loss(self.classify(mixed.inputs), mixed)
         if isinstance(rule, ManifoldMixup):
+            inputs, labels = parallel.part(inputs), parallel.part(labels)
             layer = rule.draw_layer(generator)
             mixed = rule(_run(self.stages[:layer], inputs), labels, counts, generator)
             return self.pair_loss(self.classify(_run(self.stages[layer:], mixed.inputs)), mixed)
@@ -438,11 +622,12 @@ class ClassifierTraining:
             mixed = rule(inputs, labels, counts, generator, (self.inputs(near), self.data.labels[near]))
         else:
             mixed = rule(inputs, labels, counts, generator)
+        mixed = Mixed(*(parallel.part(x) for x in (mixed.inputs, mixed.labels, mixed.partners, mixed.label_weight)))
         return self.pair_loss(self.outputs(mixed.inputs), mixed)
 
     def inputs(self, rows: Tensor) -> Tensor:
         """Return the inputs of training rows (B,), augmented and standardised, as the encoder takes them."""
-        inputs = augment_images(self.data.prepare(self.data.inputs[rows]), self.settings.augment, self.data.generator)
+        inputs = augment_images(self.data.prepare(self.data.inputs[rows]), self.augment, self.data.generator)
         return self.standardized(inputs)
 
     def standardized(self, inputs: Tensor) -> Tensor:
@@ -476,6 +661,26 @@ class ClassifierTraining:
 
     def _logits(self, batch: Tensor) -> Tensor:
         return self.settings._outputs(self.networks, batch)
+
+
+def spread_rows(labels: Tensor, n: int) -> Tensor:
+    """Return about n rows of labels (N,), sorted: as many of every class as fit in, evenly spaced; at least two each.
+
+    Examples
+    --------
+    >>> import torch
+    >>> spread_rows(torch.tensor([0, 0, 0, 0, 0, 1, 1, 1]), 4)
+    tensor([0, 2, 5, 6])
+    """
+    classes = labels.unique()
+    size = max(2, n // len(classes))
+    rows = []
+    for label in classes:
+        members = (labels == label).nonzero().squeeze(1)
+        if len(members) > size:
+            members = members[torch.arange(size, device=labels.device) * len(members) // size]
+        rows.append(members)
+    return torch.cat(rows).sort().values
 
 
 def hidden_stages(encoder: nn.Module, rule: ManifoldMixup) -> list[nn.Module]:
@@ -534,6 +739,21 @@ class _Standardizer(nn.Module):
         return (x - self.mean) / self.scale
 
 
+class _Rows:
+    """Rows of numbers that checkpoints keep."""
+
+    def __init__(self) -> None:
+        self.rows: History = []
+
+    def state_dict(self) -> dict[str, History]:
+        """Return them."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state: dict[str, History]) -> None:
+        """Go on from there."""
+        self.rows = state["rows"]
+
+
 class _TrainingAccuracy:
     """The share of training samples that were classified rightly in the epoch before, kept on the device."""
 
@@ -548,6 +768,7 @@ class _TrainingAccuracy:
 
     def end_epoch(self) -> None:
         """Begin to count anew."""
+        parallel.average([self.counts])
         self.of_last_epoch = self.counts[0] / self.counts[1].clamp(min=1)
         self.counts = torch.zeros_like(self.counts)
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from latentover.estimators import TrainingSet
 from latentover.methods.deep_classifier import ClassifierTraining, DeepClassifier
-from latentover.training import ClassBatches, augment_images, autocast, optimizer_step
+from latentover.training import ClassBatches, augment_images, autocast, optimizer_step, parallel
 from latentover.training.loop import History
 
 Network = Callable[[Tensor], Tensor]
@@ -193,14 +193,14 @@ class M2mClassifier(DeepClassifier):
     def _fit_networks(self, data: TrainingSet) -> History:
         self._learn_standardizer(self.networks_, data)
         guide = self._trained_guide(data) if self.guide == "own" else self.networks_
-        return M2mTraining(self, self.networks_, data, guide).run(description=type(self).__name__)
+        return self._run(M2mTraining(self, self.networks_, data, guide))
 
     def _trained_guide(self, data: TrainingSet) -> nn.ModuleDict:
         """Return a network of the same kind, trained with plain cross-entropy."""
         shared = {
             parameter.name: getattr(self, parameter.name) for parameter in fields(DeepClassifier) if parameter.init
         }
-        plain = DeepClassifier(**{**shared, "loss": "ce", "reweighting": None})
+        plain = DeepClassifier(**{**shared, "loss": "ce", "reweighting": None, "track": False})
         plain.format_, plain.classes_ = self.format_, self.classes_
         guide = plain._build_networks().to(data.device)
         guide = guide.to(memory_format=torch.channels_last) if len(self.format_.shape) == 3 else guide
@@ -228,16 +228,16 @@ class M2mTraining(ClassifierTraining):
     ) -> None:
         super().__init__(settings, networks, data)
         self.guide = guide
-        self.balanced_batches = ClassBatches(data.labels, settings.batch_size, data.generator)
+        self.balanced_batches = ClassBatches(data.labels, self.batch_size, data.generator)
         self.first_epoch = int(settings.translation_start * self.n_epochs + 0.5)
 
     def update(self) -> dict[str, Tensor]:
         """Take one step along the gradient of a batch, balanced and translated from the first such epoch on."""
         if self.epoch < self.first_epoch:
             return super().update()
-        rows = next(self.balanced_batches)
-        data, labels = self.data, self.data.labels[rows]
-        inputs = augment_images(data.prepare(data.inputs[rows]), self.settings.augment, data.generator)
+        rows, data = self.next_rows(self.balanced_batches), self.data
+        inputs = augment_images(data.prepare(data.inputs[rows]), self.augment, data.generator)
+        inputs, labels = parallel.part(inputs), parallel.part(data.labels[rows])
         inputs, translated = self.translated(inputs, labels)
         with autocast(data.device, data.dtype):
             loss = self.label_loss(self.settings._outputs(self.networks, inputs), labels)
@@ -253,7 +253,7 @@ class M2mTraining(ClassifierTraining):
             Not standardised.
         labels : integer Tensor of shape (B,)
         """
-        settings, generator, counts = self.settings, self.data.generator, self.data.class_counts
+        settings, generator, counts = self.settings, self.own_generator(), self.data.class_counts
 
         def chance(probability: Tensor) -> Tensor:
             return torch.rand(len(probability), generator=generator, device=probability.device) < probability

@@ -11,7 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from latentover.report.theme import FONT, MARKERS, Picture, Theme, new_axes, render, style
 
-__all__ = ["confusion_figure", "curves_figure", "recall_figure", "tsne_figure"]
+__all__ = [
+    "class_accuracy_figure",
+    "confusion_figure",
+    "curves_figure",
+    "gap_figure",
+    "recall_figure",
+    "tracked_figure",
+    "tsne_figure",
+]
 
 MAX_ROWS = 24  # classes drawn one by one; more are averaged in groups of equal size
 MAX_POINTS = 300  # of a curve; longer ones are averaged in bins
@@ -142,6 +150,146 @@ def curves_figure(curves: Mapping[str, Sequence[Curve]], title: str, index: int 
 
     names = ", ".join(name.replace("_", " ") for name in curves)
     return render(draw, f"Training curves of {title}, one line a seed: {names}.")
+
+
+def tracked_figure(panels: Mapping[str, Mapping[str, Curve]], titles: Sequence[str]) -> Picture:
+    """What was tracked during training: a small panel a score, a line a method.
+
+    Parameters
+    ----------
+    panels : mapping of str to mapping of str to (steps, values)
+        Score to method to curve.
+    titles : sequence of str
+        The methods in the order of the comparison, which gives their colours.
+
+    Returns
+    -------
+    Picture
+
+    Raises
+    ------
+    ValueError
+        If there is no panel.
+    """
+    if not panels:
+        raise ValueError("Expected *panels* to be one score or more, but got none; leave the figure out.")
+    columns = min(2, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    shown = [title for title in titles if any(title in curves for curves in panels.values())]
+
+    def draw(theme: Theme) -> Any:
+        figure, axes = new_axes(1.7 * rows + 0.2 + 0.22 * math.ceil(len(shown) / 2), columns, rows)
+        for ax, (name, curves) in zip(axes.flat, panels.items(), strict=False):
+            for title in (title for title in titles if title in curves):
+                x, y = _thin(*curves[title])
+                ax.plot(x, y, linewidth=1.2, color=theme.colour(titles.index(title)), marker="o" if len(x) == 1 else "",
+                        ms=3)  # fmt: skip
+            ax.set_title(name, loc="left", size=FONT, color=theme.ink)
+            style(ax, theme, "y")
+            _few_ticks(ax)
+        for ax in axes.flat[len(panels) :]:
+            ax.set_visible(False)
+        for ax in axes.flat[max(0, len(panels) - columns) : len(panels)]:
+            ax.set_xlabel("Step")
+        for title in shown:
+            axes.flat[0].plot([], [], linewidth=2, color=theme.colour(titles.index(title)), label=_short(title, 22))
+        _legend(figure, axes.flat[0], theme, columns=2)
+        return figure
+
+    names = ", ".join(name.lower() for name in panels)
+    return render(draw, f"What was tracked during training under {', '.join(shown)}: {names}.")
+
+
+def gap_figure(points: Mapping[str, Sequence[tuple[float, float]]], titles: Sequence[str]) -> Picture | None:
+    """Margin gap and accuracy of every run.
+
+    Parameters
+    ----------
+    points : mapping of str to sequence of (float, float)
+        Method to (gap, ACSA in [0, 1]) of its runs.
+    titles : sequence of str
+        The methods in the order of the comparison, which gives their colours.
+
+    Returns
+    -------
+    Picture or None
+        None for fewer than two runs.
+    """
+    if sum(map(len, points.values())) < 2:
+        return None
+    shown = [title for title in titles if title in points]
+
+    def draw(theme: Theme) -> Any:
+        figure, axes = new_axes(3.0 + 0.22 * math.ceil(len(shown) / 2))
+        ax = axes[0, 0]
+        for title in shown:
+            i = titles.index(title)
+            gaps, accuracies = zip(*points[title], strict=True)
+            ax.plot(gaps, [100 * a for a in accuracies], MARKERS[i % len(MARKERS)], ms=6, mew=0, color=theme.colour(i),
+                    label=_short(title, 22), clip_on=False)  # fmt: skip
+        ax.margins(0.08)
+        ax.axvline(0, color=theme.faint, linewidth=0.8)
+        ax.set(xlabel="Margin gap, majority less minority", ylabel="ACSA, %")
+        style(ax, theme, "y")
+        _legend(figure, ax, theme, columns=2)
+        return figure
+
+    return render(draw, f"Margin gap and ACSA of each run of {', '.join(shown)}.")
+
+
+def class_accuracy_figure(
+    steps: Sequence[float],
+    accuracies: Sequence[Sequence[float | None]],
+    classes: Sequence[str],
+    counts: Sequence[int],
+    title: str,
+) -> Picture:
+    """Accuracy of every class over the training as a map, common classes above, rare ones below.
+
+    Parameters
+    ----------
+    steps : sequence of n_reports float
+    accuracies : sequence of n_reports sequences of n_classes float or None
+        In [0, 1].
+    classes : sequence of n_classes str
+    counts : sequence of n_classes int
+        Training samples of each class. Beyond 24 classes, neighbours in the order of counts are averaged.
+    title : str
+        The recipe, for the description.
+
+    Returns
+    -------
+    Picture
+
+    Raises
+    ------
+    ValueError
+        If there is no report, or lengths differ.
+    """
+    if not len(steps) or len(steps) != len(accuracies) or any(len(row) != len(classes) for row in accuracies):
+        raise ValueError(
+            f"Expected *accuracies* to hold one row of {len(classes)} values for each of {len(steps)} reports, one or "
+            "more, but got other lengths."
+        )
+    labels, table = _rows_of_classes({str(i): row for i, row in enumerate(accuracies)}, classes, counts)
+
+    def draw(theme: Theme) -> Any:
+        figure, axes = new_axes(0.27 * len(labels) + 0.6)
+        ax = axes[0, 0]
+        ax.imshow(
+            100 * table.T, cmap=_from_transparent(theme), vmin=0, vmax=100, aspect="auto", interpolation="nearest"
+        )
+        ax.set_yticks(range(len(labels)), [f"{name}, {count.removeprefix('n = ')}" for name, count in labels])
+        shown = np.unique(np.linspace(0, len(steps) - 1, min(4, len(steps))).round().astype(int))
+        ax.set_xticks(shown, [f"{steps[i]:,.0f}" for i in shown])
+        ax.set_xlabel("Step")
+        style(ax, theme)
+        return figure
+
+    last = ", ".join(
+        f"{name} {value:.0f}%" for (name, _), value in zip(labels, 100 * table[-1], strict=True) if not np.isnan(value)
+    )
+    return render(draw, f"Accuracy of each class during the training of {title}, at its end {last}.")
 
 
 def _thin(steps: Sequence[float], values: Sequence[float]) -> tuple[NDArray, NDArray]:

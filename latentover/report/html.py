@@ -13,7 +13,15 @@ from typing import Any
 import numpy as np
 
 from latentover.files import write_whole
-from latentover.report.figures import confusion_figure, curves_figure, recall_figure, tsne_figure
+from latentover.report.figures import (
+    class_accuracy_figure,
+    confusion_figure,
+    curves_figure,
+    gap_figure,
+    recall_figure,
+    tracked_figure,
+    tsne_figure,
+)
 from latentover.report.findings import (
     cautions,
     imbalance_ratio,
@@ -23,10 +31,21 @@ from latentover.report.findings import (
     split_title,
 )
 from latentover.report.generation import generation_tables
+from latentover.report.margins import (
+    PARTS,
+    class_accuracies,
+    gap_points,
+    is_tracked,
+    margin_tables,
+    tracked_curves,
+    tracked_part,
+)
 from latentover.report.runs import DEFAULT_METRICS, Row, Run, collect_runs, compare, unfinished_runs
 from latentover.report.tables import (
     NONE,
+    epoch_table,
     metric_title,
+    order_table,
     percent,
     published_sources,
     published_texts,
@@ -176,6 +195,7 @@ def _context(comparison: Comparison, prefix: str) -> dict[str, Any]:
         "recall": _recall_panel(groups),
         "samples": _samples(groups),
         "generation": generation_tables(runs),
+        "margins": _margins(runs, groups),
         "curves": _each(groups, _curves),
         "maps": _each(groups, _map),
         "confusions": _each(groups, _confusion),
@@ -241,6 +261,7 @@ def _table(runs: Sequence[Run], groups: Sequence[Group], split: str) -> dict[str
         "index": index,
         "sources": published_sources(main),
         "dots": _dots(scored, split),
+        "beside": [table for table in (order_table(main), epoch_table(scored, split)) if table],
         "mark": len(main) > 1,
     }
 
@@ -286,11 +307,36 @@ def _each(groups: Sequence[Group], draw: Any) -> list[tuple[Group, Picture]]:
     return [(group, picture) for group, picture in drawn if picture is not None]
 
 
+def _margins(runs: Sequence[Run], groups: Sequence[Group]) -> dict[str, Any] | None:
+    """What was tracked during training, methods in the order of the report."""
+    part = tracked_part(runs)
+    if part is None:
+        return None
+    ordered = [run for group in groups for run in group.runs]
+    titles = [group.title for group in groups]
+    return {
+        "part": PARTS[part],
+        "tables": margin_tables(ordered),
+        "gap": gap_figure(gap_points(ordered, part), titles),
+        "curves": tracked_figure(tracked_curves(ordered, part), titles),
+        "classes": _each(groups, lambda group: _class_accuracies(group, part)),
+    }
+
+
+def _class_accuracies(group: Group, part: str) -> Picture | None:
+    counts = group.runs[0].metrics.get("train_counts") or {}
+    steps, accuracies = class_accuracies(group.runs, part, len(counts))
+    if not steps:
+        return None
+    return class_accuracy_figure(steps, accuracies, list(counts), list(counts.values()), group.title)
+
+
 def _curves(group: Group) -> Picture | None:
     curves: dict[str, list[tuple[list[float], list[float]]]] = {}
     for run in group.runs:
         for name, curve in run.history().items():
-            curves.setdefault(name, []).append(curve)
+            if not is_tracked(name):
+                curves.setdefault(name, []).append(curve)
         for name, curve in run.history("history_sampler.csv").items():
             curves.setdefault(f"sampler: {name}", []).append(curve)
     return curves_figure(curves, group.title, group.index) if curves else None

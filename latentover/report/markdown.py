@@ -9,10 +9,18 @@ from latentover.files import write_text
 from latentover.report.findings import cautions, key_finding, split_title
 from latentover.report.generation import generation_markdown, generation_tables
 from latentover.report.html import Comparison, certificate_lines, read_comparisons
+from latentover.report.margins import margin_tables
 from latentover.report.runs import Run, compare, unfinished_runs
-from latentover.report.tables import comparison_markdown
+from latentover.report.tables import comparison_markdown, epoch_table, order_table, recall_table, side_markdown
 
 __all__ = ["write_markdown"]
+
+
+MARGINS_NOTE = (
+    "A sample's margin is the output of its class less the highest other one, on a method's own scale (cosines for "
+    "LDAM, logits elsewhere). The gap is the mean margin of the majority classes less that of the minority classes. "
+    "The fit is what is left of the theoretical margins n^(-1/4) after the best multiple of the practical ones."
+)
 
 
 def write_markdown(runs_folder: str | Path | Sequence[str | Path], path: str | Path) -> Path:
@@ -51,7 +59,13 @@ def _section(comparison: Comparison, level: str) -> list[str]:
     for split in runs[0].splits:
         size = sum(runs[0].scores(split).get("support") or [])
         blocks += [f"{level}# {split_title(split).capitalize()} split, {size:,} samples"]
-        blocks += [comparison_markdown(compare(runs, split=split))]
+        rows = compare(runs, split=split)
+        blocks += [comparison_markdown(rows)]
+        blocks += [side_markdown(table) for table in (order_table(rows), epoch_table(runs, split)) if table]
+        if split == runs[0].split and (recalls := recall_table(runs, split)):
+            blocks += [side_markdown(recalls)]
+    if side := margin_tables(runs):
+        blocks += [f"{level}# Margins", MARGINS_NOTE, *map(side_markdown, side)]
     if tables := generation_tables(runs):
         blocks += [f"{level}# Generated samples", *(generation_markdown(table) for table in tables)]
     return [*blocks, f"{level}# Where the numbers come from", *_certificates(runs, f"{level}##")]

@@ -12,7 +12,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-__all__ = ["LOWER_IS_BETTER", "Cell", "Row", "Run", "collect_runs", "compare", "unfinished_runs"]
+__all__ = [
+    "LOWER_IS_BETTER",
+    "Cell",
+    "Row",
+    "Run",
+    "collect_runs",
+    "compare",
+    "mean_cell",
+    "run_titles",
+    "unfinished_runs",
+]
 
 FORMAT = 1
 LOWER_IS_BETTER = frozenset({"ece", "brier"})
@@ -282,6 +292,11 @@ def compare(runs: Sequence[Run], metrics: Sequence[str] = DEFAULT_METRICS, split
     return sorted(rows, key=lambda row: (_rank(row.cells.get(key), key), row.title))
 
 
+def run_titles(runs: Sequence[Run]) -> dict[str, str]:
+    """Names for people of the runs' recipes, by recipe in the order of the comparison."""
+    return {row.recipe: row.title for row in compare(runs, metrics=("acsa",))}
+
+
 def _row(group: Sequence[Run], metrics: Sequence[str], split: str | None) -> Row:
     seconds = [s for run in group if math.isfinite(s := _number(run.certificate.get("fit_seconds")))]
     published: Mapping[str, Any] = next((p for run in group if (p := run.certificate.get("published"))), {})
@@ -289,7 +304,7 @@ def _row(group: Sequence[Run], metrics: Sequence[str], split: str | None) -> Row
     return Row(
         recipe=group[0].recipe,
         title=group[0].title,
-        cells={metric: _cell([run.scores(split).get(metric) for run in group]) for metric in metrics},
+        cells={metric: mean_cell([run.scores(split).get(metric) for run in group]) for metric in metrics},
         n_seeds=len(group),
         fit_seconds=statistics.fmean(seconds) if seconds else None,
         published=cells,
@@ -316,7 +331,8 @@ def _tell_apart(rows: Sequence[Row]) -> list[Row]:
     return [replace(r, title=f"{r.title} ({r.recipe})") if titles.count(r.title) > 1 else r for r in rows]
 
 
-def _cell(values: Sequence[float | None]) -> Cell:
+def mean_cell(values: Sequence[float | None]) -> Cell:
+    """Mean and standard deviation of the values that are known."""
     known = [value for value in values if value is not None]
     return Cell(
         mean=statistics.fmean(known) if known else None,

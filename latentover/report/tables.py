@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from latentover.report.runs import Cell, Row
+from scipy.stats import rankdata, spearmanr
+
+from latentover.report.runs import Cell, Row, Run, mean_cell, run_titles
 
 __all__ = [
     "METRIC_TITLES",
+    "SideTable",
     "comparison_markdown",
     "comparison_text",
+    "epoch_table",
     "metric_title",
+    "order_table",
     "percent",
     "published_sources",
     "published_texts",
+    "recall_table",
     "seconds",
+    "side_markdown",
 ]
 
+MAX_CLASSES = 12
+"""Of a table with a column for each class."""
 METRIC_TITLES = {
     "acsa": "ACSA",
     "macro_f1": "Macro-F1",
@@ -186,6 +196,143 @@ def comparison_markdown(rows: Sequence[Row]) -> str:
         marked += [", ".join(published_texts(row.published))] if sources else []
         lines.append(_markdown_line([_escape(row.title), *marked, str(row.n_seeds), seconds(row.fit_seconds)]))
     return "\n".join([*lines, *(["", _escape(sources)] if sources else [])])
+
+
+@dataclass(frozen=True)
+class SideTable:
+    """A table beside the comparison, ready to be shown.
+
+    Parameters
+    ----------
+    caption : str
+    columns : sequence of str
+        Without the first one, the method.
+    rows : sequence of (str, sequence of str)
+        Method and its cells.
+    note : str
+        A sentence for below; may be empty.
+    """
+
+    caption: str
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[str]]]
+    note: str = ""
+
+
+def side_markdown(table: SideTable) -> str:
+    """Return a table as Markdown, with its caption before and its note behind it."""
+    lines = [_markdown_line(["Method", *table.columns]), "|:--|" + "--:|" * len(table.columns)]
+    lines += [_markdown_line([_escape(title), *cells]) for title, cells in table.rows]
+    return "\n\n".join([f"{table.caption}:", "\n".join(lines), *([_escape(table.note)] if table.note else [])])
+
+
+def order_table(rows: Sequence[Row]) -> SideTable | None:
+    """Set the order of the methods beside the order that a paper reports.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        From `compare`.
+
+    Returns
+    -------
+    SideTable or None
+        Of the rows with a published ACSA, and their rank correlation (Spearman); None for fewer than three.
+
+    Examples
+    --------
+    >>> from latentover.report.runs import Cell, Row
+    >>> ours, paper = {"a": 0.6, "b": 0.7, "c": 0.8}, {"a": 0.71, "b": 0.82, "c": 0.75}
+    >>> table = order_table([
+    ...     Row(name, name.upper(), {"acsa": Cell(ours[name], None, 1)}, 1, None, {"acsa": Cell(paper[name], None, 0)})
+    ...     for name in "abc"
+    ... ])
+    >>> table.rows[0], table.note
+    (('A', ['60.00', '3', '71.00', '3']), 'Rank correlation (Spearman) of the two orders, 3 methods: 0.50.')
+    """
+    both = [(row, row.cells.get("acsa"), row.published.get("acsa")) for row in rows]
+    known = [
+        (row, ours, theirs) for row, ours, theirs in both if ours and theirs and None not in (ours.mean, theirs.mean)
+    ]
+    if len(known) < 3:
+        return None
+    means = [[-cell.mean for cell in cells if cell.mean is not None] for cells in list(zip(*known, strict=True))[1:]]
+    ranks = [rankdata(values) for values in means]
+    lines = [
+        (row.title, [percent(ours), f"{rank:g}", percent(theirs), f"{their_rank:g}"])
+        for (row, ours, theirs), rank, their_rank in zip(known, *ranks, strict=True)
+    ]
+    note = ""
+    if all(len(set(values)) > 1 for values in means):
+        rho = float(spearmanr(*means).statistic)
+        note = f"Rank correlation (Spearman) of the two orders, {len(known)} methods: {rho:.2f}."
+    columns = ["ACSA (%)", "Rank", "Published ACSA (%)", "Published rank"]
+    return SideTable("The order of the methods beside the published one", columns, lines, note)
+
+
+def recall_table(runs: Sequence[Run], split: str) -> SideTable | None:
+    """Set the methods' recalls of each class side by side, the class with most training samples first.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        On the same data.
+    split : str
+
+    Returns
+    -------
+    SideTable or None
+        Mean over seeds; None for more than `MAX_CLASSES` classes.
+    """
+    classes = list(runs[0].scores(split).get("classes") or [])
+    counts = runs[0].metrics.get("train_counts") or {}
+    if not classes or len(classes) > MAX_CLASSES:
+        return None
+    order = sorted(classes, key=lambda label: -counts.get(str(label), 0))
+    lines = []
+    for recipe, title in run_titles(runs).items():
+        found = []
+        for run in runs:
+            scores = run.scores(split)
+            if run.recipe == recipe and scores.get("recall"):
+                found.append(dict(zip(scores["classes"], scores["recall"], strict=True)))
+        cells = [mean_cell([recalls.get(label) for recalls in found]) for label in order]
+        lines.append((title, ["n/a" if cell.mean is None else f"{100 * cell.mean:.1f}" for cell in cells]))
+    columns = [f"{label} ({counts[str(label)]:,})" if str(label) in counts else str(label) for label in order]
+    return SideTable("Recall of each class in percent, with its number of training samples", columns, lines)
+
+
+def epoch_table(runs: Sequence[Run], split: str) -> SideTable | None:
+    """Set the scores of the last epoch beside those of the epoch that was best on validation data.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+    split : str
+
+    Returns
+    -------
+    SideTable or None
+        None where no run kept both sets of weights.
+    """
+    kept = [run for run in runs if run.metrics.get("validation_best")]
+    if not kept:
+        return None
+    lines = []
+    for recipe, title in run_titles(kept).items():
+        group = [run for run in kept if run.recipe == recipe]
+        best = [run.metrics["validation_best"] for run in group]
+        cells = (
+            mean_cell([run.scores(split).get("acsa") for run in group]),
+            mean_cell([(one["splits"].get(split) or {}).get("acsa") for one in best]),
+        )
+        epochs = [str(one["epoch"]) for one in best]
+        lines.append((title, [*map(percent, cells), ", ".join(epochs)]))
+    return SideTable(
+        "Last epoch and the epoch that was best on the validation part of the training data",
+        ["ACSA, last epoch (%)", "ACSA, best on validation (%)", "That epoch"],
+        lines,
+    )
 
 
 def _markdown_line(fields: Sequence[str]) -> str:

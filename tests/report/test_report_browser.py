@@ -85,6 +85,32 @@ def test_published_numbers_push_no_column_out_of_sight(browser, finished_runs, t
     assert all(scroll <= client for scroll, client in widths)
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_was_tracked_fits_a_phone(browser, finished_runs, tmp_path, scheme):
+    folder = shutil.copytree(finished_runs, tmp_path / "runs")
+    for number, path in enumerate(sorted(folder.glob("*/*/history.csv"))):
+        head, *lines = path.read_text(encoding="utf-8").splitlines()
+        names = ["margin", "margin_gap", "margin_fit_root", "accuracy_few", "class_alignment"]
+        names += [f"accuracy_of_{c}" for c in range(10)]
+        head = ",".join([head, *(f"validation_{name}" for name in names)])
+        values = [[f"{(i + number) / (9 + j):.4f}" for j in range(len(names))] for i in range(8)]
+        rows = [",".join([line, *row]) for line, row in zip(lines[-8:], values, strict=True)]
+        path.write_text("\n".join([head, *rows]), encoding="utf-8")
+    metrics = {"width": 390, "height": 900, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    browser.get(write_report(folder).as_uri())
+    unfold(browser)
+    scroll, client = browser.execute_script("const e = document.documentElement; return [e.scrollWidth, e.clientWidth]")
+    assert scroll <= client
+    widths = browser.execute_script(
+        "return [...document.querySelectorAll('#margins img')].map(i => i.getBoundingClientRect().width)"
+    )
+    assert len(widths) == 2 + 3  # gap, curves, and the classes of three methods
+    assert all(250 < width <= 390 for width in widths)
+
+
 def test_sections_are_filled(opened):
     unfold(opened)
     sections = opened.execute_script(

@@ -40,7 +40,24 @@ def confusion(n=4, **changes):
     )
 
 
-ALL = [recall, curves, tsne, confusion]
+def tracked(**changes):
+    panels = {"Margin gap": {"ERM": ([1, 2, 3], [0.5, 1, 2])}, "Fit": {"DRW": ([1, 2], [1, 2]), "ERM": ([1], [3])}}
+    return figures.tracked_figure(**{"panels": panels, "titles": ["DRW", "None", "ERM"]} | changes)
+
+
+def gap(**changes):
+    points = {"ERM": [(3.0, 0.7), (2.5, 0.72)], "DRW": [(-0.5, 0.8)]}
+    return figures.gap_figure(**{"points": points, "titles": ["DRW", "ERM"]} | changes)
+
+
+def class_accuracy(n_classes=10, **changes):
+    rows = [[step * c / (3 * n_classes) for c in range(n_classes)] for step in range(4)]
+    names = [f"class {c}" for c in range(n_classes)]
+    settings = {"steps": [10, 20, 30, 40], "accuracies": rows, "classes": names, "counts": range(n_classes, 0, -1)}
+    return figures.class_accuracy_figure(**settings | {"title": "ERM"} | changes)
+
+
+ALL = [recall, curves, tsne, confusion, tracked, gap, class_accuracy]
 
 
 @pytest.mark.parametrize("draw", ALL)
@@ -154,3 +171,14 @@ class TestConfusion:
     def test_error(self):
         with pytest.raises(ValueError, match=r"Expected \*confusion\* to be of shape \(4, 4\), but got \(3, 4\)"):
             confusion(confusion=np.ones((3, 4)))
+
+
+def test_what_was_tracked_names_its_methods_and_its_end():
+    assert tracked().alt == "What was tracked during training under DRW, ERM: margin gap, fit."
+    assert gap(points={"ERM": [(3.0, 0.7)]}) is None
+    assert class_accuracy().alt.startswith("Accuracy of each class during the training of ERM, at its end class 0 0%,")
+    assert class_accuracy(30).alt.count("Classes ") == 12
+    with pytest.raises(ValueError, match=r"Expected \*panels\* to be one score or more"):
+        tracked(panels={})
+    with pytest.raises(ValueError, match=r"Expected \*accuracies\* to hold one row of 10 values for each of 4 reports"):
+        class_accuracy(accuracies=[[0.5] * 9] * 4)

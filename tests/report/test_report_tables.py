@@ -1,11 +1,13 @@
 """Tables for the terminal and for documents."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from latentover.report import Cell, Row, comparison_markdown, comparison_text
-from latentover.report.tables import published_sources, seconds
+from latentover.report.runs import Run
+from latentover.report.tables import published_sources, recall_table, seconds
 
 ROWS = [
     Row("rae", "RAE", {"acsa": Cell(0.84789, 0.00151, 5, best=True), "mauprc_ova": Cell(1.0, 0.0, 5)}, 5, 12.34),
@@ -80,3 +82,22 @@ def test_no_rows(function):
 )
 def test_seconds(value, text):
     assert seconds(value) == text
+
+
+class TestRecall:
+    def run(self, recipe, seed, recall, counts, classes=("a", "b")):
+        scores = {"classes": list(classes), "recall": recall, "acsa": sum(recall) / len(recall)}
+        metrics = {"split": "test", **scores, "splits": {"test": scores}, "train_counts": counts}
+        return Run(Path(recipe) / f"seed-{seed}", recipe, seed, metrics)
+
+    def test_means_over_seeds_with_the_largest_class_first(self):
+        counts = {"a": 40, "b": 4000}
+        runs = [self.run("rae", seed, [0.5 + seed / 10, 0.9], counts) for seed in (0, 1)]
+        runs += [self.run("none", 0, [0.25, 1.0], counts)]
+        table = recall_table(runs, "test")
+        assert table.columns == ["b (4,000)", "a (40)"]
+        assert dict(table.rows) == {"rae": ["90.0", "55.0"], "none": ["100.0", "25.0"]}
+
+    def test_not_for_many_classes(self):
+        classes = [str(i) for i in range(13)]
+        assert recall_table([self.run("rae", 0, [0.5] * 13, {}, classes)], "test") is None
