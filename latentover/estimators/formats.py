@@ -4,7 +4,9 @@ A format is learned from the training data, stored with a fitted estimator (as J
 what the networks generate: what comes in in a type and layout goes out in it.
 """
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
@@ -12,9 +14,14 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from latentover.estimators.validation import check_dense_size
+from latentover.estimators.columns import Column, as_dtype, is_categorical, is_time, learn_column, plain_value
+from latentover.estimators.validation import check_dense_size, check_table
 
 ImageLayout = Literal["channels_first", "channels_last", "rows"]
+Missing = Literal["error", "impute", "mask"]
+CategoricalFeatures = str | Sequence[Any] | np.ndarray
+Clip = str | tuple[float | None, float | None] | Mapping[Any, Any]
+_CLIPS = "'observed', 'none', (low, high) with low <= high, or a dict of column to one of these"
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class ImageFormat:
     def decode(self, outputs: Tensor) -> np.ndarray:
         """Return generated images (n, c, h, w) in [0, 1] in the user's range, type and layout."""
         X = outputs.float().cpu().numpy().astype(np.float64) * (self.high - self.low) + self.low
-        X = _as_dtype(X, np.dtype(self.dtype), self.low, self.high)
+        X = as_dtype(X, np.dtype(self.dtype), self.low, self.high)
         if self.layout == "rows":
             return X.reshape(len(X), -1)
         return np.moveaxis(X, 1, -1) if self.layout == "channels_last" else X
@@ -116,95 +123,9 @@ def _value_range(X: np.ndarray) -> tuple[float, float]:
     return low, high if high > low else low + 1.0
 
 
-def _as_dtype(X: np.ndarray, dtype: np.dtype, low: Any, high: Any) -> np.ndarray:
-    """Return X in `dtype`; whole-number types are rounded and clipped to low..high first."""
-    if dtype.kind in "ui":
-        X = np.clip(np.rint(X), low, high)
-    if dtype.kind == "b":
-        X = X >= 0.5
-    return X.astype(dtype)
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of a table: its place in the encoded row and how to invert it.
-
-    Attributes
-    ----------
-    dtype : str
-        Name of the user's type.
-    number_dtype : str
-        NumPy name of the type that the values of a numeric column have: ``"int64"`` in pandas' ``"Int64"``.
-    name : str, int, ... or None
-        Its name in a pandas frame.
-    levels : list or None
-        The values of a categorical column, in the order of its one-hot columns; None for a numeric one.
-    categories : list or None
-        Of a column of pandas' category type: all its categories, whether seen or not, in their order.
-    ordered : bool
-        Whether those categories are ordered.
-    mean, scale, low, high : float
-        Of a numeric column of the training data; the scale of a constant column is 0.
-    """
-
-    dtype: str
-    number_dtype: str = "float64"
-    name: Any = None
-    levels: list[Any] | None = None
-    categories: list[Any] | None = None
-    ordered: bool = False
-    mean: float = 0.0
-    scale: float = 1.0
-    low: float = 0.0
-    high: float = 0.0
-
-    @property
-    def width(self) -> int:
-        """How many encoded columns it takes."""
-        return 1 if self.levels is None else len(self.levels)
-
-    def encode(self, values: pd.Series) -> np.ndarray:
-        """Return standardised numbers or one-hot rows, (n, width) and float32."""
-        if self.levels is None:
-            try:
-                numbers = values.to_numpy(dtype=np.float64)
-            except (TypeError, ValueError) as error:
-                raise ValueError(
-                    f"Expected column {values.name!r} to hold numbers, as in fit, but got type {values.dtype}: {error}."
-                ) from error
-            return _standardised(numbers, self.mean, self.scale).astype(np.float32)[:, None]
-        codes = pd.Index(self.levels, dtype=object).get_indexer(pd.Index(values.astype(object), dtype=object))
-        if (codes < 0).any():
-            unseen = values[codes < 0].iloc[0]
-            raise ValueError(
-                f"Expected column {values.name!r} to hold only values seen in fit, but got {unseen!r}; refit with "
-                "it or map it to a known value."
-            )
-        onehot = np.zeros((len(codes), self.width), dtype=np.float32)
-        onehot[np.arange(len(codes)), codes] = 1
-        return onehot
-
-    def decode(self, block: np.ndarray) -> np.ndarray:
-        """Return values of the user's kind and range for encoded ones (n, width)."""
-        if self.levels is not None:
-            levels = np.empty(len(self.levels), dtype=object)
-            levels[:] = self.levels
-            return levels[block.argmax(axis=1)]
-        # Within the range that was seen: an amount stays positive, a share at most 1.
-        numbers = (block[:, 0] * self.scale + self.mean).clip(self.low, self.high)
-        return _as_dtype(numbers, np.dtype(self.number_dtype), self.low, self.high)
-
-    def decode_series(self, block: np.ndarray) -> pd.Series:
-        """Return `decode`'s values as a column of the user's pandas type."""
-        values = self.decode(block)
-        if self.categories is not None:
-            return pd.Series(pd.Categorical(values, self.categories, ordered=self.ordered))
-        return pd.Series(values).astype(pd.api.types.pandas_dtype(self.dtype))
-
-
 @dataclass(frozen=True)
 class TableFormat:
-    """Rows of numbers, booleans and categories: numbers are standardised, categories become one-hot columns.
+    """Rows of numbers, dates and categories, each column encoded on its own; see `Column`.
 
     Attributes
     ----------
@@ -224,16 +145,24 @@ class TableFormat:
         return (sum(column.width for column in self.columns),)
 
     def encode(self, X: Any) -> Tensor:
-        """Return encoded rows (n, d), float32."""
-        if not self.is_frame:
-            mean = np.array([column.mean for column in self.columns])
-            scale = np.array([column.scale for column in self.columns])
-            return torch.from_numpy(_standardised(np.asarray(X, dtype=np.float64), mean, scale).astype(np.float32))
-        if not isinstance(X, pd.DataFrame):
+        """Return encoded rows (n, d), float32; a missing value is what the column's ``fill`` says."""
+        if self.is_frame and not isinstance(X, pd.DataFrame):
             X = pd.DataFrame(X, columns=[column.name for column in self.columns])
-        check_dense_size((len(X), *self.shape), "X with its categories as one-hot columns", itemsize=4)
-        parts = [column.encode(X.iloc[:, i]) for i, column in enumerate(self.columns)]
-        return torch.from_numpy(np.concatenate(parts, axis=1))
+        elif not self.is_frame:
+            X = np.asarray(X)
+        if any(column.levels is not None for column in self.columns):
+            check_dense_size((len(X), *self.shape), "X with its categories as encoded columns", itemsize=4)
+        encoded = np.empty((len(X), *self.shape), dtype=np.float32)
+        for i, (column, part) in enumerate(zip(self.columns, self._parts(), strict=True)):
+            encoded[:, part] = column.encode(_column(X, i))
+        return torch.from_numpy(encoded)
+
+    def _parts(self) -> Iterator[slice]:
+        """Yield where in the encoded row each column is."""
+        start = 0
+        for column in self.columns:
+            yield slice(start, start + column.width)
+            start += column.width
 
     def network_input(self, batch: Tensor) -> Tensor:
         """Return a batch of `encode`'s tensor as it is."""
@@ -242,9 +171,7 @@ class TableFormat:
     def decode(self, outputs: Tensor) -> np.ndarray | pd.DataFrame:
         """Return generated rows as an array of the user's type, or as a frame with the user's columns."""
         encoded = outputs.float().cpu().numpy().astype(np.float64)
-        ends = np.cumsum([column.width for column in self.columns])
-        blocks = np.split(encoded, ends[:-1], axis=1)
-        pairs = list(zip(self.columns, blocks, strict=True))
+        pairs = [(column, encoded[:, part]) for column, part in zip(self.columns, self._parts(), strict=True)]
         if not self.is_frame:
             return np.stack([column.decode(block) for column, block in pairs], axis=1)
         frame = pd.concat([column.decode_series(block) for column, block in pairs], axis=1)
@@ -255,58 +182,168 @@ class TableFormat:
         """Do nothing: scikit-learn's validation has compared the number and names of the columns."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the format as JSON-able values."""
+        """Return the format as JSON-able values.
+
+        Of the data it holds the range, the moments and the rounded median of numbers, and the names of all levels of
+        categories: a column that names persons has their names in it.
+
+        Raises
+        ------
+        ValueError
+            If a category is something that JSON does not know.
+        """
+        for column in self.columns:
+            for level in [*(column.levels or ()), *(column.categories or ())]:
+                if not isinstance(level, str | bool | int | float | None):
+                    raise ValueError(
+                        f"Expected the categories of column {column.name!r} to be text, numbers or booleans, so that "
+                        f"they can be stored as JSON, but got {type(level).__name__} {level!r}; turn them into text "
+                        "with astype(str)."
+                    )
         return {"kind": self.kind, **asdict(self)}
 
     @classmethod
-    def learn(cls, X: Any) -> "TableFormat":
-        """Learn the format of an array of numbers (n, d) or of a pandas frame with mixed columns."""
-        if isinstance(X, pd.DataFrame):
-            return cls([_learn_column(X.iloc[:, i]) for i in range(X.shape[1])], is_frame=True)
-        return cls([_learn_numbers(X[:, i], X.dtype.name) for i in range(X.shape[1])], is_frame=False)
+    def learn(
+        cls,
+        X: Any,
+        *,
+        categorical_features: CategoricalFeatures = "auto",
+        missing: Missing = "error",
+        clip: Clip = "observed",
+    ) -> "TableFormat":
+        """Learn the format of an array of numbers (n, d) or of a pandas frame with mixed columns.
+
+        Parameters are those of `learn_format`.
+        """
+        is_frame = isinstance(X, pd.DataFrame)
+        if missing == "error":
+            check_table(X)
+        names = X.columns.tolist() if is_frame else list(range(X.shape[1]))
+        named = _named_columns(categorical_features, names)
+        columns = []
+        for i in range(X.shape[1]):
+            values = _column(X, i)
+            categorical = i in named or (is_frame and is_categorical(values))
+            bounds = _column_bounds(clip, values, categorical)
+            columns.append(learn_column(values, categorical=categorical, indicate=missing == "mask", bounds=bounds))
+        _check_clipped_names(clip, names)
+        return cls(columns, is_frame=is_frame)
 
 
-def _standardised(numbers: np.ndarray, mean: Any, scale: Any) -> np.ndarray:
-    return (numbers - mean) / np.where(scale == 0, 1.0, scale)
+def _column(X: Any, i: int) -> pd.Series:
+    return X.iloc[:, i] if isinstance(X, pd.DataFrame) else pd.Series(X[:, i], name=i)
 
 
-def _learn_numbers(values: np.ndarray, number_dtype: str) -> Column:
-    numbers = np.ascontiguousarray(values, dtype=np.float64)
-    mean, scale = float(numbers.mean()), float(numbers.std())
-    if scale <= 1e-12 * abs(mean):
-        scale = 0.0
-    low, high = float(numbers.min()), float(numbers.max())
-    return Column(number_dtype, number_dtype, mean=mean, scale=scale, low=low, high=high)
+def _named_columns(categorical_features: CategoricalFeatures, names: list[Any]) -> set[int]:
+    """Return the numbers of the columns that the user calls categorical."""
+    if isinstance(categorical_features, str) and categorical_features == "auto":
+        return set()
+    wanted = np.asarray(categorical_features)
+    if wanted.size == 0:
+        return set()
+    problem = ""
+    if isinstance(categorical_features, str) or wanted.ndim != 1 or wanted.dtype.kind not in "biuUOT":
+        problem = repr(categorical_features)
+    elif wanted.dtype.kind == "b":
+        if len(wanted) == len(names):
+            return set(np.flatnonzero(wanted).tolist())
+        problem = f"a mask of length {len(wanted)}"
+    elif wanted.dtype.kind in "iu":
+        if wanted.min() >= -len(names) and wanted.max() < len(names):
+            return {int(i) % len(names) for i in wanted}
+        problem = f"numbers {wanted.tolist()}"
+    else:
+        unknown = [name for name in categorical_features if name not in names]
+        if not unknown:
+            return {names.index(name) for name in categorical_features}
+        problem = f"{unknown[0]!r}, which is none"
+    raise ValueError(
+        "Expected categorical_features to be 'auto', or a list of names or numbers of columns or a mask of the "
+        f"{len(names)} columns, but got {problem}; the columns are {names[:20]}{' ...' if len(names) > 20 else ''}."
+    )
 
 
-def _learn_column(values: pd.Series) -> Column:
-    dtype, name = values.dtype, values.name
-    values = values.infer_objects()
-    if pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype):
-        return replace(
-            _learn_numbers(values.to_numpy(dtype=np.float64), _number_dtype(values.dtype)), dtype=str(dtype), name=name
-        )
-    levels = sorted(pd.unique(values.astype(object)).tolist(), key=lambda level: (str(type(level)), level))
-    if isinstance(dtype, pd.CategoricalDtype):
-        categories, ordered = dtype.categories.tolist(), bool(dtype.ordered)
-        return Column(str(dtype), name=name, levels=levels, categories=categories, ordered=ordered)
-    return Column(str(dtype), name=name, levels=levels)
+def _column_bounds(clip: Clip, values: pd.Series, categorical: bool) -> tuple[float | None, float | None] | None:
+    """Return what a column's generated numbers are clipped to; None for the range that was seen."""
+    if categorical or is_time(values.infer_objects().dtype):
+        if isinstance(clip, Mapping) and values.name in clip:
+            raise ValueError(
+                f"Expected clip to give bounds to columns of numbers, but got column {plain_value(values.name)!r}, "
+                "which stays within the values that were seen; leave it out."
+            )
+        return None
+    bounds = clip.get(values.name, "observed") if isinstance(clip, Mapping) else clip
+    if isinstance(bounds, str):
+        if bounds not in ("observed", "none"):
+            raise ValueError(f"Expected clip to be {_CLIPS}, but got {clip!r}.")
+        return None if bounds == "observed" else (None, None)
+    pair = tuple(bounds) if isinstance(bounds, list | tuple) else ()
+    if len(pair) != 2 or not all(isinstance(side, Real | None) for side in pair) or not _in_order(*pair):
+        raise ValueError(f"Expected clip to be {_CLIPS}, but got {clip!r}.")
+    low, high = (None if side is None or np.isinf(float(side)) else side.real for side in pair)
+    return low, high
 
 
-def _number_dtype(dtype: Any) -> str:
-    if isinstance(dtype, np.dtype):
-        return dtype.name
-    return "int64" if pd.api.types.is_integer_dtype(dtype) else "float64"
+def _in_order(low: float | None, high: float | None) -> bool:
+    return (-np.inf if low is None else low) <= (np.inf if high is None else high)
+
+
+def _check_clipped_names(clip: Clip, names: list[Any]) -> None:
+    unknown = [name for name in clip if name not in names] if isinstance(clip, Mapping) else []
+    if unknown:
+        raise ValueError(f"Expected clip to name columns of X, {names[:20]}, but got {unknown[0]!r}.")
 
 
 Format = ImageFormat | TableFormat
 
 
-def learn_format(X: Any, *, image_shape: tuple[int, ...] | None = None, channels_last: bool = False) -> Format:
-    """Return the format of validated data: images where X has four dimensions or an `image_shape` is given."""
+def learn_format(
+    X: Any,
+    *,
+    image_shape: tuple[int, ...] | None = None,
+    channels_last: bool = False,
+    categorical_features: CategoricalFeatures = "auto",
+    missing: Missing = "error",
+    clip: Clip = "observed",
+) -> Format:
+    """Return the format of validated data: images where X has four dimensions or an `image_shape` is given.
+
+    Parameters
+    ----------
+    X : array of shape (n, d), (n, c, h, w) or (n, h, w, c), or pandas frame
+    image_shape : (c, h, w), optional
+        Says that the rows of a two-dimensional X are images.
+    channels_last : bool, default=False
+        Whether images come as (n, h, w, c).
+    categorical_features : "auto", list of names, list of numbers, or mask, default="auto"
+        Of a table: columns of numbers that are categories. Text, categories and booleans of a frame always are.
+    missing : {"error", "impute", "mask"}, default="error"
+        What happens to missing values of a table: they are an error; the networks see the median (to three decimals of
+        a standard deviation) or the most frequent level; or they see that and a column that says so, and what is
+        generated has missing values too. Images have none.
+    clip : {"observed", "none"}, (low, high) or dict of column to these, default="observed"
+        What the numbers of generated rows of a table are clipped to: the range that was seen, no range but that of
+        their type, or that one. A side that is None is open; columns that a dict does not name keep to the range that
+        was seen, and so do dates and durations always.
+
+    Raises
+    ------
+    ValueError
+        For a column that has no encoding, missing values that are not allowed, and settings that do not fit X.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> X = pd.DataFrame({"age": [20, 40, 61], "town": ["Graz", "Linz", "Graz"]})
+    >>> known = learn_format(X)
+    >>> known.shape, known.decode(known.encode(X)).equals(X)
+    ((3,), True)
+    """
+    if missing not in ("error", "impute", "mask"):
+        raise ValueError(f"Expected missing to be 'error', 'impute' or 'mask', but got {missing!r}.")
     if not isinstance(X, pd.DataFrame) and (X.ndim == 4 or image_shape is not None):
         return ImageFormat.learn(X, image_shape=image_shape, channels_last=channels_last)
-    return TableFormat.learn(X)
+    return TableFormat.learn(X, categorical_features=categorical_features, missing=missing, clip=clip)
 
 
 def format_from_dict(state: dict[str, Any]) -> Format:
@@ -314,4 +351,10 @@ def format_from_dict(state: dict[str, Any]) -> Format:
     state = dict(state)
     if state.pop("kind") == ImageFormat.kind:
         return ImageFormat(**{**state, "shape": tuple(state["shape"])})
-    return TableFormat([Column(**column) for column in state["columns"]], is_frame=state["is_frame"])
+    columns = [Column(**{**column, "name": _hashable(column["name"])}) for column in state["columns"]]
+    return TableFormat(columns, is_frame=state["is_frame"])
+
+
+def _hashable(name: Any) -> Any:
+    """Return a column's name as it was before JSON made a list of a tuple."""
+    return tuple(name) if isinstance(name, list) else name

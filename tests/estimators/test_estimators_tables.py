@@ -142,8 +142,113 @@ class TestFrames:
     def test_too_many_categories_are_refused_with_their_size(self, monkeypatch):
         monkeypatch.setattr("latentover.estimators.validation.MAX_DENSE_BYTES", 10_000)
         X = pd.DataFrame({"name": [f"person {i}" for i in range(60)]})
-        with pytest.raises(ValueError, match=r"one-hot columns to take at most .*\(60, 60\) would take 1\.34e-05 GiB"):
+        with pytest.raises(ValueError, match=r"encoded columns to take at most .*\(60, 60\) would take 1\.34e-05 GiB"):
             RAESampler(**TINY).fit_resample(X, np.arange(60) % 3 // 2)
+
+
+@pytest.fixture(scope="module")
+def holes():
+    X = mixed_frame().drop(columns=["int", "int8", "bool", "constant int"])
+    return X.mask(np.random.default_rng(1).random(X.shape) < 0.2)
+
+
+class TestMissing:
+    @pytest.mark.parametrize("missing", ["impute", "mask"])
+    def test_rows_come_back_as_they_were(self, holes, missing):
+        sampler = RAESampler(**TINY, missing=missing)
+        X_new, _ = sampler.fit_resample(holes, Y)
+        assert_frame_equal(X_new[:40], holes)
+        assert X_new.dtypes.equals(holes.dtypes)
+        assert np.isfinite(sampler.encode(holes)).all()
+        if missing == "impute":
+            assert not X_new[40:].isna().any().any()
+
+    def test_are_generated_for_the_class_that_has_them(self):
+        rng = np.random.default_rng(0)
+        y = np.arange(200) % 2
+        X = pd.DataFrame({"a": np.where(y == 1, np.nan, rng.normal(size=200)), "b": rng.normal(size=200)})
+        settings = {**TINY, "hidden_units": 32, "batch_size": 64, "max_steps": 150, "learning_rate": 0.01}
+        sampler = RAESampler(**settings, missing="mask").fit(X, y)
+        never, always = (sampler.sample(100, y=label, random_state=0) for label in (0, 1))
+        assert always["a"].isna().mean() > never["a"].isna().mean() + 0.5
+        assert not never["b"].isna().any()
+        assert not always["b"].isna().any()
+
+    @pytest.mark.parametrize("missing", ["impute", "mask"])
+    def test_in_images_are_refused_in_every_mode(self, missing):
+        X = np.zeros((40, 1, 8, 8))
+        X[0, 0, 3, 3] = np.nan
+        with pytest.raises(ValueError, match="Expected images X to have no missing values"):
+            RAESampler(**TINY, missing=missing).fit(X, Y)
+
+    @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+    def test_in_arrays(self, dtype):
+        X = np.random.default_rng(0).normal(size=(40, 3)).astype(dtype)
+        X[::5, 1] = np.nan
+        X_new, _ = RAESampler(**TINY, missing="mask").fit_resample(X, Y)
+        assert X_new.dtype == X.dtype
+        assert X_new[:40].tobytes() == X.tobytes()
+        with pytest.raises(ValueError, match="NaN"):
+            RAESampler(**TINY).fit_resample(X, Y)
+
+    def test_classifiers_predict_where_values_are_missing(self, holes):
+        for missing in ("impute", "mask"):
+            classifier = DeepClassifier(max_epochs=1, hidden_units=8, device="cpu", random_state=0, missing=missing)
+            assert np.isfinite(classifier.fit(holes, Y).predict_proba(holes)).all()
+
+    def test_the_tag_says_whether_they_may_be_there(self):
+        for missing, allowed in (("error", False), ("impute", True), ("mask", True)):
+            assert RAESampler(missing=missing).__sklearn_tags__().input_tags.allow_nan is allowed
+
+
+class TestOtherFrames:
+    def test_polars_in_polars_out(self, frame):
+        pl = pytest.importorskip("polars")
+        pytest.importorskip("pyarrow")
+        X = pl.from_pandas(frame.drop(columns=["numbers as category", "numbers as object"]))
+        X = X.with_columns(
+            pl.Series("when", pd.date_range("2024", periods=40)), pl.col("category").cast(pl.Categorical)
+        )
+        y = pl.Series("target", Y)
+        sampler = RAESampler(**TINY)
+        X_new, y_new = sampler.fit_resample(X, y)
+        assert X_new.schema == X.schema
+        assert X_new[:40].equals(X)
+        assert y_new.name == "target"
+        assert y_new.value_counts()["count"].to_list() == [28, 28]
+        assert sampler.sample(3, y=1).schema == X.schema
+        assert X_new["when"].is_between(X["when"].min(), X["when"].max()).all()
+
+    def test_types_that_arrow_backs(self, frame):
+        pytest.importorskip("pyarrow")
+        X = frame.drop(columns=["numbers as category", "numbers as object", "category", "ordered"])
+        X = X.assign(when=pd.date_range("2024", periods=40, tz="Europe/Vienna")).convert_dtypes(dtype_backend="pyarrow")
+        X_new, _ = RAESampler(**TINY).fit_resample(X, Y)
+        assert all(isinstance(dtype, pd.ArrowDtype) for dtype in X.dtypes)
+        assert X_new.dtypes.equals(X.dtypes)
+        assert_frame_equal(X_new[:40], X)
+
+    def test_dates_and_durations(self):
+        dates = pd.date_range("2024-01-01", periods=40)
+        X = pd.DataFrame({"day": dates, "zoned": dates.tz_localize("Europe/Vienna"), "lasted": dates - dates[3]})
+        X_new, _ = RAESampler(**TINY).fit_resample(X, Y)
+        assert X_new.dtypes.equals(X.dtypes)
+        for name in X:
+            assert X_new[name].between(X[name].min(), X[name].max()).all()
+        assert (X_new["day"] == X_new["day"].dt.normalize()).all()
+
+    def test_numbers_named_as_categories(self):
+        X = pd.DataFrame({"code": [10, 20, 40, 80] * 10, "x": np.random.default_rng(0).normal(size=40)})
+        X_new, _ = RAESampler(**TINY, categorical_features=["code"]).fit_resample(X, Y)
+        assert set(X_new["code"]) == {10, 20, 40, 80}
+        assert X_new.dtypes.equals(X.dtypes)
+
+    def test_clipped_as_wanted(self):
+        X = np.random.default_rng(0).normal(size=(40, 2))
+        X_new, _ = RAESampler(**TINY, clip={1: (5, 6)}).fit_resample(X, Y)
+        assert (X_new[:40] == X).all()
+        assert (X_new[40:, 1] == 5).all(), "the nearest that is allowed"
+        assert (np.abs(X_new[40:, 0]) < 4).all()
 
 
 class TestFormat:

@@ -1,0 +1,596 @@
+"""Formats of tables: every type of column goes to the networks and back, and nothing of a row is remembered."""
+
+import json
+import re
+import subprocess
+import sys
+import textwrap
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pandas.testing import assert_frame_equal, assert_series_equal
+
+from latentover.estimators import TableFormat, learn_format
+from latentover.estimators.columns import MAX_CATEGORY_WIDTH, level_rows, nearest_level
+from latentover.estimators.formats import format_from_dict
+from latentover.estimators.validation import check_table
+
+pytest.importorskip("pyarrow")  # for pandas' types that it backs
+
+INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+NULLABLE_INTEGERS = ["Int8", "Int16", "Int32", "Int64", "UInt8", "UInt64", "int16[pyarrow]", "uint32[pyarrow]"]
+FLOATS = ["float16", "float32", "float64", "Float32", "Float64", "float[pyarrow]", "double[pyarrow]"]
+BOOLEANS = ["bool", "boolean", "bool[pyarrow]"]
+TEXTS = ["object", "str", "string", "string[python]", "utf8[pyarrow]", "large_string[pyarrow]", "category"]
+TIMES = [
+    "datetime64[s]",
+    "datetime64[ns]",
+    "datetime64[us, UTC]",
+    "datetime64[ns, Europe/Vienna]",
+    "datetime64[us, UTC+01:00]",
+    "timedelta64[ms]",
+    "timestamp[us][pyarrow]",
+    "timestamp[ns, tz=America/New_York][pyarrow]",
+    "date32[day][pyarrow]",
+    "date64[ms][pyarrow]",
+    "duration[us][pyarrow]",
+]
+MISSING = st.sampled_from([False, False, True])
+
+
+def values_of(dtype):
+    """A strategy for the values of a type; dates are days since 1970."""
+    if dtype in BOOLEANS:
+        return st.booleans()
+    if dtype in TEXTS:
+        return st.text(max_size=3)
+    if dtype in TIMES:
+        return st.integers(-30_000, 30_000)
+    if dtype in INTEGERS + NULLABLE_INTEGERS:
+        kind = np.iinfo(re.sub(r"\[.*", "", dtype).lower())
+        return st.integers(max(kind.min, -(2**15)), min(kind.max, 2**16))
+    return st.floats(-100, 100, width=16)
+
+
+def column_of(values, dtype):
+    """Values as a column; None is missing."""
+    if dtype not in TIMES:
+        return pd.Series(values, dtype=object).astype(dtype)
+    days = pd.Series([pd.NaT if value is None else np.timedelta64(value, "D") for value in values])
+    if dtype.startswith(("timedelta", "duration")):
+        return days.astype("timedelta64[us]").astype(dtype)
+    times = (pd.Timestamp(0) + days).astype("datetime64[us]")
+    return times.dt.tz_localize("UTC").astype(dtype) if re.search(r", (tz=)?[AEU]", dtype) else times.astype(dtype)
+
+
+def nothing_missing_in(dtype):
+    return dtype in [*INTEGERS, "bool"]
+
+
+class TestRoundTrip:
+    @pytest.mark.parametrize("dtype", INTEGERS + NULLABLE_INTEGERS + BOOLEANS + TEXTS + TIMES)
+    @settings(max_examples=12, deadline=None, derandomize=True)
+    @given(st.data())
+    def test_is_exact(self, dtype, data):
+        self.check(dtype, data, assert_frame_equal)
+
+    @pytest.mark.parametrize("dtype", FLOATS)
+    @settings(max_examples=25, deadline=None, derandomize=True)
+    @given(st.data())
+    def test_of_floats_is_as_exact_as_float32(self, dtype, data):
+        def close(back, X):
+            assert back.dtypes.equals(X.dtypes)
+            a, b = (frame["a"].to_numpy(dtype=np.float64, na_value=np.nan) for frame in (back, X))
+            spread = np.nanmax(b) - np.nanmin(b)
+            np.testing.assert_allclose(a, b, rtol=2e-3 if "16" in dtype else 1e-6, atol=1e-5 * spread)
+            assert np.nanmin(a) >= np.nanmin(b)
+            assert np.nanmax(a) <= np.nanmax(b)
+
+        self.check(dtype, data, close)
+
+    @staticmethod
+    def check(dtype, data, same):
+        values = data.draw(st.lists(values_of(dtype), min_size=2, max_size=20))
+        holes = [False] * len(values)
+        if not nothing_missing_in(dtype):
+            holes = data.draw(st.lists(MISSING, min_size=len(values), max_size=len(values)))
+            holes[0] = False
+        X = pd.DataFrame({"a": column_of([None if h else v for h, v in zip(holes, values, strict=True)], dtype)})
+        known = learn_format(X, missing="mask")
+        encoded = known.encode(X)
+        assert encoded.dtype == torch.float32
+        assert encoded.isfinite().all()
+        assert encoded.shape == (len(X), *known.shape)
+        back = known.decode(encoded)
+        assert back.isna().equals(X.isna())
+        same(back, X)
+        restored = format_from_dict(json.loads(json.dumps(known.to_dict())))
+        assert restored == known
+        assert_frame_equal(restored.decode(encoded), back)
+
+    @pytest.mark.parametrize("dtype", [*INTEGERS, "float16", "float32", "float64", "bool"])
+    @settings(max_examples=12, deadline=None, derandomize=True)
+    @given(st.data())
+    def test_of_arrays(self, dtype, data):
+        kind = values_of("float64") if dtype.startswith("float") else values_of(dtype)
+        X = np.array(data.draw(st.lists(st.tuples(kind, kind), min_size=2, max_size=20)), dtype=dtype)
+        known = learn_format(X)
+        back = known.decode(known.encode(X))
+        assert back.dtype == X.dtype
+        if dtype.startswith("float"):
+            np.testing.assert_allclose(back, X, rtol=2e-3 if "16" in dtype else 1e-6, atol=2e-3)
+        else:
+            np.testing.assert_array_equal(back, X)
+
+    @pytest.mark.parametrize("dtype", ["int64", "uint64", "int32", "uint8"])
+    def test_extreme_whole_numbers_stay_in_range(self, dtype):
+        limits = np.iinfo(dtype)
+        for X in ([[limits.min], [limits.max]], [[limits.max - 1], [limits.max]], [[limits.max]] * 2):
+            X = np.array(X, dtype=dtype)
+            known = learn_format(X)
+            decoded = known.decode(torch.tensor([[-1e9], [0.0], [1e9]]))
+            assert decoded.dtype == X.dtype
+            assert (decoded >= X.min()).all()
+            assert (decoded <= X.max()).all()
+            if X.min() == X.max():
+                assert (decoded == X.max()).all()
+
+    @settings(max_examples=50, deadline=None, derandomize=True)
+    @given(st.lists(st.floats(allow_nan=False, allow_infinity=False, width=64), min_size=2, max_size=10))
+    def test_any_finite_numbers_are_finite_for_the_networks_or_refused(self, values):
+        X = np.array(values)[:, None]
+        try:
+            known = learn_format(X)
+        except ValueError as error:
+            assert re.search(r"^Expected X to hold numbers that can be squared, but got .*e\+", str(error))  # noqa: PT017
+            assert np.abs(X).max() > 1e150
+            return
+        encoded = known.encode(X)
+        assert encoded.isfinite().all()
+        assert (encoded.abs() <= len(X)).all()
+        back = known.decode(encoded)
+        assert np.isfinite(back).all()
+        assert (back >= X.min()).all()
+        assert (back <= X.max()).all()
+
+    def test_numbers_far_from_those_seen_are_finite_for_the_networks(self):
+        known = learn_format(np.array([[0.0], [1.0]]))
+        assert known.encode(np.array([[1e300], [-1e300]])).ravel().tolist() == [1e6, -1e6]
+
+
+class TestDates:
+    def test_are_generated_in_the_step_that_was_seen(self):
+        days = pd.DataFrame({"day": pd.to_datetime(["2020-01-01", "2020-03-08", "2021-05-01"])})
+        known = learn_format(days)
+        new = known.decode(torch.randn(200, 1, generator=torch.Generator().manual_seed(0)))["day"]
+        assert new.dtype == days["day"].dtype
+        assert new.between("2020-01-01", "2021-05-01").all()
+        assert (new == new.dt.normalize()).all()
+        assert new.nunique() > 50
+
+    def test_keep_their_time_zone_across_summer_time(self):
+        hours = pd.date_range("2024-03-30", periods=72, freq="h", tz="Europe/Vienna")
+        X = pd.DataFrame({"when": hours})
+        known = learn_format(X)
+        assert_frame_equal(known.decode(known.encode(X)), X)
+        assert known.columns[0].step == 3600 * 10**6
+
+    def test_python_objects(self):
+        X = pd.DataFrame(
+            {"when": pd.Series([pd.Timestamp("2020-01-01"), pd.Timestamp("2020-01-03"), None], dtype=object)}
+        )
+        known = learn_format(X, missing="mask")
+        back = known.decode(known.encode(X))["when"]
+        assert back.dtype == object
+        assert back.tolist()[:2] == X["when"].tolist()[:2]
+        assert back.isna().tolist() == [False, False, True]
+
+    def test_of_another_resolution_are_understood(self):
+        X = pd.DataFrame({"when": pd.date_range("2020", periods=5).as_unit("ns")})
+        known = learn_format(X)
+        assert torch.equal(known.encode(X.astype("datetime64[s]")), known.encode(X))
+
+    def test_where_there_were_numbers_and_the_other_way_round(self):
+        dates, numbers = pd.DataFrame({"a": pd.date_range("2020", periods=3)}), pd.DataFrame({"a": ["x", "y", "z"]})
+        with pytest.raises(ValueError, match=r"column 'a' to hold datetime64\[.*\], as in fit, but got type"):
+            learn_format(dates).encode(numbers)
+        with pytest.raises(ValueError, match="column 'a' to hold numbers, as in fit, but got type datetime"):
+            learn_format(pd.DataFrame({"a": [1.0, 2.0]})).encode(dates)
+
+    def test_of_three_centuries_in_nanoseconds_are_refused(self):
+        X = pd.DataFrame({"when": pd.to_datetime(["1700-01-01", "2200-01-01"]).astype("datetime64[ns]")})
+        with pytest.raises(ValueError, match=r"column 'when' to span at most .*as_unit"):
+            learn_format(X)
+        assert learn_format(X.astype("datetime64[us]")).shape == (1,)
+
+
+class TestMissing:
+    FRAME = pd.DataFrame(
+        {
+            "number": [1.0, np.nan, 2.0, 9.0, 2.0],
+            "whole": pd.array([1, 2, None, 2, 3], dtype="Int64"),
+            "text": ["u", "v", "v", None, "v"],
+            "when": pd.to_datetime(["2020-01-01", "2020-01-02", None, "2020-01-09", "2020-01-02"]),
+            "complete": [1, 2, 3, 4, 5],
+        }
+    )
+
+    def test_is_an_error_by_default_that_names_column_and_count(self):
+        with pytest.raises(ValueError, match=r"but got 1 in 5 rows: column 'number' contains NaN; impute it first"):
+            learn_format(self.FRAME)
+        with pytest.raises(ValueError, match=r"but got 2 in 3 rows: column 1 contains NaN"):
+            learn_format(np.array([[1, np.nan], [2, 3], [4, np.nan]]))
+
+    @pytest.mark.parametrize("dtype", ["Float64", "double[pyarrow]"])
+    def test_a_nan_inside_a_type_that_has_na(self, dtype):
+        column = pd.Series([0.0, 1.0, 3.0], dtype=dtype)
+        with np.errstate(invalid="ignore"):
+            column = column / pd.Series([0.0, 1.0, 1.0], dtype=dtype)
+        X = pd.DataFrame({"a": column})
+        with pytest.raises(ValueError, match=r"but got 1 in 3 rows: column 'a' contains NaN"):
+            check_table(X)
+        for named in ("auto", ["a"]):
+            known = learn_format(X, missing="mask", categorical_features=named)
+            assert known.decode(known.encode(X))["a"].isna().tolist() == [True, False, False]
+
+    def test_imputed_by_median_and_most_frequent(self):
+        known = learn_format(self.FRAME, missing="impute")
+        back = known.decode(known.encode(self.FRAME))
+        assert not back.isna().any().any()
+        assert back["number"][1] == pytest.approx(2.0, abs=0.01)  # to a thousandth of the deviation
+        assert back["whole"][2] == 2
+        assert back["text"][3] == "v"
+        assert back["when"][2] == pd.Timestamp("2020-01-02")
+
+    def test_masked_by_a_column_that_says_so(self):
+        known = learn_format(self.FRAME, missing="mask")
+        assert known.shape == (2 + 2 + 3 + 2 + 1,)
+        encoded = known.encode(self.FRAME)
+        assert encoded[:, 1].tolist() == [0, 1, 0, 0, 0]
+        encoded[:, 1] = torch.tensor([0.49, 0.5, 2.0, -1.0, 0.51])
+        assert known.decode(encoded)["number"].isna().tolist() == [False, True, True, False, True]
+        assert known.decode(encoded).dtypes.equals(self.FRAME.dtypes)
+
+    @pytest.mark.parametrize("missing", ["impute", "mask"])
+    def test_only_later_where_fit_saw_none(self, missing):
+        known = learn_format(self.FRAME.dropna(), missing=missing)
+        encoded = known.encode(self.FRAME.astype({"complete": float}).replace({"complete": {4: np.nan}}))
+        assert encoded.isfinite().all()
+        assert known.shape == (6,)
+
+    @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+    def test_in_arrays(self, dtype):
+        X = np.array([[1, 5], [np.nan, 6], [3, 9], [4, 5]], dtype=dtype)
+        masked, imputed = (learn_format(X, missing=missing) for missing in ("mask", "impute"))
+        assert masked.shape == (3,)
+        np.testing.assert_allclose(masked.decode(masked.encode(X)), X, rtol=1e-3)
+        assert masked.decode(masked.encode(X)).dtype == X.dtype
+        assert imputed.decode(imputed.encode(X))[1, 0] == pytest.approx(3, abs=0.01)
+
+    def test_everywhere_is_refused(self):
+        for column in (pd.Series([np.nan] * 3), pd.Series([None] * 3, dtype="string"), pd.Series([pd.NaT] * 3)):
+            with pytest.raises(ValueError, match=r"Expected column 'a' to have a value, but got missing ones alone"):
+                learn_format(pd.DataFrame({"a": column}), missing="mask")
+
+    @pytest.mark.parametrize("missing", ["drop", None, True])
+    def test_is_one_of_three(self, missing):
+        with pytest.raises(ValueError, match=r"Expected missing to be 'error', 'impute' or 'mask', but got"):
+            learn_format(self.FRAME, missing=missing)
+
+
+class TestCategories:
+    X = pd.DataFrame({"town": [8010, 4020, 8010, 1010], "age": [20, 30, 40, 50], "sex": ["f", "m", "f", "f"]})
+
+    @pytest.mark.parametrize(
+        "named", [["town"], [0], [-3], [True, False, False], np.array([True, False, False]), ("town",)]
+    )
+    def test_numbers_may_be_named_as_categories(self, named):
+        known = learn_format(self.X, categorical_features=named)
+        assert known.shape == (3 + 1 + 2,)
+        assert_frame_equal(known.decode(known.encode(self.X)), self.X)
+        assert set(known.decode(torch.randn(50, 6))["town"]) <= set(self.X["town"])
+
+    def test_in_arrays(self):
+        X = self.X[["town", "age"]].to_numpy(dtype=np.float32)
+        known = learn_format(X, categorical_features=[0])
+        assert known.shape == (4,)
+        back = known.decode(known.encode(X))
+        assert back.dtype == np.float32
+        np.testing.assert_allclose(back, X)
+        with pytest.raises(ValueError, match="Expected column 0 to hold only values seen in fit, but got"):
+            known.encode(X + 1)
+
+    def test_none_named(self):
+        assert learn_format(self.X, categorical_features=[]) == learn_format(self.X)
+
+    @pytest.mark.parametrize(
+        ("named", "message"),
+        [
+            (["twon"], "but got 'twon', which is none; the columns are \\['town', 'age', 'sex'\\]"),
+            ([3], "but got numbers \\[3\\]"),
+            ([True, False], "but got a mask of length 2"),
+            ("town", "but got 'town'"),
+            ([0.5], "but got \\[0.5\\]"),
+            ([[0]], "but got \\[\\[0\\]\\]"),
+        ],
+    )
+    def test_that_are_none_are_refused(self, named, message):
+        with pytest.raises(ValueError, match=f"^Expected categorical_features to be 'auto', or .*{message}"):
+            learn_format(self.X, categorical_features=named)
+
+    def test_of_the_same_type_though_their_names_look_like_another(self):
+        X = pd.DataFrame(
+            {"a": pd.Categorical(pd.Series(["x", "y"], dtype=object), pd.Index(["y", "x", "z"], dtype=object))}
+        )
+        known = learn_format(X)
+        assert_frame_equal(known.decode(known.encode(X)), X)
+        assert known.decode(known.encode(X))["a"].cat.categories.dtype == object
+
+    def test_intervals_stay_intervals_and_are_not_stored(self):
+        X = pd.DataFrame({"band": pd.cut(pd.Series([1.0, 5.0, 9.0]), 3)})
+        known = learn_format(X)
+        assert_frame_equal(known.decode(known.encode(X)), X)
+        with pytest.raises(ValueError, match=r"categories of column 'band' to be text, .* but got Interval"):
+            known.to_dict()
+
+    @pytest.mark.parametrize(
+        ("column", "message"),
+        [
+            (pd.Series([[1], [2], [1]]), r"to hold numbers, .*but got \['list'\]"),
+            (pd.Series([{"a": 1}] * 3), r"but got \['dict'\]"),
+            (pd.Series([b"a", b"b", b"a"]), "but got bytes values"),
+            (pd.Series([Decimal(1), Decimal(2), Decimal(1)]), "but got decimal values"),
+            (pd.Series([1j, 2, 3], dtype=object), "but got complex128 values"),
+            (pd.Series([object(), object(), object()]), r"but got \['object'\]"),
+        ],
+    )
+    def test_values_without_an_encoding_are_refused_by_name(self, column, message):
+        with pytest.raises(ValueError, match=f"^Expected column 'a' .*{message}"):
+            learn_format(pd.DataFrame({"a": column}))
+
+    @pytest.mark.parametrize("kind", ["list", "decimal"])
+    def test_arrow_types_without_an_encoding_are_refused_by_name(self, kind):
+        import pyarrow as pa
+
+        dtype = {"list": pa.list_(pa.int64()), "decimal": pa.decimal128(9, 2)}[kind]
+        values = {"list": [[1], [2]], "decimal": [1, 2]}[kind]
+        X = pd.DataFrame({"a": pd.array(pa.array(values, type=dtype), dtype=pd.ArrowDtype(dtype))})
+        with pytest.raises(ValueError, match=rf"^Expected column 'a' to hold .*but got type {kind}.*astype"):
+            learn_format(X)
+
+
+class TestManyLevels:
+    @pytest.mark.parametrize("n", [1, 2, 128, 129, 5000])
+    def test_rows_are_told_apart(self, n):
+        rows = level_rows(n)
+        assert rows.shape == (n, min(n, MAX_CATEGORY_WIDTH))
+        np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, rtol=1e-6)
+        assert np.array_equal(nearest_level(rows, n), np.arange(n))
+
+    def test_rows_are_about_as_far_apart_as_one_hot_ones(self):
+        rows = level_rows(2000)
+        squares = 2 - 2 * rows @ rows.T
+        assert squares[~np.eye(2000, dtype=bool)].mean() == pytest.approx(2, abs=0.01)
+        assert np.array_equal(rows[:500], level_rows(500))
+
+    def test_a_mixture_is_the_one_that_has_the_larger_part(self):
+        rng = np.random.default_rng(0)
+        a, b = rng.choice(5000, (2, 3000))
+        rows = level_rows(5000)
+        mixed = 0.7 * rows[a] + 0.3 * rows[b]
+        assert (nearest_level(mixed, 5000) == a).mean() > 0.999
+
+    def test_a_column_takes_no_more_than_128_columns(self):
+        names = pd.DataFrame({"id": [f"person {i}" for i in range(5000)]})
+        known = learn_format(names)
+        assert known.shape == (MAX_CATEGORY_WIDTH,)
+        assert_frame_equal(known.decode(known.encode(names)), names)
+        assert set(known.decode(torch.randn(100, 128))["id"]) <= set(names["id"])
+
+    def test_of_5000_levels_and_20000_rows_stay_under_a_gigabyte(self):
+        script = """
+            import resource
+            import numpy as np, pandas as pd
+            from latentover import RAESampler
+
+            rng = np.random.default_rng(0)
+            levels = np.r_[np.arange(5000), rng.integers(0, 5000, 15_000)]
+            X = pd.DataFrame({"id": [f"level {i}" for i in levels], "x": rng.normal(size=20_000)})
+            y = (rng.random(20_000) < 0.1).astype(int)
+            sampler = RAESampler(max_steps=2, hidden_units=64, device="cpu", random_state=0)
+            X_new, y_new = sampler.fit_resample(X, y)
+            assert (y_new == 1).sum() == (y_new == 0).sum() and set(X_new["id"]) <= set(X["id"])
+            print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        """
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True
+        )
+        assert int(done.stdout) < 2**30
+
+
+class TestHeavyTails:
+    @staticmethod
+    def amounts():
+        amounts = np.exp(np.random.default_rng(0).normal(0, 1, 5000))
+        amounts[7] = 1e6
+        return pd.DataFrame({"amount": amounts})
+
+    def test_do_not_hide_the_bulk(self):
+        X = self.amounts()
+        known = learn_format(X)
+        encoded = known.encode(X).numpy()[:, 0]
+        assert np.subtract(*np.percentile(encoded, [75, 25])) > 0.5  # 1.35 for a normal column; 0.0001 if standardised
+        assert np.abs(encoded).max() < 30
+
+    def test_come_back_in_full(self):
+        X = self.amounts()
+        known = learn_format(X)
+        back = known.decode(known.encode(X))
+        np.testing.assert_allclose(back, X, rtol=1e-5, atol=1e-5)
+        assert back["amount"][7] == pytest.approx(1e6, rel=1e-5)
+
+    @pytest.mark.parametrize("seed", range(3))
+    def test_ordinary_columns_are_standardised(self, seed):
+        rng = np.random.default_rng(seed)
+        X = np.column_stack(
+            [
+                rng.normal(5, 3, 500),
+                rng.random(500),
+                rng.exponential(2, 500),
+                rng.integers(0, 9, 500),
+                rng.random(500) < 0.01,
+                np.where(rng.random(500) < 0.9, 0, rng.integers(100, 9999, 500)),
+            ]
+        )
+        known = learn_format(X)
+        np.testing.assert_allclose(known.encode(X), (X - X.mean(axis=0)) / X.std(axis=0), atol=1e-5)
+
+    def test_of_whole_numbers(self):
+        X = pd.DataFrame({"a": [*range(200), 10**9]})
+        known = learn_format(X)
+        assert known.columns[0].spread > 0
+        back = known.decode(known.encode(X))
+        assert_frame_equal(back[:200], X[:200])
+        assert back["a"][200] == pytest.approx(10**9, rel=1e-5)
+
+
+class TestClip:
+    X = pd.DataFrame(
+        {"a": [0.0, 10.0], "b": [1, 3], "c": ["u", "v"], "d": pd.to_datetime(["2020-01-01", "2020-01-09"])}
+    )
+    FAR = torch.tensor([[-50.0, -50, 1, 0, -50], [50, 50, 0, 1, 50]])
+
+    def decoded(self, clip):
+        return learn_format(self.X, clip=clip).decode(self.FAR)
+
+    def test_to_what_was_seen_by_default(self):
+        assert_frame_equal(learn_format(self.X).decode(self.FAR), self.X)
+        assert_frame_equal(self.decoded("observed"), self.X)
+
+    def test_not_at_all(self):
+        new = self.decoded("none")
+        assert new["a"].tolist() == [-245, 255]
+        assert new["b"].tolist() == [-48, 52]
+        assert_frame_equal(new[["c", "d"]], self.X[["c", "d"]])
+
+    def test_to_a_range(self):
+        new = self.decoded((-3.5, 7.5))
+        assert new["a"].tolist() == [-3.5, 7.5]
+        assert new["b"].tolist() == [-3, 7], "whole numbers within"
+
+    def test_to_a_range_of_one_column(self):
+        new = self.decoded({"a": (None, 100), "b": "none"})
+        assert new["a"].tolist() == [-245, 100]
+        assert new["b"].tolist() == [-48, 52]
+        assert self.decoded({"a": (-np.inf, 100)})["a"].tolist() == [-245, 100]
+        assert self.decoded({"a": (-1, 1)})["b"].tolist() == [1, 3]
+
+    def test_of_arrays_by_number(self):
+        known = learn_format(np.array([[0.0, 1.0], [2.0, 3.0]]), clip={1: (0, 10)})
+        np.testing.assert_allclose(known.decode(torch.tensor([[9.0, 50.0]])), [[2, 10]])
+
+    def test_to_what_the_type_can_hold(self):
+        known = learn_format(np.array([[0], [200]], dtype=np.uint8), clip="none")
+        assert known.decode(torch.tensor([[-9.0], [9.0]])).ravel().tolist() == [0, 255]
+        known = learn_format(np.array([[0], [200]], dtype=np.float16), clip=(-1e9, 1e9))
+        assert np.isfinite(known.decode(torch.tensor([[-1e6], [1e6]]))).all()
+
+    @pytest.mark.parametrize(
+        "clip", ["seen", (1,), (2, 1), ("a", "b"), (0, 1, 2), 5, None, {"a": 3}, {"a": "seen"}, (np.nan, 1)], ids=str
+    )
+    def test_is_a_range(self, clip):
+        with pytest.raises(
+            ValueError, match=r"^Expected clip to be 'observed', 'none', \(low, high\) with low <= high"
+        ):
+            self.decoded(clip)
+
+    def test_names_columns_of_numbers(self):
+        with pytest.raises(ValueError, match=r"^Expected clip to name columns of X, \['a', .*but got 'z'"):
+            self.decoded({"z": (0, 1)})
+        for name in "cd":
+            with pytest.raises(
+                ValueError, match=f"^Expected clip to give bounds to .*but got column '{name}', which stays"
+            ):
+                self.decoded({name: (0, 1)})
+
+    def test_survives_json(self):
+        for clip in ("none", (0, 5), {"a": (None, 3)}):
+            known = learn_format(self.X, clip=clip)
+            text = json.dumps(known.to_dict(), allow_nan=False)
+            assert format_from_dict(json.loads(text)) == known
+
+
+class TestStored:
+    def test_no_value_of_a_numeric_column_but_its_extremes(self):
+        rng = np.random.default_rng(0)
+        n = 41  # odd: its median is a row's value
+        X = pd.DataFrame(
+            {
+                "normal": rng.normal(50, 20, n),
+                "heavy": np.exp(rng.normal(3, 3, n)),
+                "mostly zero": np.where(np.arange(n) < 25, 0.0, np.exp(rng.normal(3, 3, n))),
+                "with holes": np.where(np.arange(n) % 7 == 0, np.nan, rng.normal(1e6, 20, n)),
+                "whole": rng.integers(10**6, 10**9, n),
+            }
+        )
+        known = learn_format(X, missing="mask")
+        assert known.columns[1].spread > 0
+        stored = re.findall(r"-?\d+\.?\d*(?:e[+-]?\d+)?", json.dumps(known.to_dict()))
+        numbers = {float(text) for text in stored}
+        for name in X:
+            inner = set(X[name].dropna()) - {X[name].min(), X[name].max(), 0.0}
+            assert not inner & numbers, name
+
+    def test_formats_of_older_bundles_are_read(self):
+        state = {
+            "kind": "table",
+            "is_frame": True,
+            "columns": [
+                {"dtype": "float64", "number_dtype": "float64", "name": "a", "levels": None, "categories": None}
+                | {"ordered": False, "mean": 1.0, "scale": 2.0, "low": 0.0, "high": 3.0},
+                {"dtype": "category", "number_dtype": "float64", "name": "b", "levels": ["u"], "categories": ["u", "v"]}
+                | {"ordered": False, "mean": 0.0, "scale": 1.0, "low": 0.0, "high": 0.0},
+            ],
+        }
+        known = format_from_dict(state)
+        assert isinstance(known, TableFormat)
+        frame = known.decode(torch.tensor([[0.5, 1.0]]))
+        assert_series_equal(frame["a"], pd.Series([2.0], name="a"))
+        assert frame["b"].dtype == pd.CategoricalDtype(["u", "v"])
+
+    def test_names_that_are_tuples(self):
+        X = pd.DataFrame([[1.0, 2.0], [3.0, 4.0]], columns=pd.MultiIndex.from_tuples([("a", "x"), ("a", "y")]))
+        known = learn_format(X)
+        restored = format_from_dict(json.loads(json.dumps(known.to_dict())))
+        assert_frame_equal(restored.decode(known.encode(X)), X, check_exact=False)
+
+    def test_names_that_are_numbers(self):
+        X = pd.DataFrame(np.eye(3), columns=np.array([3, 1, 2]))
+        known = learn_format(X)
+        restored = format_from_dict(json.loads(json.dumps(known.to_dict())))
+        assert restored.decode(known.encode(X)).columns.equals(X.columns)
+
+
+class TestChecks:
+    def test_infinity_is_refused_in_every_mode(self):
+        for X in (
+            pd.DataFrame({0: [1.0, np.inf]}),
+            pd.DataFrame({0: [1.0, np.inf]}, dtype="Float64"),
+            np.array([[np.inf]]),
+        ):
+            for missing in ("error", "mask"):
+                with pytest.raises(ValueError, match="Expected X to be finite, but column 0 contains infinity"):
+                    check_table(X, missing)
+
+    def test_missing_values_pass_where_they_are_allowed(self):
+        check_table(TestMissing.FRAME, "impute")
+        check_table(np.array([[np.nan, 1.0]]), "mask")
+
+    def test_an_empty_array(self):
+        with pytest.raises(ValueError, match=r"but got 0 feature\(s\): its shape is \(3, 0\)"):
+            check_table(np.empty((3, 0)))
