@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_evaluate(commands)
     _add_generate(commands)
+    _add_resample(commands)
     _add_benchmark(commands)
     _add_report(commands)
     _add_data(commands)
@@ -307,6 +308,62 @@ def _generate(options: argparse.Namespace) -> int:
     from latentover.experiments.generate import generate
 
     print(generate(options.run, options.label, options.n, options.out, seed=options.seed))
+    return 0
+
+
+def _add_resample(commands: Any) -> None:
+    command = _add(
+        commands,
+        "resample",
+        _resample,
+        "Write a balanced copy of a table of any size: its rows, then new ones of the rare classes.",
+        epilog="Any setting of the sampler can be overridden, for example --sampler.init_args.max_steps 3000",
+    )
+    command.add_argument("table", help="a .parquet or .csv file; it is read as a stream")
+    command.add_argument("--target", required=True, help="name of the label column")
+    command.add_argument("--out", required=True, help="a new file of the same kind")
+    command.add_argument(
+        "--sampler",
+        help="class path, or a YAML file with class_path and init_args (default: latentover.RAESampler, for tables)",
+    )
+    command.add_argument(
+        "--sampling-strategy",
+        help="as in imbalanced-learn: auto, minority, 0.5, or totals as {fraud: 5000} (default: the sampler's, auto)",
+    )
+    command.add_argument("--seed", type=int, default=0, help="the same seed gives the same rows (default: 0)")
+    command.add_argument(
+        "--max-train-rows",
+        type=int,
+        default=100_000,
+        metavar="N",
+        help="train on at most so many rows, of the rarest classes on all (default: 100000)",
+    )
+    command.add_argument("--mark", metavar="COLUMN", help="add a column that is true in new rows")
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
+    command.add_argument("--quiet", action="store_true", help="say nothing about progress")
+    command.set_defaults(takes_overrides=True)
+
+
+def _resample(options: argparse.Namespace) -> int:
+    import yaml
+
+    from latentover.experiments.recipe import load_sampler
+    from latentover.experiments.resample import DEFAULT_SAMPLER, resample_file
+
+    sampler = load_sampler(options.sampler or DEFAULT_SAMPLER, options.overrides)
+    machine = {"device": options.device, "verbose": 0 if options.quiet else 1}
+    sampler.set_params(**{name: value for name, value in machine.items() if name in sampler.get_params()})
+    account = resample_file(
+        options.table,
+        options.target,
+        options.out,
+        sampler=sampler,
+        sampling_strategy=yaml.safe_load(options.sampling_strategy) if options.sampling_strategy else None,
+        seed=options.seed,
+        max_train_rows=options.max_train_rows,
+        mark=options.mark,
+    )
+    print(account)
     return 0
 
 

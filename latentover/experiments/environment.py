@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -45,6 +46,16 @@ def commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return out[0].strip() + ("+changes" if out[1].strip() else "")
+
+
+def peak_memory() -> int | None:
+    """Return the most bytes that this process has had resident so far, or None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def environment(device: str) -> dict[str, Any]:

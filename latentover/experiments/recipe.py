@@ -299,6 +299,42 @@ def load_data_config(path: str | os.PathLike[str]) -> DataConfig:
         return parser.instantiate(parser.parse_object(content)).data
 
 
+def load_sampler(sampler: str | Mapping[str, Any], overrides: Sequence[str] = ()) -> Any:
+    """Return the over-sampler that a class path or a section of YAML names, read as strictly as that of a recipe.
+
+    Parameters
+    ----------
+    sampler : str or mapping
+        ``latentover.RAESampler``, the path of a ``.yaml`` file with ``class_path`` and ``init_args``, or its content.
+    overrides : sequence of str
+        Dotted, as on the command line: ``["--sampler.init_args.latent_dim", "32"]``.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `load_recipe`.
+
+    Examples
+    --------
+    >>> load_sampler("latentover.RAESampler", ["--sampler.init_args.max_steps", "50"]).max_steps
+    50
+    """
+    is_file = isinstance(sampler, str) and Path(sampler).suffix in (".yaml", ".yml")
+    path = _checked_file(sampler) if isinstance(sampler, str) and is_file else None
+    with _naming(path or "--sampler"):
+        content = _read_yaml(path) if path else sampler
+        given = {"class_path": content} if isinstance(content, str) else dict(content)
+        settings = _read_overrides(overrides)
+        _check_keys({"sampler": given}, {}, settings)
+        parser = ArgumentParser(exit_on_error=False, allow_abbrev=False)
+        parser.add_argument("--sampler", type=SamplerMixin, required=True)
+        options = {name: _as_option(value) for name, value in _flat({"sampler": given}, "").items()}
+        made = parser.instantiate(parser.parse_args([f"--{k}={v}" for k, v in {**options, **settings}.items()])).sampler
+        if isinstance(made, BaseDeepEstimator):
+            check_parameters(made)
+        return made
+
+
 def check_seeds(seeds: Sequence[int]) -> None:
     """Raise ValueError unless there is at least one seed, and none is negative or there twice."""
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
