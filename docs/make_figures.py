@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 import make_metric_figures
+import resampler_figures
 import theory_figures
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -32,6 +33,7 @@ def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     draw_networks(IMAGES / "rae_networks.png")
     theory_figures.main()
+    resampler_figures.main()
     recipe = load_recipe(find_recipes(["configs/digits/rae.yaml"])[0])
     splits = load_splits(recipe.data)
     estimator = recipe.estimator(seed=0, device="cpu", verbose=0).fit(splits.X_train, splits.y_train)
