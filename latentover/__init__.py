@@ -12,6 +12,22 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=["data", "losses", "metrics", "mixing", "networks", "report", "stats", "training"],
     submod_attrs={
         "bundle": ["load", "save"],
-        "methods": ["DeepClassifier", "M2mClassifier", "RAEClassifier", "RAESampler"],
+        "methods": [
+            "AMDO",
+            "BAGANSampler",
+            "ClassicalSampler",
+            "DGCClassifier",
+            "DeepClassifier",
+            "DeepSMOTE",
+            "GAMOClassifier",
+            "GAMOSampler",
+            "LatentOversampler",
+            "M2mClassifier",
+            "MultiClassCCR",
+            "MultiClassRBO",
+            "PriorCorrectedClassifier",
+            "RAEClassifier",
+            "RAESampler",
+        ],
     },
 )

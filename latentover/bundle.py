@@ -23,7 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 import latentover
-from latentover.estimators import BaseDeepEstimator
+from latentover.estimators import BaseDataEstimator, BaseDeepEstimator
 from latentover.files import check_writable, shipped_folder, write_json, write_whole
 
 FORMAT = 1
@@ -136,6 +136,12 @@ def check_storable(estimator: Any) -> None:
     schedules of latentover.
     """
     steps = [step for _, step in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
+    if isinstance(steps[-1], BaseDataEstimator) and not isinstance(steps[-1], BaseDeepEstimator):
+        raise TypeError(
+            f"Expected an estimator that needs no training rows once it is fitted, but got {type(steps[-1]).__name__}, "
+            "which makes new rows from them, and a bundle holds none; keep its parameters and the data, or put it "
+            "before a classifier of latentover in a pipeline."
+        )
     if not isinstance(steps[-1], BaseDeepEstimator):
         raise TypeError(
             "Expected an estimator of latentover, or an imbalanced-learn pipeline that ends in one, but got "

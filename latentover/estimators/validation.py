@@ -4,13 +4,18 @@ import inspect
 import math
 import numbers
 import os
+import re
+import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from torch import nn
 
+from latentover.estimators.columns import missing_values, plain_value
 from latentover.mixing import MixingRule
 from latentover.networks.autoencoder import ENCODERS
 from latentover.training import AUGMENTS, OPTIMIZERS, SCHEDULES
@@ -20,8 +25,14 @@ from latentover.training.step_decay import StepDecay
 MAX_DENSE_BYTES = 4 * 2**30
 """Sparse tables and one-hot columns that would take more than this when dense are refused."""
 
-# One row a parameter that means the same in every method: lowest value, whether it is included, and the type.
-_NUMBERS: dict[str, tuple[float, bool, type]] = {
+MAX_PIXEL = 1e37
+"""Images with larger values are refused: in float32, where the networks compute, their range would be infinite."""
+
+NumberRange = tuple[float, bool, type]
+"""Lowest value of a parameter, whether it is included, and int or float."""
+
+# One row a parameter that means the same in every method.
+_NUMBERS: dict[str, NumberRange] = {
     "acceptance_beta": (0, True, float),
     "adversarial_every": (1, True, int),
     "adversarial_learning_rate": (0, False, float),
@@ -83,19 +94,23 @@ _CHOICES: dict[str, tuple[Any, ...]] = {
     "channels_last": (True, False),
     "compile": (True, False),
     "early_stopping": (True, False),
+    "keep_index": ("reset", "original"),
+    "missing": ("error", "impute", "mask"),
     "optimizer": OPTIMIZERS,
     "precision": PRECISIONS,
     "schedule": SCHEDULES,
-    "small_class": ("raise", "adapt"),
+    "small_class": ("adapt", "raise", "skip"),
 }
 
 
 def check_parameters(estimator: Any) -> None:
     """Raise one ValueError that names every parameter out of its range, with what was expected and what came.
 
-    Besides the parameters that all methods share, those of the estimator's own ``_choices`` are checked.
+    Besides the parameters that all methods share, those of the estimator's own ``_choices`` and ``_numbers`` are
+    checked.
     """
     choices = {**_CHOICES, **estimator._choices}
+    ranges = {**_NUMBERS, **estimator._numbers}
     problems = []
     for name in inspect.signature(type(estimator).__init__).parameters:
         if name == "self":
@@ -103,8 +118,8 @@ def check_parameters(estimator: Any) -> None:
         value = getattr(estimator, name)
         if value is None and name in _MAY_BE_NONE:
             continue
-        if name in _NUMBERS:
-            problems += _check_number(name, value, *_NUMBERS[name])
+        if name in ranges:
+            problems += _check_number(name, value, *ranges[name])
         elif name == "schedule" and isinstance(value, StepDecay):
             continue
         elif name in choices and not any(value is choice or value == choice for choice in choices[name]):
@@ -121,6 +136,8 @@ def check_parameters(estimator: Any) -> None:
             problems.append(f"mixing to be None or a rule of latentover.mixing, but got {value!r}")
         elif name == "checkpoint" and not (value is None or isinstance(value, str | os.PathLike)):
             problems.append(f"checkpoint to be the path of a file or None, but got {value!r}")
+        elif name == "base_selection":
+            problems += _check_base_selection(value, estimator._has_bases)
         elif name == "image_shape" and not _is_image_shape(value):
             problems.append(f"image_shape to be (channels, height, width) or None, but got {value!r}")
     if not problems:
@@ -150,6 +167,20 @@ def _is_image_shape(value: Any) -> bool:
     return len(sides) == 3 and all(isinstance(side, int | np.integer) and side >= 1 for side in sides)
 
 
+def _check_base_selection(value: Any, has_bases: bool) -> list[str]:
+    if isinstance(value, str) and value == "random":
+        return []
+    if not has_bases:
+        return [f"base_selection to be 'random', for new samples are not made from chosen rows here, but got {value!r}"]
+    if isinstance(value, str) and value == "even":
+        return []
+    if isinstance(value, list | tuple | np.ndarray):
+        rows = np.asarray(value)
+        if rows.ndim == 1 and rows.dtype.kind in "iu" and len(rows) > 0 and rows.min() >= 0:
+            return []
+    return [f"base_selection to be 'random', 'even' or row numbers of X, 0 or more, but got {value!r}"]
+
+
 def _check_number(name: str, value: Any, low: float, inclusive: bool, kind: type) -> list[str]:
     wanted = numbers.Integral if kind is int else numbers.Real
     typed = isinstance(value, wanted) and (name == "verbose" or not isinstance(value, bool)) and math.isfinite(value)
@@ -163,26 +194,50 @@ def _check_number(name: str, value: Any, low: float, inclusive: bool, kind: type
     return [f"{name} to be {noun} {bound}, but got {value!r}"]
 
 
-def check_class_sizes(classes: np.ndarray, counts: np.ndarray, small_class: str | None) -> None:
-    """Raise ValueError for fewer than two classes, and where `small_class` is "raise" for a class of one sample."""
+@contextmanager
+def naming(argument: str, expected: str) -> Iterator[None]:
+    """Let no error of other packages pass that does not say which argument of the user's it is about."""
+    try:
+        yield
+    except (TypeError, ValueError, OverflowError) as error:
+        if re.search(rf"\b{argument}\b", str(error)):
+            raise
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"Expected {argument} to be {expected}, but got something else: {error}") from error
+
+
+def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn with the place outside of latentover from which it was called."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_back.f_globals.get("__name__", "").startswith("latentover."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, category, stacklevel=level + 1)
+
+
+def check_class_count(classes: np.ndarray) -> None:
+    """Raise ValueError for fewer than two classes."""
     if len(classes) < 2:
         raise ValueError(
             f"Expected y to have at least 2 classes, but got 1 class: {classes[0]!r}; there is nothing to balance."
         )
-    single = classes[counts == 1]
-    if len(single) == 0 or small_class is None:
+
+
+def check_class_sizes(classes: np.ndarray, counts: np.ndarray, needed: int, small_class: str) -> None:
+    """Warn of classes with fewer than `needed` samples, or raise ValueError where `small_class` is "raise"."""
+    small = counts < needed
+    if not small.any():
         return
-    names = ", ".join(repr(label) for label in single.tolist())
+    sizes = [f"{count} of class {label!r}" for label, count in zip(classes[small].tolist(), counts[small], strict=True)]
     if small_class == "raise":
         raise ValueError(
-            f"Expected every class to have at least 2 samples, but got 1 of class {names}; collect more, drop the "
-            "class, or pass small_class='adapt' to mix its sample with itself."
+            f"Expected every class to have at least {needed} samples, but got {', '.join(sizes)}; collect more, drop "
+            "the class, or pass small_class='adapt' to make new samples from what there is."
         )
-    warnings.warn(
-        f"Class {names} has 1 sample: what is generated for it are variations of that sample.",
-        UserWarning,
-        stacklevel=4,
-    )
+    what = {
+        "adapt": "what is generated for such a class varies only what there is",
+        "skip": "fit_resample adds nothing to such a class",
+    }[small_class]
+    warn_user(f"Expected every class to have at least {needed} samples, but got {', '.join(sizes)}: {what}.")
 
 
 def check_dense_size(shape: tuple[int, ...], what: str = "X", itemsize: int = 8) -> None:
@@ -196,26 +251,49 @@ def check_dense_size(shape: tuple[int, ...], what: str = "X", itemsize: int = 8)
         )
 
 
-def check_table(X: pd.DataFrame) -> None:
-    """Raise ValueError for an empty frame, missing or infinite values, and columns of a type that has no encoding."""
+def check_plain_numbers(X: Any) -> None:
+    """Raise ValueError for text, dates and durations in an array or list, which scikit-learn reads as numbers."""
+    values = np.asarray(X)
+    if values.dtype.kind in "mM":
+        raise ValueError(f"Expected X to hold numbers, but got {values.dtype}; pass a frame for columns of that type.")
+    if values.dtype.kind in "US" or (values.dtype == object and any(isinstance(x, str | bytes) for x in values.flat)):
+        raise ValueError("Expected X to hold numbers, but got text in it; pass a frame for columns of text.")
+
+
+def check_images(X: np.ndarray) -> None:
+    """Raise ValueError for missing values, and for values whose differences float32 cannot hold."""
+    largest = float(np.abs(X).max()) if X.dtype.kind == "f" else 0.0
+    if math.isnan(largest):
+        raise ValueError("Expected images X to have no missing values, but X contains NaN; drop those images.")
+    if not largest <= MAX_PIXEL:
+        raise ValueError(f"Expected images X to have values within +-{MAX_PIXEL:g}, but got {largest:g}; rescale them.")
+
+
+def check_table(X: pd.DataFrame | np.ndarray, missing: str = "error") -> None:
+    """Raise ValueError for an empty table, infinite values, complex ones, and missing values unless they are allowed.
+
+    Parameters
+    ----------
+    X : frame or array of shape (n, d)
+    missing : {"error", "impute", "mask"}, default="error"
+        Only ``"error"`` does not allow missing values.
+    """
     for count, noun in zip(X.shape, ("sample(s)", "feature(s)"), strict=True):
         if count == 0:
             raise ValueError(f"Expected X to have rows and columns, but got 0 {noun}: its shape is {X.shape}.")
-    for i, name in enumerate(X.columns):
-        column = X.iloc[:, i]
-        if column.isna().any():
-            raise ValueError(
-                f"Expected X to have no missing values, but column {name!r} contains NaN; impute it first, e.g. with "
-                "sklearn.impute.SimpleImputer in a pipeline."
-            )
-        if pd.api.types.is_datetime64_any_dtype(column.dtype) or pd.api.types.is_timedelta64_dtype(column.dtype):
-            raise ValueError(
-                f"Expected columns of numbers, booleans or categories, but column {name!r} holds {column.dtype}; turn "
-                "it into numbers, e.g. days since a date."
-            )
-        if pd.api.types.is_complex_dtype(column.dtype):
+    for i in range(X.shape[1]):
+        column = X.iloc[:, i] if isinstance(X, pd.DataFrame) else pd.Series(X[:, i], name=i)
+        name, dtype = plain_value(column.name), column.dtype
+        if pd.api.types.is_complex_dtype(dtype):
             raise ValueError(f"Complex data not supported: column {name!r}.")
-        if pd.api.types.is_float_dtype(column.dtype) and not np.isfinite(column.to_numpy(dtype=np.float64)).all():
+        gaps = int(missing_values(column).sum()) if missing == "error" else 0
+        if gaps:
+            raise ValueError(
+                f"Expected X to have no missing values, but got {gaps} in {len(column)} rows: "
+                f"column {name!r} contains NaN; impute it first, e.g. with sklearn.impute.SimpleImputer in a pipeline, "
+                "or pass missing='impute' or missing='mask'."
+            )
+        if pd.api.types.is_float_dtype(dtype) and np.isinf(column.to_numpy(dtype=np.float64, na_value=np.nan)).any():
             raise ValueError(
                 f"Expected X to be finite, but column {name!r} contains infinity; clip or drop those rows."
             )

@@ -1,7 +1,33 @@
 """The methods, one file each, readable beside its paper."""
 
+from latentover.methods.amdo import AMDO
+from latentover.methods.bagan import BAGANSampler
+from latentover.methods.ccr import MultiClassCCR
+from latentover.methods.classical import ClassicalSampler
 from latentover.methods.deep_classifier import DeepClassifier
+from latentover.methods.deepsmote import DeepSMOTE
+from latentover.methods.dgc import DGCClassifier
+from latentover.methods.gamo import GAMOClassifier, GAMOSampler
+from latentover.methods.latent_oversampler import LatentOversampler
 from latentover.methods.m2m import M2mClassifier
+from latentover.methods.prior_corrected import PriorCorrectedClassifier
 from latentover.methods.rae import RAEClassifier, RAESampler
+from latentover.methods.rbo import MultiClassRBO
 
-__all__ = ["DeepClassifier", "M2mClassifier", "RAEClassifier", "RAESampler"]
+__all__ = [
+    "AMDO",
+    "BAGANSampler",
+    "ClassicalSampler",
+    "DGCClassifier",
+    "DeepClassifier",
+    "DeepSMOTE",
+    "GAMOClassifier",
+    "GAMOSampler",
+    "LatentOversampler",
+    "M2mClassifier",
+    "MultiClassCCR",
+    "MultiClassRBO",
+    "PriorCorrectedClassifier",
+    "RAEClassifier",
+    "RAESampler",
+]

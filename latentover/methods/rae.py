@@ -50,8 +50,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from latentover.estimators import (
     BaseClassifier,
+    BaseDeepEstimator,
+    BaseDeepSampler,
     BaseGenerator,
-    BaseSampler,
     StoppableTraining,
     Synthetic,
     TrainingSet,
@@ -497,7 +498,7 @@ class RAETraining:
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class _RAE(StoppableTraining, BaseGenerator):
+class _RAE(StoppableTraining, BaseGenerator, BaseDeepEstimator):
     """The trained core that both faces stand on."""
 
     _choices: ClassVar = {
@@ -570,7 +571,6 @@ class _RAE(StoppableTraining, BaseGenerator):
     ema: float = 0.0
     # Use
     average_mirrored: bool = False
-    small_class: Literal["raise", "adapt"] = "raise"
 
     networks_: RAENetworks = field(init=False)
 
@@ -586,7 +586,7 @@ class _RAE(StoppableTraining, BaseGenerator):
             problems.append(f"n_components to be 2 with batches='pool', but got {self.n_components}")
         if not self.class_preserving and not self.decoder:
             problems.append("class_preserving or decoder to be True, but got False for both, which trains no encoder")
-        if not self.decoder and isinstance(self, BaseSampler):
+        if not self.decoder and isinstance(self, BaseDeepSampler):
             problems.append("decoder to be True, for an over-sampler has to generate, but got False")
         return problems
 
@@ -652,6 +652,9 @@ class _RAE(StoppableTraining, BaseGenerator):
     def _can_generate(self) -> bool:
         return self.decoder
 
+    def _rows_needed(self) -> int:
+        return max(2, self.n_components)
+
     def _logits(self, batch: Tensor) -> Tensor:
         logits = self.networks_.logits(images_last(batch))
         if self.average_mirrored and batch.dim() == 4:
@@ -671,12 +674,8 @@ class _RAE(StoppableTraining, BaseGenerator):
     def _generate(self, label: int, n: int, generator: torch.Generator) -> Synthetic:
         """Mix latents of class `label` with the mixer's weights and decode them."""
         assert self.networks_.decoder is not None
-        members = (self.tensors_["labels"] == label).nonzero().squeeze(1).to(self.device_)
         onehot = F.one_hot(torch.full((n,), label, device=self.device_), len(self.classes_)).float()
-        if n == 0:
-            empty = torch.empty(0, *self.format_.shape)
-            return Synthetic(empty, np.empty((0, self.n_components), dtype=np.int64), np.empty((0, self.n_components)))
-        rows = members[next(ClassTuples(torch.zeros_like(members), n, self.n_components, generator))]
+        rows = self._draw_parents(label, n, self.n_components, generator)
         z = self.tensors_["latents"].to(self.device_)[rows]  # (n, t, m)
         alpha = self._proposed_weights(z, onehot, generator)
         outputs = self.networks_.decoder(convex_combination(z, alpha), onehot)
@@ -908,11 +907,13 @@ class RAEClassifier(_RAE, BaseClassifier):
         0.99 in the authors' code.
     average_mirrored : bool, default=False
         Whether predictions are averaged over an image and its mirror image.
-    small_class : {"raise", "adapt"}, default="raise"
-        What happens to a class with one sample: an error, or it is mixed with itself and a warning names it.
+    small_class, base_selection, clip
+        See `latentover.estimators.BaseGenerator`; a class needs `n_components` samples, at least 2. The latents of a
+        smaller one are mixed with themselves.
     early_stopping, validation_fraction, n_iter_no_change
         See `latentover.estimators.StoppableTraining`.
-    image_shape, channels_last, device, precision, random_state, verbose, checkpoint, checkpoint_every, compile
+    image_shape, channels_last, categorical_features, missing, device, precision, random_state, verbose, checkpoint,
+    checkpoint_every, compile
         See `latentover.estimators.BaseDeepEstimator`.
 
     Attributes
@@ -936,7 +937,7 @@ class RAEClassifier(_RAE, BaseClassifier):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class RAESampler(_RAE, BaseSampler):
+class RAESampler(_RAE, BaseDeepSampler):
     """Over-sampler: new samples of the rare classes from a class-preserving regularized autoencoder.
 
     Parameters
@@ -944,12 +945,14 @@ class RAESampler(_RAE, BaseSampler):
     sampling_strategy : str, float, dict or callable, default="auto"
         As in imbalanced-learn: which classes are brought to how many samples. ``"auto"`` brings every class to the
         size of the largest; a dict gives final totals.
+    keep_index : {"reset", "original"}, default="reset"
+        See `latentover.estimators.BaseSampler`.
     latent_dim, n_components, encoder, ...
         See `RAEClassifier`.
 
     Attributes
     ----------
-    sampling_strategy_, synthetic_mask_, parents_, mix_weights_
+    sampling_strategy_, synthetic_mask_, sample_origin_, parents_, mix_weights_, sample_weight_
         See `latentover.estimators.BaseSampler`.
 
     Examples

@@ -41,6 +41,7 @@ from latentover.metrics.geometry import (
     uniformity,
 )
 from latentover.metrics.intervals import Estimate, bootstrap_interval, classification_intervals
+from latentover.metrics.leakage import Leakage, check_leakage
 from latentover.metrics.margin_analysis import (
     MarginFit,
     MarginPart,
@@ -61,15 +62,20 @@ from latentover.metrics.neighbors import (
     nearest_distances,
     precision_recall,
 )
-from latentover.metrics.probabilistic import brier, ece, mauprc_ova
+from latentover.metrics.probabilistic import brier, ece, mauprc_ova, prior_correction
+from latentover.metrics.shots import shot_accuracies
+from latentover.metrics.tracking import tracked_scores
+from latentover.metrics.transfer import CoarseToFine, coarse_to_fine
 
 __all__ = [
     "BallCounts",
+    "CoarseToFine",
     "DensityCoverage",
     "Estimate",
     "Extrapolation",
     "FeatureExtractor",
     "FeatureStatistics",
+    "Leakage",
     "MarginFit",
     "MarginPart",
     "Memorization",
@@ -82,11 +88,13 @@ __all__ = [
     "brier",
     "callable_features",
     "check_comparable",
+    "check_leakage",
     "class_alignment",
     "class_margins",
     "class_uniformity",
     "classification_intervals",
     "classification_scores",
+    "coarse_to_fine",
     "confusion_matrix",
     "density_coverage",
     "diversity_per_class",
@@ -120,9 +128,12 @@ __all__ = [
     "pixel_features",
     "precision_per_class",
     "precision_recall",
+    "prior_correction",
     "recall_per_class",
+    "shot_accuracies",
     "specificity_per_class",
     "top1",
+    "tracked_scores",
     "uniformity",
     "unit_images",
 ]

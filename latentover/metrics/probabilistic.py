@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from latentover.metrics.labels import as_labels, encode
 
-__all__ = ["brier", "ece", "mauprc_ova"]
+__all__ = ["brier", "ece", "mauprc_ova", "prior_correction"]
 
 _SUM_TOLERANCE = 1e-3  # float32 softmax over a thousand classes stays well within it
 
@@ -174,3 +174,61 @@ def brier(y_true: ArrayLike, scores: ArrayLike, classes: ArrayLike) -> float:
     truth = np.zeros_like(table)
     truth[np.arange(len(codes)), codes] = 1.0
     return float(np.mean(np.sum((table - truth) ** 2, axis=1)))
+
+
+def prior_correction(scores: ArrayLike, counts_before: ArrayLike, counts_after: ArrayLike) -> NDArray[np.float64]:
+    r"""Undo what re-sampling did to probabilities: from the class sizes trained on to those of the world.
+
+    A classifier that was trained on :math:`n'_c` samples of class c where the world has :math:`n_c` states
+    probabilities :math:`p'_c \propto p_c\, n'_c / n_c`, and so
+
+    .. math:: p_c = \frac{p'_c\, n_c / n'_c}{\sum_k p'_k\, n_k / n'_k}.
+
+    Parameters
+    ----------
+    scores : array-like of shape (n, n_classes)
+        Probabilities; rows sum to 1.
+    counts_before, counts_after : array-like of shape (n_classes,)
+        Samples (or shares) of each class, in the order of the columns, before and after re-sampling; positive.
+
+    Returns
+    -------
+    ndarray of shape (n, n_classes)
+        Probabilities for data with the class sizes of *counts_before*.
+
+    Raises
+    ------
+    ValueError
+        If *scores* are not probabilities, or the counts are not one positive number a class.
+
+    Notes
+    -----
+    Exact where the re-sampled data has the same distribution within each class as the original one, and the classifier
+    is calibrated on it. Synthetic samples have it only about.
+
+    References
+    ----------
+    Saerens, Latinne, Decaestecker: Adjusting the Outputs of a Classifier to New a Priori Probabilities: A Simple
+    Procedure, Neural Computation 14, 2002, equation 2.4.
+
+    Examples
+    --------
+    >>> from latentover.metrics import prior_correction
+    >>> prior_correction([[0.5, 0.5]], counts_before=[95, 5], counts_after=[95, 95]).tolist()
+    [[0.95, 0.05]]
+    """
+    table = np.asarray(scores, dtype=np.float64)
+    before, after = (np.asarray(counts, dtype=np.float64) for counts in (counts_before, counts_after))
+    if table.ndim != 2 or len(table) == 0 or not np.isfinite(table).all():
+        raise ValueError(
+            f"Expected *scores* to be finite and of shape (samples, classes), but got shape {table.shape}; pass the "
+            "output of predict_proba."
+        )
+    _check_probabilities(table)
+    for name, counts in (("counts_before", before), ("counts_after", after)):
+        if counts.shape != table.shape[1:] or not np.isfinite(counts).all() or (counts <= 0).any():
+            raise ValueError(
+                f"Expected *{name}* to be {table.shape[1]} positive numbers, one a class, but got {counts.tolist()}."
+            )
+    corrected = table.clip(min=0) * (before / before.sum()) / (after / after.sum())
+    return corrected / corrected.sum(axis=1, keepdims=True)

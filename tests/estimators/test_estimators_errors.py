@@ -61,7 +61,12 @@ class TestData:
             (pd.DataFrame({"a": [1.0, -np.inf] * 10}), Y, r"column 'a' contains infinity; clip"),
             (pd.DataFrame({"a": ["u", None] * 10}), Y, r"column 'a' contains NaN"),
             (pd.DataFrame({"a": pd.array([1, None] * 10, dtype="Int64")}), Y, r"column 'a' contains NaN"),
-            (pd.DataFrame({"when": pd.date_range("2020", periods=20)}), Y, r"column 'when' holds datetime.*days since"),
+            (
+                pd.DataFrame(X, columns=list("abca")),
+                Y,
+                r"a name of its own for each column, but got 'a' twice",
+            ),
+            (np.where(IMAGES > 0.9, 1e38, IMAGES), Y, r"images X to have values within \+-1e\+37, but got 1e\+38"),
             (pd.DataFrame({"a": X[:, 0] + 1j}), Y, "Complex data not supported"),
             (pd.DataFrame(index=range(20)), Y, r"0 feature\(s\)"),
         ],
@@ -95,9 +100,9 @@ class TestData:
             assert clone(estimator).fit(X, y).class_counts_.tolist() == [14, 5, 1]
             return
         with pytest.raises(ValueError, match=r"at least 2 samples, but got 1 of class 2; .*small_class='adapt'"):
-            clone(estimator).fit(X, y)
-        with pytest.warns(UserWarning, match="Class 2 has 1 sample"):
-            fitted = clone(estimator).set_params(small_class="adapt").fit(X, y)
+            clone(estimator).set_params(small_class="raise").fit(X, y)
+        with pytest.warns(UserWarning, match=r"at least 2 samples, but got 1 of class 2: "):
+            fitted = clone(estimator).fit(X, y)
         assert fitted.sample(3, 2).shape == (3, 4)
 
 
@@ -125,7 +130,12 @@ BAD = {
     "reconstruction_weight": [-0.1],
     "sampling_power": [-0.1, 1.5],
     "schedule": ["linear", None],
-    "small_class": ["skip", None],
+    "small_class": ["ignore", None],
+    "base_selection": ["first", None, [], [-1, 2], [0.5], [[1, 2]], 3],
+    "categorical_features": ["all", [0.5], ["colour"], [9], [True]],
+    "clip": ["seen", 3, (1, 0), (0, 1, 2), {9: (0, 1)}],
+    "keep_index": ["drop", True],
+    "missing": ["drop", None],
     "verbose": [-1, "yes"],
     "weight_decay": [-1],
     "backbone": ["resnet18000", None],
@@ -156,6 +166,7 @@ BAD = {
     "effective_beta": [1, -0.1],
     "ema": [1, -0.1],
     "encoder_passes": ["three"],
+    "final_weights": ["first"],
     "focal_gamma": [-1],
     "guide": ["best"],
     "ldam_margin": [-0.1],
@@ -172,6 +183,7 @@ BAD = {
     "reconstruct_every": [0],
     "repulsion": [-1],
     "standardize": ["yes"],
+    "track": ["margins"],
     "translation_start": [1.5],
     "translation_step_size": [0],
     "translation_steps": [0],
@@ -218,7 +230,7 @@ class TestParameters:
             if name not in estimator.get_params():
                 continue
             fitted = clone(estimator).set_params(**{name: value})
-            with pytest.raises(ValueError, match=rf"^Expected {name} to be .*, but got "):
+            with pytest.raises(ValueError, match=rf"^Expected {name} to .*, but got "):
                 fitted.fit(X, Y)
             assert not hasattr(fitted, "networks_")
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from imblearn.pipeline import make_pipeline
+from plain_sampler import PlainSampler
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
@@ -66,7 +67,7 @@ class TestCounts:
         _, y_new = RAESampler(**TINY, sampling_strategy=ratio).fit_resample(X, y)
         assert np.bincount(y_new).tolist() == [20, int(20 * ratio)]
 
-    @settings(max_examples=15)
+    @settings(max_examples=15, deadline=None, derandomize=True)
     @given(st.lists(st.tuples(st.integers(2, 12), st.integers(0, 9)), min_size=2, max_size=4))
     def test_of_any_totals(self, counts_and_more):
         X, y = make_data(*(n for n, _ in counts_and_more))
@@ -180,25 +181,37 @@ class TestLabels:
 
 
 class TestTinyClasses:
-    def test_a_class_smaller_than_a_tuple_repeats_its_members(self):
-        X, y = make_data(20, 2)
-        sampler = RAESampler(**{**TINY, "n_components": 4})
-        _, y_new = sampler.fit_resample(X, y)
-        assert np.bincount(y_new).tolist() == [20, 20]
-        assert set(sampler.parents_[22:].ravel()) <= set(np.flatnonzero(y == 1))
+    """Classes of 1 ... k samples, where the method wants k."""
 
-    def test_a_class_of_one_is_refused_or_adapted_to(self):
-        X, y = make_data(20, 5, 1)
-        with pytest.raises(
-            ValueError, match=r"Expected every class to have at least 2 samples, but got 1 of class 2; .*adapt"
-        ):
-            RAESampler(**TINY).fit_resample(X, y)
-        sampler = RAESampler(**TINY, small_class="adapt")
-        with pytest.warns(UserWarning, match="Class 2 has 1 sample"):
+    @pytest.mark.parametrize("n", [1, 2, 3])
+    def test_are_adapted_to(self, n):
+        X, y = make_data(20, 8, n)
+        sampler = RAESampler(**{**TINY, "n_components": 4})
+        message = rf"Expected every class to have at least 4 samples, but got {n} of class 2: what is generated"
+        with pytest.warns(UserWarning, match=message) as caught:
             X_new, y_new = sampler.fit_resample(X, y)
+        assert [warning.filename for warning in caught if "at least 4" in str(warning.message)] == [__file__]
         assert np.bincount(y_new).tolist() == [20, 20, 20]
-        assert (sampler.parents_[26:][y_new[26:] == 2] == np.flatnonzero(y == 2)).all()
         assert np.isfinite(X_new).all()
+        assert set(sampler.parents_[y_new == 2].ravel()) == set(np.flatnonzero(y == 2))
+
+    def test_one_warning_names_them_all(self):
+        with pytest.warns(UserWarning, match=r"but got 1 of class 'b', 2 of class 'c'") as caught:
+            PlainSampler(n_parents=3).fit_resample(np.arange(12.0)[:, None], np.repeat(["a", "b", "c"], [9, 1, 2]))
+        assert len(caught) == 1
+
+    def test_or_refused(self):
+        message = r"^Expected every class to have at least 2 samples, but got 1 of class 2; .*small_class='adapt'"
+        with pytest.raises(ValueError, match=message):
+            RAESampler(**TINY, small_class="raise").fit_resample(*make_data(20, 5, 1))
+
+    def test_or_skipped(self):
+        X, y = make_data(20, 5, 1)
+        sampler = RAESampler(**TINY, small_class="skip")
+        with pytest.warns(UserWarning, match=r"1 of class 2: fit_resample adds nothing to such a class"):
+            _, y_new = sampler.fit_resample(X, y)
+        assert np.bincount(y_new).tolist() == [20, 20, 1]
+        assert sampler.sampling_strategy_ == {0: 0, 1: 15, 2: 0} or sampler.sampling_strategy_ == {1: 15, 2: 0}
 
 
 class TestPipelines:

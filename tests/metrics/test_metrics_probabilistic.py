@@ -113,3 +113,37 @@ class TestErrors:
             ValueError, match=r"Expected \*y_true\* to be among the classes \[0, 1\], but got 2; add it"
         ):
             lm.mauprc_ova([0, 2], np.eye(2), [0, 1])
+
+
+class TestPriorCorrection:
+    @given(st.integers(0, 2**31), st.integers(2, 5))
+    def test_is_what_bayes_says_for_the_other_prior(self, seed, n_classes):
+        rng = np.random.default_rng(seed)
+        likelihood = rng.dirichlet(np.ones(7), size=n_classes)  # p(x | c) of 7 values of x
+        before, after = rng.integers(1, 1000, size=(2, n_classes))
+
+        def posterior(counts):
+            joint = likelihood.T * counts
+            return joint / joint.sum(axis=1, keepdims=True)
+
+        np.testing.assert_allclose(lm.prior_correction(posterior(after), before, after), posterior(before), atol=1e-12)
+
+    def test_shares_do_as_well_as_counts(self):
+        scores = np.array([[0.3, 0.7], [0.9, 0.1]])
+        first = lm.prior_correction(scores, [90, 10], [90, 90])
+        np.testing.assert_allclose(lm.prior_correction(scores, [0.9, 0.1], [0.5, 0.5]), first)
+        np.testing.assert_allclose(lm.prior_correction(scores, [3, 3], [8, 8]), scores)
+
+    @pytest.mark.parametrize(
+        ("scores", "before", "after", "message"),
+        [
+            ([[0.5, 0.5]], [1, 2, 3], [1, 1], "counts_before.* to be 2 positive numbers"),
+            ([[0.5, 0.5]], [1, 2], [0, 1], "counts_after.* to be 2 positive numbers"),
+            ([[0.5, 0.9]], [1, 2], [1, 1], "to be probabilities"),
+            ([0.5, 0.5], [1, 2], [1, 1], r"shape \(samples, classes\)"),
+            ([[np.nan, 0.5]], [1, 2], [1, 1], "finite"),
+        ],
+    )
+    def test_of_what_does_not_fit(self, scores, before, after, message):
+        with pytest.raises(ValueError, match=message):
+            lm.prior_correction(scores, before, after)
