@@ -12,6 +12,9 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submodules=["data", "losses", "metrics", "mixing", "networks", "report", "stats", "training"],
     submod_attrs={
         "bundle": ["load", "save"],
+        "data.diagnosis": ["diagnose"],
+        "estimators.describe": ["describe_plan"],
+        "metrics.leakage": ["check_leakage"],
         "methods": [
             "AMDO",
             "BAGANSampler",

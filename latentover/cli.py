@@ -389,6 +389,18 @@ def _add_data(commands: Any) -> None:
     actions = data.add_subparsers(metavar="ACTION", required=True)
     command = _add(actions, "list", _data_list, "List the named data sets and whether they are here.")
     command.add_argument("--data-root", help="folder of the named data sets")
+    command = _add(actions, "diagnose", _data_diagnose, "Say how imbalanced a table is and how it would be treated.")
+    command.add_argument("table", help="a .csv or .parquet file")
+    command.add_argument("--target", required=True, help="name of the label column")
+
+
+def _data_diagnose(options: argparse.Namespace) -> int:
+    from latentover.data.tables import read_table
+    from latentover.estimators.describe import describe_plan
+
+    source = read_table(options.table, options.target)
+    print(describe_plan(source.X, source.y))
+    return 0
 
 
 def _data_list(options: argparse.Namespace) -> int:

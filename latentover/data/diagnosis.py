@@ -1,0 +1,169 @@
+"""What an imbalance allows: before hours are spent on it."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from latentover.data.source import check_labels
+
+FOLDS = 5
+"""Of the cross-validation that is looked at."""
+SMOTE_NEIGHBORS = 5
+"""What SMOTE looks for by default; it needs one sample more in every class that it adds to."""
+FEW = 30
+"""With fewer test samples the recall of a class is known to no better than about 0.1 (one standard error)."""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """The class sizes of a data set and what they allow; `print` shows it as a table.
+
+    Attributes
+    ----------
+    classes : list
+        Labels, largest class first.
+    counts : list of int
+        Samples of each.
+    ratio : float
+        Size of the largest class over that of the smallest.
+    n_new : int
+        New samples that bring every class to the size of the largest.
+    max_neighbors : int
+        Neighbours within its class that every sample has: the smallest size less one.
+    max_folds : int
+        Folds of a stratified cross-validation that all hold every class; 0 or 1 is none.
+    smallest_in_fold : int
+        Samples that the smallest class keeps in the training part of a stratified cross-validation with `FOLDS` folds.
+    notes : list of str
+        What follows from it.
+    """
+
+    classes: list[Any]
+    counts: list[int]
+    ratio: float
+    n_new: int
+    max_neighbors: int
+    max_folds: int
+    smallest_in_fold: int
+    notes: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON-able values."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        total, width = sum(self.counts), max(len(str(label)) for label in ["class", *self.classes])
+        lines = [f"{'class':<{width}}  {'samples':>9}  {'share':>7}  {'1 : ratio':>9}  {'to add':>9}"]
+        for label, count in zip(self.classes, self.counts, strict=True):
+            lines.append(
+                f"{label!s:<{width}}  {count:>9,}  {count / total:>7.2%}  {self.counts[0] / count:>9.1f}  "
+                f"{self.counts[0] - count:>9,}"
+            )
+        lines += [
+            "",
+            f"{total:,} samples, {len(self.classes)} classes, imbalance ratio {self.ratio:.1f}; {self.n_new:,} new "
+            "samples balance them.",
+            *(f"- {note}" for note in self.notes),
+        ]
+        return "\n".join(lines)
+
+
+def diagnose(y: ArrayLike) -> Diagnosis:
+    """Say how imbalanced labels are, and what is feasible with so few samples.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        Labels: integers, booleans or text; or a named pandas column of them.
+
+    Returns
+    -------
+    Diagnosis
+
+    Raises
+    ------
+    ValueError
+        If there are no labels, some are missing, or they name no classes.
+
+    Examples
+    --------
+    >>> found = diagnose(["ok"] * 1756 + ["fault"] * 111 + ["fire"] * 4)
+    >>> print(found)
+    class    samples    share  1 : ratio     to add
+    ok         1,756   93.85%        1.0          0
+    fault        111    5.93%       15.8      1,645
+    fire           4    0.21%      439.0      1,752
+    <BLANKLINE>
+    1,871 samples, 3 classes, imbalance ratio 439.0; 3,397 new samples balance them.
+    - 5-fold cross-validation leaves the smallest class out of some folds; it allows 4 folds.
+    - SMOTE with its 5 neighbours needs 6 samples; class 'fire' has fewer, so fewer neighbours are used.
+    - Fewer than 30 samples in class 'fire': its score is known roughly only; use more folds, repeats or seeds.
+    >>> found.to_dict()["ratio"]
+    439.0
+    """
+    labels = check_labels(_plain(y), "`y`")
+    if len(labels) == 0:
+        raise ValueError("Expected `y` to hold labels, but got none; pass one label a sample.")
+    names, sizes = np.unique(labels, return_counts=True)
+    order = np.argsort(-sizes, kind="stable")
+    classes, counts = names[order].tolist(), sizes[order].tolist()
+    smallest = counts[-1]
+    return Diagnosis(
+        classes=classes,
+        counts=counts,
+        ratio=counts[0] / smallest,
+        n_new=counts[0] * len(counts) - sum(counts),
+        max_neighbors=smallest - 1,
+        max_folds=smallest,
+        smallest_in_fold=_left_in_fold(smallest),
+        notes=_notes(classes, counts),
+    )
+
+
+def _plain(y: Any) -> Any:
+    """Return pandas columns of types of its own (nullable, categories) as plain labels."""
+    return np.asarray(y.tolist()) if hasattr(y, "tolist") and not isinstance(y, np.ndarray) else y
+
+
+def _left_in_fold(n: int) -> int:
+    return n - -(-n // FOLDS)
+
+
+def _notes(classes: list[Any], counts: list[int]) -> list[str]:
+    if len(classes) == 1:
+        return [f"There is 1 class, {classes[0]!r}: nothing can be learned or balanced."]
+    smallest, notes = counts[-1], []
+
+    def below(n: int) -> str:
+        few = [repr(label) for label, count in zip(classes, counts, strict=True) if count < n]
+        named = ", ".join(few[-5:])
+        return f"class {named}" if len(few) == 1 else f"{len(few)} classes ({named})"
+
+    if counts[0] / smallest < 1.5:
+        notes.append("The classes are nearly balanced: over-sampling has little to add.")
+    if smallest == 1:
+        notes.append(f"A single sample of {below(2)}: it cannot be both trained on and tested; collect more.")
+    elif smallest < FOLDS:
+        notes.append(
+            f"{FOLDS}-fold cross-validation leaves the smallest class out of some folds; it allows {smallest} folds."
+        )
+    needed = SMOTE_NEIGHBORS + 1
+    if smallest < needed:
+        verb = "has" if sum(count < needed for count in counts) == 1 else "have"
+        notes.append(
+            f"SMOTE with its {SMOTE_NEIGHBORS} neighbours needs {needed} samples; {below(needed)} {verb} fewer, so "
+            "fewer neighbours are used."
+        )
+    elif _left_in_fold(smallest) < needed:
+        notes.append(
+            f"In {FOLDS}-fold cross-validation the smallest class keeps {_left_in_fold(smallest)} samples for "
+            f"training, fewer than the {needed} that SMOTE needs for {SMOTE_NEIGHBORS} neighbours."
+        )
+    if smallest < FEW:
+        notes.append(
+            f"Fewer than {FEW} samples in {below(FEW)}: its score is known roughly only; use more folds, repeats or "
+            "seeds."
+        )
+    return notes

@@ -1,0 +1,323 @@
+"""What a training will see, take and cost, said before it starts."""
+
+import time
+import warnings
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.base import clone
+
+from latentover.data.diagnosis import Diagnosis, diagnose
+from latentover.estimators.columns import is_time, missing_values, plain_value
+from latentover.estimators.containers import Container
+from latentover.estimators.formats import ImageFormat, TableFormat, learn_format
+from latentover.estimators.validation import check_dense_size
+
+MEMORY_NOTE = 2 * 2**30
+"""Bytes of encoded data and networks above which a note says so."""
+TRIAL_ROWS = 2000
+"""Rows that the trial of a training is made with, at the most."""
+_TRIALS = {"max_steps": (3, 13), "max_epochs": (1, 3)}
+"""Parameters that say how long a training is, and the two lengths that are timed."""
+_COPIES = 4
+"""Of the networks: weights, gradients and the two moments of Adam."""
+_SHARED = ("image_shape", "channels_last", "categorical_features", "missing")
+_SHOWN = 40
+"""Columns that are printed."""
+
+
+@dataclass(frozen=True)
+class ColumnPlan:
+    """What becomes of a column.
+
+    Attributes
+    ----------
+    name : str or int
+    dtype : str
+    treatment : {"number", "category", "date", "constant", "refused"}
+        A constant column comes back as it is; a refused one is an error in training.
+    levels : int or None
+        Different values of a category.
+    missing : int
+        Missing values.
+    width : int
+        Encoded columns; 0 for a refused one.
+    reason : str
+        Why it is refused, otherwise empty.
+    """
+
+    name: Any
+    dtype: str
+    treatment: str
+    levels: int | None
+    missing: int
+    width: int
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How data would be treated and what a training would take; `print` shows it.
+
+    Attributes
+    ----------
+    kind : {"table", "images"}
+    n_samples : int
+    columns : list of ColumnPlan
+        Of a table.
+    encoded_shape : tuple of int
+        Of a sample, as the networks see it.
+    encoded_bytes : int
+        Memory of the encoded data.
+    network_bytes : int or None
+        Memory of the networks with gradients and the optimizer's state, without activations; None without a trial.
+    seconds : float or None
+        Estimated time of the training on this machine; None without a trial.
+    diagnosis : Diagnosis or None
+        Of the labels, where they were given.
+    notes : list of str
+    """
+
+    kind: str
+    n_samples: int
+    columns: list[ColumnPlan]
+    encoded_shape: tuple[int, ...]
+    encoded_bytes: int
+    network_bytes: int | None
+    seconds: float | None
+    diagnosis: Diagnosis | None
+    notes: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON-able values."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        lines = _column_lines(self.columns) if self.kind == "table" else []
+        lines.append(f"{self.n_samples:,} samples of encoded shape {self.encoded_shape}: {_size(self.encoded_bytes)}.")
+        if self.network_bytes is not None:
+            lines.append(f"Networks, gradients and optimizer: {_size(self.network_bytes)}.")
+        if self.seconds is not None:
+            lines.append(f"Training on this machine: about {_duration(self.seconds)}, from a trial of some steps.")
+        lines += [f"- {note}" for note in self.notes]
+        if self.diagnosis is not None:
+            lines += ["", str(self.diagnosis)]
+        return "\n".join(lines)
+
+
+def describe_plan(X: Any, y: Any = None, *, estimator: Any = None) -> Plan:
+    """Say how data would be treated, how much memory it takes and, for an estimator, how long its training is.
+
+    Parameters
+    ----------
+    X : array of shape (n, d), (n, c, h, w), or (n, h, w, c); or pandas or polars frame
+    y : array-like of shape (n,), optional
+        Labels, which are diagnosed.
+    estimator : estimator of latentover, optional
+        Whose ``image_shape``, ``channels_last``, ``categorical_features`` and ``missing`` are used, if it has them.
+        With y and where it has ``max_steps`` or ``max_epochs``, a clone of it is trained for a few of them on at most
+        `TRIAL_ROWS` rows, and the time for each is multiplied. Early stopping may end sooner.
+
+    Returns
+    -------
+    Plan
+
+    Raises
+    ------
+    ValueError
+        If X is neither table nor images, or y is not of its length.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> X = pd.DataFrame({"age": [31, 48, 25], "town": pd.Categorical(["Graz", "Linz", "Graz"]), "year": [2024] * 3})
+    >>> print(describe_plan(X))
+    column  type      treatment  levels  missing  width
+    age     int64     number          -        0      1
+    town    category  category        2        0      2
+    year    int64     constant        -        0      1
+    3 samples of encoded shape (4,): 48 bytes.
+    - Constant columns teach nothing: 'year'; they come back as they are.
+    """
+    frame, settings = _as_data(X), {name: getattr(estimator, name) for name in _SHARED if hasattr(estimator, name)}
+    n = len(frame)
+    if y is not None and len(y) != n:
+        raise ValueError(f"Expected y to hold a label for each of the {n} rows of X, but got {len(y)}.")
+    columns: list[ColumnPlan] = []
+    if not isinstance(frame, pd.DataFrame) and (frame.ndim == 4 or settings.get("image_shape") is not None):
+        known: Any = learn_format(frame, **settings)
+        shape, kind = known.shape, ImageFormat.kind
+        size = n * int(np.prod(shape)) * (1 if known.dtype == "uint8" else 4)
+    else:
+        columns = _plan_columns(frame, settings)
+        shape, kind = (sum(column.width for column in columns),), TableFormat.kind
+        size = n * shape[0] * 4
+    refused = any(column.treatment == "refused" for column in columns)
+    network_bytes, seconds = None, None
+    if estimator is not None and y is not None and not refused:
+        network_bytes, seconds = _trial(estimator, frame, np.asarray(y))
+    return Plan(
+        kind=kind,
+        n_samples=n,
+        columns=columns,
+        encoded_shape=shape,
+        encoded_bytes=size,
+        network_bytes=network_bytes,
+        seconds=seconds,
+        diagnosis=None if y is None else diagnose(y),
+        notes=_notes(columns, n, size + (network_bytes or 0)),
+    )
+
+
+def _as_data(X: Any) -> Any:
+    """Return a pandas frame, or an array of two or four dimensions."""
+    data = Container.of(X).frame
+    if hasattr(data, "toarray"):
+        check_dense_size(data.shape)
+        data = data.toarray()
+    if isinstance(data, pd.DataFrame):
+        return data
+    data = np.asarray(data)
+    if data.ndim not in (2, 4) or 0 in data.shape:
+        raise ValueError(
+            "Expected X to be a table (n, d) or images (n, channels, height, width), but got an array of shape "
+            f"{data.shape}."
+        )
+    return data
+
+
+# ---- Columns ---------------------------------------------------------------------------------------------------------
+
+
+def _plan_columns(X: Any, settings: dict[str, Any]) -> list[ColumnPlan]:
+    missing = settings.get("missing", "error")
+    named = settings.get("categorical_features", "auto")
+    categorical: set[int] = set()
+    if not (isinstance(named, str) and named == "auto"):
+        like = X[:1] if not isinstance(X, pd.DataFrame) else X.iloc[:1]
+        known = TableFormat.learn(like, categorical_features=named, missing="impute")
+        categorical = {i for i, column in enumerate(known.columns) if column.levels is not None}
+    plans = []
+    for i in range(X.shape[1]):
+        part = X.iloc[:, [i]] if isinstance(X, pd.DataFrame) else X[:, [i]]
+        values = part.iloc[:, 0] if isinstance(part, pd.DataFrame) else pd.Series(part[:, 0], name=i)
+        plans.append(_plan_column(part, values, missing, "auto" if i not in categorical else [0]))
+    return plans
+
+
+def _plan_column(part: Any, values: pd.Series, missing: str, named: Any) -> ColumnPlan:
+    about = {"name": plain_value(values.name), "dtype": str(values.dtype), "missing": int(missing_values(values).sum())}
+    try:
+        (column,) = TableFormat.learn(part, categorical_features=named, missing=missing).columns  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        return ColumnPlan(**about, treatment="refused", levels=None, width=0, reason=str(error))
+    levels = None if column.levels is None else len(column.levels)
+    if levels == 1 or (levels is None and column.scale == 0):
+        treatment = "constant"
+    elif levels is not None:
+        treatment = "category"
+    else:
+        treatment = "date" if is_time(values.infer_objects().dtype) else "number"
+    return ColumnPlan(**about, treatment=treatment, levels=levels, width=column.width)
+
+
+def _notes(columns: list[ColumnPlan], n: int, size: int) -> list[str]:
+    notes = [column.reason for column in columns if column.treatment == "refused"]
+    constant = [repr(column.name) for column in columns if column.treatment == "constant"]
+    if constant:
+        notes.append(f"Constant columns teach nothing: {_listed(constant)}; they come back as they are.")
+    unique = [
+        repr(column.name) for column in columns if column.treatment == "category" and column.levels == n and n > 2
+    ]
+    if unique:
+        notes.append(f"A category of its own in every row, as a name or number has: {_listed(unique)}; drop it.")
+    if size > MEMORY_NOTE:
+        notes.append(f"{_size(size)} is more than {_size(MEMORY_NOTE)}: train on a part, or group rare categories.")
+    return notes
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+# ---- Time and memory of the networks ---------------------------------------------------------------------------------
+
+
+def _trial(estimator: Any, X: Any, y: np.ndarray) -> tuple[int | None, float | None]:
+    """Return bytes of the networks and seconds of a whole training, from two short ones."""
+    length = next((name for name in _TRIALS if name in estimator.get_params(deep=False)), None)
+    if length is None:
+        return None, None
+    rows = _some_rows(y)
+    part, labels = X.iloc[rows] if isinstance(X, pd.DataFrame) else X[rows], y[rows]
+    changes = {"verbose": 0, "checkpoint": None, "early_stopping": False, "random_state": 0, "small_class": "adapt"}
+    known = estimator.get_params(deep=False)
+    trial = clone(estimator).set_params(**{name: value for name, value in changes.items() if name in known})
+    first, second = _TRIALS[length]
+    seconds = []
+    with warnings.catch_warnings():  # what a training of three steps is warned of says nothing
+        warnings.simplefilter("ignore")
+        for count in (first, first, second):  # the first time of all there is more to load and to set up
+            start = time.perf_counter()
+            trial.set_params(**{length: count}).fit(part, labels)
+            seconds.append(time.perf_counter() - start)
+    one = (seconds[2] - seconds[1]) / (second - first)
+    if one <= 0:  # on a machine that is busy with other things
+        one = seconds[2] / second
+    if length == "max_epochs":  # which grow with the data, as steps do not
+        one *= len(y) / len(rows)
+    size = sum(tensor.numel() * tensor.element_size() for tensor in trial.networks_.state_dict().values())
+    return _COPIES * size, one * getattr(estimator, length)
+
+
+def _some_rows(y: np.ndarray) -> np.ndarray:
+    """Return the rows of a trial: at most `TRIAL_ROWS`, with two of every class that has them."""
+    if len(y) <= TRIAL_ROWS:
+        return np.arange(len(y))
+    order = np.random.default_rng(0).permutation(len(y))
+    firsts = np.concatenate([order[y[order] == label][:2] for label in np.unique(y)])
+    others = np.setdiff1d(order, firsts, assume_unique=True)
+    return np.sort(np.concatenate([firsts, others[: max(TRIAL_ROWS - len(firsts), 0)]]))
+
+
+# ---- In words --------------------------------------------------------------------------------------------------------
+
+
+def _column_lines(columns: list[ColumnPlan]) -> list[str]:
+    rows = [("column", "type", "treatment", "levels", "missing", "width")]
+    rows += [
+        (
+            str(c.name),
+            c.dtype,
+            c.treatment,
+            "-" if c.levels is None else f"{c.levels:,}",
+            f"{c.missing:,}",
+            str(c.width),
+        )
+        for c in columns[:_SHOWN]
+    ]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            f"{cell:<{w}}" if i < 3 else f"{cell:>{w}}" for i, (cell, w) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    return lines + ([f"... and {len(columns) - _SHOWN} columns more"] if len(columns) > _SHOWN else [])
+
+
+def _size(n_bytes: int) -> str:
+    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if n_bytes >= unit:
+            return f"{n_bytes / unit:.3g} {name}"
+    return f"{n_bytes} bytes"
+
+
+def _duration(seconds: float) -> str:
+    value, unit = next(
+        ((seconds / length, unit) for length, unit in ((3600, "hours"), (60, "minutes")) if seconds >= 1.5 * length),
+        (seconds, "seconds"),
+    )
+    return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"

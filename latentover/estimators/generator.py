@@ -1,0 +1,208 @@
+"""What every estimator does that can generate: draws by class, seeds, a look at the variety of what was learned."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from latentover.estimators.base import PREDICT_BATCH, BaseDataEstimator, TrainingSet
+from latentover.estimators.formats import Format
+from latentover.estimators.parents import ParentRows, even_bases
+from latentover.estimators.validation import check_class_sizes, warn_user
+from latentover.training import COLLAPSED, CollapseWarning, diversity_ratio, draw_seed, seeded
+
+DIVERSITY_SAMPLES = 64
+"""Samples of each class, real and generated, whose distances are compared after training."""
+
+
+@dataclass(frozen=True)
+class Synthetic:
+    """What a method generated for one class.
+
+    Attributes
+    ----------
+    outputs : Tensor of shape (n, ...)
+        In the networks' range.
+    parents : ndarray of shape (n, t)
+        Rows of the training set that each sample was made from; t is 0 for a method that draws from a distribution.
+    weights : ndarray of shape (n, t)
+        With which weights.
+    """
+
+    outputs: Tensor
+    parents: np.ndarray
+    weights: np.ndarray
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class BaseGenerator(BaseDataEstimator):
+    """An estimator that can generate; a method adds `_generate`.
+
+    Parameters
+    ----------
+    small_class : {"adapt", "raise", "skip"}, default="adapt"
+        What happens to a class with fewer samples than the method needs: it makes do with those there are, down to
+        variations of a single one; an error; or nothing is added to the class. A warning names class and count.
+    base_selection : {"random", "even"} or array of int, default="random"
+        Which training rows new samples start from: any of the class; all of the class, each as often as any other, up
+        to one; or, evenly too, only those with these row numbers of X.
+
+    clip : {"observed", "none"}, (low, high) or dict of column to these, default="observed"
+        What the numbers of generated rows of a table are clipped to: the range that was seen, no range but that of
+        their type, or that one; see `latentover.estimators.learn_format`.
+
+    Attributes
+    ----------
+    diversity_ : ndarray of shape (C,)
+        Of a deep method: for each class the mean distance between two generated samples over that between two training
+        samples, 0 for a generator that makes the same sample again and again; NaN for a class whose samples are all the
+        same. `CollapseWarning` names the classes below 0.3.
+    """
+
+    small_class: Literal["adapt", "raise", "skip"] = "adapt"
+    base_selection: Any = "random"
+    clip: Any = "observed"
+
+    diversity_: np.ndarray = field(init=False)
+    _parents: tuple[int, ParentRows] | None = field(init=False, default=None)
+
+    _has_bases: ClassVar[bool] = True
+    """Whether new samples are made from training rows, which `base_selection` then chooses."""
+
+    def _generate(self, label: int, n: int, generator: torch.Generator) -> Synthetic:
+        """Generate n samples of class number `label`, 1 to `PREDICT_BATCH`."""
+        raise TypeError(f"{type(self).__name__} has to define _generate.")
+
+    def _can_generate(self) -> bool:
+        """Whether what was trained can generate."""
+        return True
+
+    def _rows_needed(self) -> int:
+        """Return how many samples a class needs for the method to work as its parameters say."""
+        return 2
+
+    def _check_classes(self) -> None:
+        super()._check_classes()
+        n, largest = self.class_counts_.sum(), 0 if isinstance(self.base_selection, str) else max(self.base_selection)
+        if largest >= n:
+            raise ValueError(f"Expected base_selection to be row numbers of X, below {n}, but got {largest}.")
+        check_class_sizes(self.classes_, self.class_counts_, self._rows_needed(), self.small_class)
+
+    def _learn_format(self, X: Any, **settings: Any) -> Format:
+        return super()._learn_format(X, clip=self.clip, **settings)
+
+    def _train(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None = None) -> TrainingSet:
+        data = super()._train(X, y, sample_weight)
+        if self._can_generate():  # what choosing parents needs besides the labels
+            extra = {"sample_weight": data.sample_weight, "rows": data.rows}
+            self.tensors_ |= {name: tensor.cpu() for name, tensor in extra.items() if tensor is not None}
+        return data
+
+    def _draw_parents(self, label: int, n: int, size: int, generator: torch.Generator) -> Tensor:
+        """Return the rows (n, size) of the training set that the next n samples of a class are made from.
+
+        The first row of each tuple is its base, as `base_selection` says; the others are other rows of the class, or
+        the same again where it has no more. Needs `tensors_["labels"]`.
+        """
+        if self._parents is None or self._parents[0] != label:
+            self._parents = label, self._parent_rows(label)
+        return self._parents[1].draw(n, size, generator)
+
+    def _parent_rows(self, label: int) -> ParentRows:
+        rows = (self.tensors_["labels"] == label).nonzero().squeeze(1)
+        weights = self.tensors_["sample_weight"][rows].to(self.device_) if "sample_weight" in self.tensors_ else None
+        bases = None
+        if not isinstance(self.base_selection, str) or self.base_selection == "even":
+            chosen = None if isinstance(self.base_selection, str) else self.base_selection
+            bases = even_bases(self._row_numbers(rows), weights, chosen)
+            if len(bases) == 0:
+                raise ValueError(
+                    f"Expected base_selection to name rows of every class that is generated, but got none of class "
+                    f"{self.classes_.tolist()[label]!r}; add some, or leave that class out of sampling_strategy."
+                )
+        return ParentRows(rows.to(self.device_), weights, bases)
+
+    def _row_numbers(self, rows: Any) -> Any:
+        """Return the numbers that rows of the training set have in the user's data."""
+        return self.tensors_["rows"][rows] if "rows" in self.tensors_ else rows
+
+    def _after_training(self, data: TrainingSet) -> None:
+        if not self._can_generate():
+            return
+        ratios = []
+        for label in range(data.n_classes):
+            members = (data.labels == label).nonzero().squeeze(1)
+            chosen = members[torch.randperm(len(members), generator=data.generator, device=data.device)]
+            real = data.prepare(data.inputs[chosen[:DIVERSITY_SAMPLES]])
+            self._parents = (label, ParentRows(members))  # any of them, whatever base_selection says
+            with torch.inference_mode():
+                generated = self._generate(label, DIVERSITY_SAMPLES, data.generator).outputs
+            ratios.append(diversity_ratio(real, generated) if len(real) > 1 else float("nan"))
+        self._parents = None
+        self.diversity_ = np.array(ratios)
+        collapsed = self.classes_[self.diversity_ < COLLAPSED].tolist()
+        if collapsed:
+            warn_user(
+                f"What is generated for {'class' if len(collapsed) == 1 else 'classes'} "
+                f"{', '.join(map(repr, collapsed))} has less than {COLLAPSED:.0%} of the variety of the training data "
+                "(diversity_): train for longer, or change what the decoder learns from.",
+                CollapseWarning,
+            )
+
+    def sample(self, n: int, y: Any, *, random_state: int | np.random.RandomState | None = None) -> Any:
+        """Return n new samples of class `y`, in the type and layout of the training data.
+
+        Parameters
+        ----------
+        n : int
+        y : label
+            One of ``classes_``.
+        random_state : int, RandomState or None
+            The same integer gives the same samples.
+
+        Returns
+        -------
+        array of shape (n, ...) or pandas frame
+        """
+        check_is_fitted(self)
+        if not isinstance(n, int | np.integer) or isinstance(n, bool) or n < 0:
+            raise ValueError(f"Expected n to be a number of samples, 0 or more, but got {n!r}.")
+        if np.ndim(y) != 0:
+            raise ValueError(f"Expected y to be one class, but got {y!r}; call sample once for each class.")
+        if not self._can_generate():
+            raise ValueError(f"Expected an estimator that was trained to generate, but got {self!r} without a decoder.")
+        number = int(self._class_numbers(np.asarray([y]))[0])
+        return self._in_kind(self._sample(number, int(n), draw_seed(random_state))[0])
+
+    def _in_kind(self, rows: Any) -> Any:
+        """Return generated rows as the user's data came."""
+        return rows
+
+    def _sample(self, label: int, n: int, seed: int) -> tuple[Any, np.ndarray, np.ndarray]:
+        """Return n samples in the user's type and layout, their parents and weights; batch by batch, to save memory."""
+        outputs, parents, weights = [], [], []
+        self._parents = None
+        # A stream of its own for each class, so that classes of equal size do not share draws.
+        with seeded(_class_seed(seed, label), self.device_) as generator, torch.inference_mode():
+            for start in range(0, max(n, 1), PREDICT_BATCH):
+                count = min(PREDICT_BATCH, n - start)
+                synthetic = self._generate(label, max(count, 1), generator)
+                outputs.append(self.format_.decode(synthetic.outputs[:count]))
+                parents.append(self._row_numbers(np.asarray(synthetic.parents[:count], dtype=np.int64)))
+                weights.append(np.asarray(synthetic.weights[:count]))
+        self._parents = None
+        return joined(outputs), np.concatenate(parents), np.concatenate(weights)
+
+
+def joined(parts: Sequence[Any]) -> Any:
+    """Return frames or arrays, one after the other, as one."""
+    return pd.concat(parts, ignore_index=True) if isinstance(parts[0], pd.DataFrame) else np.concatenate(parts)
+
+
+def _class_seed(seed: int, number: int) -> int:
+    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])

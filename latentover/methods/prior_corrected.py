@@ -1,0 +1,134 @@
+"""A classifier trained on re-sampled data whose probabilities are those of the data before.
+
+Saerens, Latinne and Decaestecker, "Adjusting the Outputs of a Classifier to New a Priori Probabilities: A Simple
+Procedure", Neural Computation 14, 2002.
+
+Over-sampling tells a classifier that rare classes are frequent, and so its probabilities say. They are multiplied by
+the class sizes before over those after re-sampling, and normalised (`latentover.metrics.prior_correction`).
+"""
+
+from typing import Any, Self
+
+import numpy as np
+from imblearn.over_sampling import RandomOverSampler
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils import get_tags
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from latentover.metrics import prior_correction
+
+
+class PriorCorrectedClassifier(ClassifierMixin, BaseEstimator):
+    """Re-samples, fits, and states probabilities for the class sizes before the re-sampling.
+
+    Parameters
+    ----------
+    estimator : classifier with ``predict_proba``, default: scikit-learn's `LogisticRegression`
+        A clone of it is fitted.
+    sampler : sampler with ``fit_resample``, default: imbalanced-learn's `RandomOverSampler`
+        One of latentover or imbalanced-learn, that leaves a sample of every class; a clone of it is used.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (C,)
+        Labels, sorted.
+    counts_before_, counts_after_ : ndarray of shape (C,)
+        Samples of each class before and after re-sampling.
+    prior_correction_ : ndarray of shape (C,)
+        Class shares before over those after: what probabilities are multiplied by.
+    estimator_ : classifier
+        Fitted to the re-sampled data. Its `predict` decides as if all classes were as frequent as they are there.
+    sampler_ : sampler
+    n_features_in_ : int
+        Where `estimator_` has it.
+
+    Notes
+    -----
+    `predict` names the class whose corrected probability is the highest. That is the decision with the fewest errors,
+    and often the one of a classifier without any re-sampling: rare classes gain only what their new samples taught.
+    Where errors have different costs, decide with a threshold on the corrected probabilities (scikit-learn's
+    `TunedThresholdClassifierCV`); where all classes count alike (balanced accuracy), with `estimator_`.
+
+    Examples
+    --------
+    >>> from imblearn.over_sampling import SMOTE
+    >>> from sklearn.datasets import make_classification
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> X, y = make_classification(2000, weights=[0.95], class_sep=0.5, random_state=0)
+    >>> model = PriorCorrectedClassifier(estimator=LogisticRegression(), sampler=SMOTE(random_state=0)).fit(X, y)
+    >>> rare, stated = y.mean(), model.estimator_.predict_proba(X)[:, 1].mean()
+    >>> print(f"{rare:.3f} {stated:.3f} {model.predict_proba(X)[:, 1].mean():.3f}")
+    0.055 0.149 0.049
+    """
+
+    def __init__(self, *, estimator: Any = None, sampler: Any = None) -> None:
+        self.estimator = estimator
+        self.sampler = sampler
+
+    def fit(self, X: Any, y: Any) -> Self:
+        """Re-sample X and y and fit the classifier to the result.
+
+        Parameters
+        ----------
+        X : array or frame that `sampler` and `estimator` understand
+        y : array-like of shape (n,)
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        TypeError
+            If `estimator` has no ``predict_proba`` or `sampler` no ``fit_resample``.
+        ValueError
+            If the sampler leaves no sample of a class, or what the two raise.
+        """
+        estimator, sampler = self._parts()
+        for name, part, verb in (("estimator", estimator, "predict_proba"), ("sampler", sampler, "fit_resample")):
+            if not hasattr(part, verb):
+                raise TypeError(f"Expected {name} to have {verb}, but got {part!r}; pass one that has it.")
+        if type_of_target(y, input_name="y").endswith(("indicator", "multioutput")):
+            raise ValueError("Multilabel and multioutput targets are not supported: expected one label a sample.")
+        check_classification_targets(y)
+        labels = column_or_1d(y, warn=True)
+        self.sampler_, self.estimator_ = clone(sampler), clone(estimator)
+        X_resampled, y_resampled = self.sampler_.fit_resample(X, labels)
+        self.classes_, self.counts_before_ = np.unique(labels, return_counts=True)
+        left, counts = np.unique(y_resampled, return_counts=True)
+        lost = np.setdiff1d(self.classes_, left).tolist()
+        if lost:
+            raise ValueError(
+                f"Expected sampler to leave a sample of every class, but got none of {lost}; use another sampler."
+            )
+        self.counts_after_ = counts
+        self.prior_correction_ = (self.counts_before_ / self.counts_before_.sum()) / (counts / counts.sum())
+        self.estimator_.fit(X_resampled, y_resampled)
+        for name in ("n_features_in_", "feature_names_in_"):
+            if hasattr(self.estimator_, name):
+                setattr(self, name, getattr(self.estimator_, name))
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return probabilities (n, C) for the class sizes before the re-sampling, columns as ``classes_``."""
+        check_is_fitted(self)
+        return prior_correction(self.estimator_.predict_proba(X), self.counts_before_, self.counts_after_)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the most probable labels (n,)."""
+        probabilities = self.predict_proba(X)  # first, for it says so when there is nothing fitted
+        return self.classes_[probabilities.argmax(axis=1)]
+
+    def _parts(self) -> tuple[Any, Any]:
+        estimator = LogisticRegression() if self.estimator is None else self.estimator
+        return estimator, RandomOverSampler(random_state=0) if self.sampler is None else self.sampler
+
+    def __sklearn_tags__(self) -> Any:
+        """Say what input both parts understand."""
+        tags = super().__sklearn_tags__()
+        parts = [get_tags(part).input_tags for part in self._parts()]
+        for name in ("sparse", "categorical", "string", "allow_nan"):
+            setattr(tags.input_tags, name, all(getattr(part, name) for part in parts))
+        return tags

@@ -1,0 +1,78 @@
+"""Probabilities after re-sampling mean what they say again; without the correction they do not."""
+
+import imblearn.utils.estimator_checks as imblearn_checks
+import numpy as np
+import pytest
+import sklearn.utils.estimator_checks as sklearn_checks
+from imblearn.over_sampling import SMOTE, RandomOverSampler
+from imblearn.under_sampling import RandomUnderSampler
+from sklearn.base import BaseEstimator, clone
+from sklearn.datasets import make_classification
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.svm import LinearSVC
+
+from latentover.methods.prior_corrected import PriorCorrectedClassifier
+from latentover.metrics import brier
+
+
+@sklearn_checks.parametrize_with_checks([PriorCorrectedClassifier()])
+def test_passes_the_checks_of_scikit_learn(estimator, check):
+    check(estimator)
+
+
+@imblearn_checks.parametrize_with_checks([PriorCorrectedClassifier()])
+def test_passes_the_checks_of_imbalanced_learn(estimator, check):
+    check(estimator)
+
+
+@pytest.fixture(scope="module")
+def split():
+    X, y = make_classification(6000, n_informative=4, weights=[0.95], class_sep=0.6, random_state=0)
+    return train_test_split(X, y, stratify=y, random_state=0)
+
+
+@pytest.mark.parametrize("sampler", [SMOTE(random_state=0), RandomOverSampler(random_state=0), RandomUnderSampler()])
+def test_the_mean_probability_of_the_rare_class_is_its_frequency(split, sampler):
+    X, X_test, y, y_test = split
+    model = PriorCorrectedClassifier(estimator=LogisticRegression(), sampler=clone(sampler)).fit(X, y)
+    stated = model.estimator_.predict_proba(X_test)
+    corrected = model.predict_proba(X_test)
+    assert stated[:, 1].mean() > 4 * y_test.mean()  # what it is there for
+    assert corrected[:, 1].mean() == pytest.approx(y_test.mean(), rel=0.1)
+    assert brier(y_test, corrected, [0, 1]) < brier(y_test, stated, [0, 1])
+
+
+def test_counts_and_correction_are_those_of_the_data():
+    labels = np.repeat(["no", "yes"], [80, 20])
+    X = np.random.default_rng(0).normal(size=(100, 3))
+    model = PriorCorrectedClassifier(sampler=SMOTE(sampling_strategy=0.5, random_state=0)).fit(X, labels)
+    assert model.classes_.tolist() == ["no", "yes"]
+    assert (model.counts_before_.tolist(), model.counts_after_.tolist()) == ([80, 20], [80, 40])
+    np.testing.assert_allclose(model.prior_correction_, [0.8 / (2 / 3), 0.2 / (1 / 3)])
+
+
+def test_works_in_a_grid_search(split):
+    X, _, y, _ = split
+    model = PriorCorrectedClassifier(estimator=LogisticRegression(), sampler=SMOTE(random_state=0))
+    search = GridSearchCV(model, {"sampler__k_neighbors": [3, 5], "estimator__C": [1.0]}, cv=2, scoring="neg_log_loss")
+    assert search.fit(X[:800], y[:800]).best_params_["sampler__k_neighbors"] in (3, 5)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "named"),
+    [({"estimator": LinearSVC()}, "estimator.*predict_proba"), ({"sampler": LinearSVC()}, "sampler.*fit_resample")],
+)
+def test_parts_that_do_not_do_are_refused(parameters, named):
+    with pytest.raises(TypeError, match=named):
+        PriorCorrectedClassifier(**parameters).fit([[0.0], [1.0]], [0, 1])
+
+
+class _Dropper(BaseEstimator):
+    def fit_resample(self, X, y):
+        return X[y == 0], y[y == 0]
+
+
+def test_a_lost_class_is_said():
+    with pytest.raises(ValueError, match=r"every class, but got none of \[1\]"):
+        PriorCorrectedClassifier(sampler=_Dropper()).fit(np.eye(4), np.array([0, 0, 1, 1]))
