@@ -31,7 +31,7 @@ def documented(cls):
     section = re.split(r"\n(?=[^\n]+\n-{3,}\n)", inspect.getdoc(cls))
     (parameters,) = [part for part in section if part.startswith("Parameters\n")]
     heads = [line.split(" : ")[0] for line in parameters.splitlines()[2:] if line and not line.startswith(" ")]
-    return {name.strip() for head in heads for name in head.split(",")}
+    return {name.strip() for head in heads for name in head.split(",") if name.strip()}
 
 
 def defaults(cls):
@@ -97,5 +97,6 @@ class TestConstructors:
     def test_the_two_faces_of_the_autoencoder_agree(self):
         sampler, classifier = defaults(latentover.RAESampler), defaults(latentover.RAEClassifier)
         assert sampler.pop("sampling_strategy") == "auto"
+        assert sampler.pop("keep_index") == "reset"
         assert sampler == classifier
         assert list(sampler) == list(classifier)

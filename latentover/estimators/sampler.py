@@ -140,17 +140,12 @@ class BaseSampler(BaseGenerator, BaseOverSampler):
             labels = np.asarray(target.frame)[kept]
             X_resampled = features.restore(joined([originals, new_X]))
             y_resampled = target.restore(np.concatenate([labels, new_target]))
-        if self.keep_index == "original":
-            index = features.index if features.index is not None else target.index
-            if index is not None:
-                index = _longer_index(index, kept, len(new_y))
-        elif isinstance(X_resampled, pd.DataFrame):
-            index = X_resampled.index
-        else:
-            index = None
-        for resampled in (X_resampled, y_resampled):
-            if index is not None and isinstance(resampled, pd.DataFrame | pd.Series):
-                resampled.index = index
+        index = features.index if features.index is not None else target.index
+        if index is not None and self.keep_index == "original":
+            index = _longer_index(index, kept, len(new_y))
+            for resampled in (X_resampled, y_resampled):
+                if isinstance(resampled, pd.DataFrame | pd.Series):
+                    resampled.index = index
         return X_resampled, y_resampled
 
     def _check_X_y(  # noqa: N802 - imbalanced-learn's hook
@@ -227,8 +222,9 @@ class BaseSampler(BaseGenerator, BaseOverSampler):
             self.sample_weight_ = np.ones(len(self.synthetic_mask_))
             return
         if self.parents_.shape[1] > 0:
-            new = self.synthetic_mask_
-            made = (weights[self.parents_[new]] * self.mix_weights_[new]).sum(axis=1)
+            shares = self.mix_weights_[self.synthetic_mask_]
+            shares = shares / shares.sum(axis=1, keepdims=True)  # a method may name its main parents alone
+            made = (weights[self.parents_[self.synthetic_mask_]] * shares).sum(axis=1)
         else:
             means = {label: weights[y == label].mean() for label in np.unique(new_y).tolist()}
             made = np.array([means[label] for label in new_y.tolist()])

@@ -196,14 +196,14 @@ def _check_number(name: str, value: Any, low: float, inclusive: bool, kind: type
 
 @contextmanager
 def naming(argument: str, expected: str) -> Iterator[None]:
-    """Let no error of other packages pass that does not say which argument of the user's it is about."""
+    """Let no error pass that does not say which argument of the user's it is about."""
     try:
         yield
     except (TypeError, ValueError, OverflowError) as error:
-        if re.search(rf"\b{argument}\b", str(error)):
+        if re.search(rf"^Expected \w+ to |\b{argument}\b", str(error)):
             raise
         kind = TypeError if isinstance(error, TypeError) else ValueError
-        raise kind(f"Expected {argument} to be {expected}, but got something else: {error}") from error
+        raise kind(f"Expected {argument} to be {expected}. {error}") from error
 
 
 def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
