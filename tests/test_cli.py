@@ -18,7 +18,18 @@ import latentover
 from latentover import cli
 from latentover.experiments import benchmark as benchmark_module
 
-COMMANDS = [[], ["train"], ["evaluate"], ["generate"], ["resample"], ["benchmark"], ["report"], ["data"], ["data", "list"], ["data", "diagnose"]]
+COMMANDS = [
+    [],
+    ["train"],
+    ["evaluate"],
+    ["generate"],
+    ["resample"],
+    ["benchmark"],
+    ["report"],
+    ["data"],
+    ["data", "list"],
+    ["data", "diagnose"],
+]
 HEAVY = [
     "torch",
     "sklearn",

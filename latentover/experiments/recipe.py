@@ -26,7 +26,7 @@ import latentover
 import latentover.methods
 from latentover.bundle import check_storable, find_class
 from latentover.data import DataConfig, Imbalance
-from latentover.estimators import BaseClassifier, BaseDeepEstimator
+from latentover.estimators import BaseClassifier, BaseDataEstimator
 from latentover.estimators.validation import check_parameters
 from latentover.files import shipped_folder
 from latentover.report.tables import METRIC_TITLES
@@ -330,7 +330,7 @@ def load_sampler(sampler: str | Mapping[str, Any], overrides: Sequence[str] = ()
         parser.add_argument("--sampler", type=SamplerMixin, required=True)
         options = {name: _as_option(value) for name, value in _flat({"sampler": given}, "").items()}
         made = parser.instantiate(parser.parse_args([f"--{k}={v}" for k, v in {**options, **settings}.items()])).sampler
-        if isinstance(made, BaseDeepEstimator):
+        if isinstance(made, BaseDataEstimator):
             check_parameters(made)
         return made
 
@@ -545,7 +545,7 @@ def _parameter_names(part: str, class_path: Any) -> tuple[str, ...]:
 def _check_steps(steps: Sequence[Any]) -> None:
     """Raise ValueError or TypeError for a parameter out of its range, or one that a bundle cannot hold."""
     for step in steps:
-        if isinstance(step, BaseDeepEstimator):
+        if isinstance(step, BaseDataEstimator):
             check_parameters(step)
     check_storable(make_pipeline(*steps))
 

@@ -2,11 +2,9 @@
 
 import pickle
 
-import imblearn.utils.estimator_checks as imblearn_checks
 import numpy as np
 import pandas as pd
 import pytest
-import sklearn.utils.estimator_checks as sklearn_checks
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,16 +36,6 @@ def make_data(*counts, d=3, seed=0):
 
 def tiny(**parameters):
     return LatentOversampler(autoencoder=RAESampler(**TINY, random_state=0), random_state=0, device="cpu", **parameters)
-
-
-@sklearn_checks.parametrize_with_checks([tiny()])
-def test_passes_the_checks_of_scikit_learn(estimator, check):
-    check(estimator)
-
-
-@imblearn_checks.parametrize_with_checks([tiny()])
-def test_passes_the_checks_of_imbalanced_learn(estimator, check):
-    check(estimator)
 
 
 class TestWithTheIdentity:

@@ -1,9 +1,7 @@
 """Probabilities after re-sampling mean what they say again; without the correction they do not."""
 
-import imblearn.utils.estimator_checks as imblearn_checks
 import numpy as np
 import pytest
-import sklearn.utils.estimator_checks as sklearn_checks
 from imblearn.over_sampling import SMOTE, RandomOverSampler
 from imblearn.under_sampling import RandomUnderSampler
 from sklearn.base import BaseEstimator, clone
@@ -14,16 +12,6 @@ from sklearn.svm import LinearSVC
 
 from latentover.methods.prior_corrected import PriorCorrectedClassifier
 from latentover.metrics import brier
-
-
-@sklearn_checks.parametrize_with_checks([PriorCorrectedClassifier()])
-def test_passes_the_checks_of_scikit_learn(estimator, check):
-    check(estimator)
-
-
-@imblearn_checks.parametrize_with_checks([PriorCorrectedClassifier()])
-def test_passes_the_checks_of_imbalanced_learn(estimator, check):
-    check(estimator)
 
 
 @pytest.fixture(scope="module")
