@@ -1,9 +1,10 @@
-"""Draw what DeepSMOTE and BAGAN generate: ``python docs/generator_figures.py`` writes ``docs/images/*_samples.png``.
+"""Draw what the generators make: ``python docs/generator_figures.py`` writes ``docs/images/*_samples.png``.
 
-Both come from the shipped recipes ``configs/digits_methods/deepsmote.yaml`` and
-``configs/digits_methods/bagan.yaml`` with seed 0, the samplers alone; on one core that takes less than a minute.
+All come from the shipped recipes in ``configs/digits_methods`` with seed 0, the generators alone; on one core that
+takes a minute or two. Names of pictures as arguments draw only those.
 """
 
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,17 +19,19 @@ PICTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "deepsmote_samples.png": ("deepsmote", {}),
     "deepsmote_paper_samples.png": ("deepsmote", {"penalty": "paper"}),
     "bagan_samples.png": ("bagan", {}),
+    "gamo_samples.png": ("gamo", {}),
+    "dgc_samples.png": ("dgc", {}),
 }
 
 
-def main() -> None:
-    """Write every picture and say how varied its samples are."""
-    for name, (method, changes) in PICTURES.items():
+def main(names: list[str]) -> None:
+    """Write these pictures, or all, and say how varied its samples are."""
+    for name in names or PICTURES:
+        method, changes = PICTURES[name]
         recipe = load_recipe(find_recipes([f"configs/digits_methods/{method}.yaml"])[0])
         splits = load_splits(recipe.data)
-        sampler = (
-            recipe.estimator(seed=0, device="cpu", precision="float32", verbose=0).steps[0][1].set_params(**changes)
-        )
+        estimator = recipe.estimator(seed=0, device="cpu", precision="float32", verbose=0)
+        sampler = (estimator.steps[0][1] if hasattr(estimator, "steps") else estimator).set_params(**changes)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CollapseWarning)
             sampler.fit(splits.X_train, splits.y_train)
@@ -37,4 +40,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
