@@ -237,7 +237,7 @@ def order_table(rows: Sequence[Row]) -> SideTable | None:
     Returns
     -------
     SideTable or None
-        Of the rows with a published ACSA, and their rank correlation (Spearman); None for fewer than three.
+        Of the rows with a published ACSA, and their rank correlation (Spearman); None for fewer than three values.
 
     Examples
     --------
@@ -254,9 +254,9 @@ def order_table(rows: Sequence[Row]) -> SideTable | None:
     known = [
         (row, ours, theirs) for row, ours, theirs in both if ours and theirs and None not in (ours.mean, theirs.mean)
     ]
-    if len(known) < 3:
-        return None
     means = [[-cell.mean for cell in cells if cell.mean is not None] for cells in list(zip(*known, strict=True))[1:]]
+    if len(known) < 3 or len(set(means[1])) < 3:
+        return None
     ranks = [rankdata(values) for values in means]
     lines = [
         (row.title, [percent(ours), f"{rank:g}", percent(theirs), f"{their_rank:g}"])

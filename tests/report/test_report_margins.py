@@ -174,6 +174,7 @@ class TestOrder:
 
     def test_two_published_numbers_are_no_order(self):
         assert order_table(self.rows([0.5, 0.6, 0.7], [0.5, 0.6, None])) is None
+        assert order_table(self.rows([0.5, 0.6, 0.7], [0.5, 0.6, 0.6])) is None
 
     def test_as_markdown(self):
         text = side_markdown(order_table(self.rows([0.5, 0.6, 0.7], [0.5, 0.6, 0.7])))
