@@ -392,25 +392,31 @@ class TestManyLevels:
         assert_frame_equal(known.decode(known.encode(names)), names)
         assert set(known.decode(torch.randn(100, 128))["id"]) <= set(names["id"])
 
+    @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc/self/status")
     def test_of_5000_levels_and_20000_rows_stay_under_a_gigabyte(self):
         script = """
-            import resource
+            from pathlib import Path
             import numpy as np, pandas as pd
             from latentover import RAESampler
+
+            def memory(what):  # not resource.ru_maxrss, which begins with that of the process that started this one
+                lines = Path("/proc/self/status").read_text().splitlines()
+                return next(1024 * int(line.split()[1]) for line in lines if line.startswith(what))
 
             rng = np.random.default_rng(0)
             levels = np.r_[np.arange(5000), rng.integers(0, 5000, 15_000)]
             X = pd.DataFrame({"id": [f"level {i}" for i in levels], "x": rng.normal(size=20_000)})
             y = (rng.random(20_000) < 0.1).astype(int)
+            before = memory("VmRSS")
             sampler = RAESampler(max_steps=2, hidden_units=64, device="cpu", random_state=0)
             X_new, y_new = sampler.fit_resample(X, y)
             assert (y_new == 1).sum() == (y_new == 0).sum() and set(X_new["id"]) <= set(X["id"])
-            print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+            print(memory("VmHWM") - before)
         """
         done = subprocess.run(
             [sys.executable, "-W", "ignore", "-c", textwrap.dedent(script)], capture_output=True, text=True, check=True
         )
-        assert int(done.stdout) < 2**30
+        assert int(done.stdout) < 2**29  # the imports take up to another half, one-hot rows would take 0.4 GB a copy
 
 
 class TestHeavyTails:
