@@ -386,8 +386,11 @@ class GAMOTraining:
         self.optimizers = {
             name: torch.optim.Adam(module.parameters(), **adam)
             for name, module in networks.named_children()
-            if name != "extractor"
+            if name not in ("extractor", "decoders")
         }
+        if networks.decoders is not None:
+            its_own = {**adam, "lr": settings.decoder_learning_rate}
+            self.optimizers["decoders"] = torch.optim.Adam(networks.decoders.parameters(), **its_own)
         if self.extractor_parameters:
             self.optimizers["extractor"] = torch.optim.Adam(self.extractor_parameters, **adam)
         self._features: Tensor | None = None
@@ -551,7 +554,11 @@ class _GAMO(BaseGenerator, BaseDeepEstimator):
         "generator_updates": ("per_class", "joint"),
         "decoder_kl": ("consistent", "reference_code"),
     }
-    _numbers: ClassVar = {"noise_dim": (1, True, int), "decoder_steps": (0, True, int)}
+    _numbers: ClassVar = {
+        "decoder_learning_rate": (0, False, float),
+        "decoder_steps": (0, True, int),
+        "noise_dim": (1, True, int),
+    }
     _training_only: ClassVar = ("discriminator",)
     _has_bases: ClassVar = False
 
@@ -569,6 +576,7 @@ class _GAMO(BaseGenerator, BaseDeepEstimator):
     learning_rate: float = 2e-4
     # Decoders
     decoder_steps: int = 1000
+    decoder_learning_rate: float = 2e-4
     decoder_kl: Literal["consistent", "reference_code"] = "consistent"
 
     networks_: GAMONetworks = field(init=False)
@@ -695,10 +703,12 @@ class GAMOClassifier(_GAMO, BaseClassifier):
     augment : {"none", "shift", "flip_shift", ...}, default="none"
         Of the images that the extractor trains on, see `latentover.training.augment_images`.
     learning_rate : float, default=2e-4
-        Of all networks; Adam's first beta is 0.5.
+        Of all networks but the decoders; Adam's first beta is 0.5.
     decoder_steps : int, default=1000
         Updates of each decoder after the game, 25,000 in the authors' code; 0 trains none, and such a model generates
         only where it mixes the inputs themselves.
+    decoder_learning_rate : float, default=2e-4
+        With so few updates as the default a higher one, such as 1e-3, gives sharper samples.
     decoder_kl : {"consistent", "reference_code"}, default="consistent"
         See `vae_loss`.
     small_class, clip

@@ -212,6 +212,15 @@ class TestUpdates:
         training.update_extractor()
         assert not torch.equal(training.features(), features)
 
+    def test_decoders_have_a_rate_of_their_own(self, digits, monkeypatch):
+        estimator = GAMOClassifier(**IMAGES, decoder_learning_rate=7e-3)
+        training = training_of(estimator, *digits, monkeypatch)
+        rates = {name: optimizer.param_groups[0]["lr"] for name, optimizer in training.optimizers.items()}
+        assert rates == {
+            **dict.fromkeys(["extractor", "generator", "classifier", "discriminator"], 2e-3),
+            "decoders": 7e-3,
+        }
+
     def test_classes_of_one_size_have_no_fakes(self, monkeypatch):
         X, y = make_blobs([10, 10], n_features=3, random_state=0)
         training = training_of(GAMOClassifier(**TABLE), X, y, monkeypatch)
@@ -321,6 +330,7 @@ class TestIdea:
     def test_digits_are_decoded_to_digits(self, digits):
         X, y = digits
         settings = {**IMAGES, "channels": 16, "feature_dim": 64, "max_steps": 40, "decoder_steps": 80}
+        settings["decoder_learning_rate"] = 2e-3
         model = GAMOClassifier(**settings).fit(X, y)
         means = np.stack([X[y == label].mean(axis=0) for label in range(3)])
         for label in range(3):
