@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from latentover.networks.layers import (
     LEAK,
     Dropout,
+    Flatten,
     HalvingConv,
     LeakyReLU,
     batch_norm,
@@ -76,7 +77,7 @@ class ConvEncoder(nn.Module):
         n_flat = n_in * _remaining(height, stages) * _remaining(width, stages)
         self.convolutions = nn.Sequential(*layers)
         self.dense = nn.Sequential(
-            nn.Flatten(),
+            Flatten(),
             linear(n_flat, hidden_units),
             batch_norm(hidden_units),
             nn.LeakyReLU(LEAK),
@@ -156,7 +157,7 @@ class ConvCritic(nn.Module):
             layers += [HalvingConv(n_in, n_out), LeakyReLU()]
             n_in = n_out
         n_flat = n_in * _remaining(height, stages) * _remaining(width, stages)
-        self.convolutions = nn.Sequential(*layers, nn.Flatten())
+        self.convolutions = nn.Sequential(*layers, Flatten())
         self.dense = nn.Sequential(linear(n_flat + self.n_labels, hidden_units), LeakyReLU(), linear(hidden_units, 1))
 
     def forward(self, x: Tensor, onehot: Tensor) -> Tensor:

@@ -96,3 +96,13 @@ def with_label(x: Tensor, onehot: Tensor) -> Tensor:
 def images_last(x: Tensor) -> Tensor:
     """Return images with their channels innermost in memory, which convolutions are faster on; rows as they are."""
     return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+
+
+class Flatten(nn.Module):
+    """`nn.Flatten` whose gradient comes back with the channels innermost in memory, as the images lie."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map images (B, c, h, w) to rows (B, c h w)."""
+        if x.requires_grad and x.is_contiguous(memory_format=torch.channels_last):
+            x.register_hook(images_last)
+        return x.flatten(1)

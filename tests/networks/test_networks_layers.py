@@ -8,6 +8,7 @@ from torch import nn
 from latentover.networks.layers import (
     LEAK,
     Dropout,
+    Flatten,
     HalvingConv,
     LeakyReLU,
     batch_norm,
@@ -161,3 +162,32 @@ class TestLeakyReLU:
         y = LeakyReLU()(x)
         assert y.dtype == torch.bfloat16
         assert y.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_flatten_gives_the_gradient_back_as_the_images_lie_in_memory():
+    images = images_last(torch.rand(3, 4, 5, 6))
+    strides = {}
+    for layer in (Flatten(), nn.Flatten()):
+        x = images.clone(memory_format=torch.preserve_format).requires_grad_()
+        inner = x * 2  # not a leaf, as behind a convolution
+
+        def remember(gradient, layer=layer):
+            strides[type(layer)] = gradient.stride()
+
+        rows = layer(inner)
+        inner.register_hook(remember)
+        weights = torch.arange(rows.numel(), dtype=rows.dtype).view_as(rows)
+        (gradient,) = torch.autograd.grad((rows**2 * weights).sum(), x, create_graph=True)
+        assert torch.equal(rows, images.flatten(1) * 2)
+        torch.testing.assert_close(gradient, 8 * images * weights.view(3, 4, 5, 6))
+        (second,) = torch.autograd.grad(gradient.sum(), x)
+        torch.testing.assert_close(second, 8 * weights.view(3, 4, 5, 6).contiguous())
+    assert strides[Flatten] == images.stride()
+    assert strides[nn.Flatten] != images.stride()  # else the layer would be needless
+
+
+def test_flatten_leaves_other_images_alone():
+    x = torch.rand(2, 3, 4, 4, requires_grad=True)
+    (gradient,) = torch.autograd.grad((Flatten()(x * 1) ** 2).sum(), x)
+    assert gradient.is_contiguous()
+    torch.testing.assert_close(gradient, 2 * x)
