@@ -59,8 +59,9 @@ KERNEL_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 LOG_VARIANCE_BOUND = 50.0
 MOMENT_SAMPLES = 1000
 """Samples whose latents are matched with the prior in pretraining; fewer where there are not as many."""
-MMD_SAMPLES = 1000
-"""Training samples, drawn class by class alike, over which the MMD of the prediction is computed."""
+MMD_SAMPLES = 250
+"""Training samples, drawn class by class alike, over which the MMD of the prediction is computed: C times the distances
+of so many pairs."""
 PRETRAINED = 0.1
 """Loss at which the encoder's moments are near enough to the prior's."""
 

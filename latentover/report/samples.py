@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +15,12 @@ from latentover.report.grid import minority_grid
 
 if TYPE_CHECKING:
     from numpy.random import RandomState
+    from PIL import Image
 
-__all__ = ["save_minority_grid"]
+__all__ = ["read_panels", "save_minority_grid", "side_by_side"]
+
+LABELS = "labels"
+"""Of the rows, beside the panels in a file."""
 
 
 def save_minority_grid(
@@ -53,7 +58,7 @@ def save_minority_grid(
     Returns
     -------
     Path
-        *path*.
+        *path*. Beside it lies a ``.npz`` of the same name, the panels as `read_panels` returns them.
 
     Raises
     ------
@@ -73,10 +78,62 @@ def save_minority_grid(
         row = _class_row(estimator, X[y == label], label, per_class, rng)
         rows.append({title: _unit(images, limits, per_class) for title, images in row.items()})
     panels = {title: np.stack([row[title] for row in rows]) for title in rows[0]}
-    picture = minority_grid(panels, [f"{labels[i]} (n={counts[i]})" for i in order])
+    row_labels = [f"{labels[i]} (n={counts[i]})" for i in order]
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{LABELS: row_labels}, **{k: v.astype(np.float16) for k, v in panels.items()})
+    write_whole(Path(path).with_suffix(".npz"), buffer.getvalue())
+    return write_whole(path, png_bytes(minority_grid(panels, row_labels)))
+
+
+def read_panels(path: str | Path) -> tuple[dict[str, NDArray[np.float16]], list[str]]:
+    """Read the panels of a minority grid and the labels of its rows.
+
+    Parameters
+    ----------
+    path : str or Path
+        The ``.npz`` that `save_minority_grid` wrote.
+
+    Returns
+    -------
+    (dict of str to ndarray of shape (n_classes, k, channels, height, width), list of n_classes str)
+        As `minority_grid` takes them: float in [0, 1], empty places ``nan``.
+    """
+    with np.load(path) as arrays:
+        return {name: arrays[name] for name in arrays.files if name != LABELS}, arrays[LABELS].tolist()
+
+
+def side_by_side(
+    grids: Mapping[str, tuple[Mapping[str, ArrayLike], Sequence[str]]], *, per_class: int = 3
+) -> Image.Image | None:
+    """Draw what several methods made of the same classes in one picture, behind the real images of the first.
+
+    Parameters
+    ----------
+    grids : mapping of str to (panels, row labels)
+        Title of the method to what `read_panels` returns.
+    per_class : int, default=3
+        Images a class and method, at most.
+
+    Returns
+    -------
+    PIL.Image.Image or None
+        None where fewer than two methods made images of the same classes and size.
+    """
+    _, labels = next(iter(grids.values()), ({}, []))
+    panels: dict[str, NDArray] = {}
+    for title, (of_method, row_labels) in grids.items():
+        real, synthetic = (np.asarray(of_method[name])[:, :per_class] for name in ("Real", "Synthetic"))
+        panels.setdefault("Real", real)
+        if list(row_labels) == list(labels) and synthetic.shape[2:] == panels["Real"].shape[2:]:
+            panels[title] = synthetic
+    return minority_grid(panels, labels) if len(panels) > 2 else None
+
+
+def png_bytes(picture: Image.Image) -> bytes:
+    """Return the picture as a PNG file."""
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG", optimize=True)
-    return write_whole(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def _check_data(X: NDArray, y: NDArray, per_class: int, n_classes: int) -> None:

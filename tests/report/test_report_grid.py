@@ -8,6 +8,7 @@ from PIL import Image, ImageChops
 
 from latentover.report import image_grid, minority_grid, save_minority_grid
 from latentover.report.grid import GAP, INK, PAPER
+from latentover.report.samples import read_panels, side_by_side
 
 
 def pixels(image):
@@ -165,6 +166,13 @@ class TestSaveMinorityGrid:
         save_minority_grid(sampler, *data, tmp_path / "without.png")
         assert Image.open(tmp_path / "with.png").width > Image.open(tmp_path / "without.png").width
 
+    def test_the_panels_lie_beside_the_picture(self, data, tmp_path):
+        save_minority_grid(Copier(*data), *data, tmp_path / "grid.png", per_class=3, n_classes=2)
+        panels, labels = read_panels(tmp_path / "grid.npz")
+        assert labels == ["rare (n=2)", "middle (n=9)"]
+        again = minority_grid(panels, labels)
+        assert ImageChops.difference(again, Image.open(tmp_path / "grid.png")).getbbox() is None
+
     def test_same_seed_same_bytes(self, data, tmp_path):
         paths = [tmp_path / f"{i}.png" for i in range(3)]
         for path, seed in zip(paths, (0, 0, 1), strict=True):
@@ -202,3 +210,30 @@ class TestSaveMinorityGrid:
             save_minority_grid(Copier(X, y), X, y, tmp_path / "grid.png", per_class=0)
         with pytest.raises(ValueError, match=r"Expected \*n_classes\* to be at least 1, but got 0"):
             save_minority_grid(Copier(X, y), X, y, tmp_path / "grid.png", n_classes=0)
+
+
+class TestSideBySide:
+    @pytest.fixture
+    def grids(self):
+        def grid(shade):
+            made = np.full((2, 4, 1, 8, 8), shade, np.float16)
+            return {"Real": np.zeros_like(made), "Synthetic": made}, ["8 (n=60)", "9 (n=40)"]
+
+        return {"First": grid(0.25), "Second": grid(0.75)}
+
+    def test_the_real_images_and_then_each_method(self, grids):
+        real, first = grids["First"][0].values()
+        expected = {"Real": real[:, :2], "First": first[:, :2], "Second": grids["Second"][0]["Synthetic"][:, :2]}
+        picture = side_by_side(grids, per_class=2)
+        assert ImageChops.difference(picture, minority_grid(expected, grids["First"][1])).getbbox() is None
+
+    def test_other_classes_and_sizes_are_left_out(self, grids):
+        panels, labels = grids["Second"]
+        larger = {name: images.repeat(2, axis=-1) for name, images in panels.items()}
+        both = pixels(side_by_side(grids))
+        more = {**grids, "Others": (panels, ["0 (n=5)", *labels[1:]]), "Larger": (larger, labels)}
+        np.testing.assert_array_equal(pixels(side_by_side(more)), both)
+
+    def test_one_method_is_no_comparison(self, grids):
+        assert side_by_side({"First": grids["First"]}) is None
+        assert side_by_side({}) is None
