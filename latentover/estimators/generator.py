@@ -12,6 +12,7 @@ from torch import Tensor
 
 from latentover.estimators.base import PREDICT_BATCH, BaseDataEstimator, TrainingSet
 from latentover.estimators.formats import Format
+from latentover.estimators.memorization import MemorizationReport, memorization_report
 from latentover.estimators.parents import ParentRows, even_bases
 from latentover.estimators.validation import check_class_sizes, warn_user
 from latentover.training import COLLAPSED, CollapseWarning, diversity_ratio, draw_seed, seeded
@@ -81,6 +82,10 @@ class BaseGenerator(BaseDataEstimator):
     def _can_generate(self) -> bool:
         """Whether what was trained can generate."""
         return True
+
+    def _keeps_rows(self) -> bool:
+        """Whether what was kept to generate from is training rows, which no bundle holds."""
+        return "inputs" in self.tensors_
 
     def _rows_needed(self) -> int:
         """Return how many samples a class needs for the method to work as its parameters say."""
@@ -179,6 +184,36 @@ class BaseGenerator(BaseDataEstimator):
         number = int(self._class_numbers(np.asarray([y]))[0])
         return self._in_kind(self._sample(number, int(n), draw_seed(random_state))[0])
 
+    def memorization_report(
+        self, X: Any, y: Any, *, n_samples: int = 200, random_state: int | np.random.RandomState | None = 0
+    ) -> MemorizationReport:
+        """Say by class how near new samples lie to the rows that the estimator was fitted to.
+
+        Parameters
+        ----------
+        X, y
+            The data of `fit`, of which nothing was kept.
+        n_samples : int, default=200
+            New samples of each class that is smaller than the largest, or of every class where all are of one size.
+        random_state : int, RandomState or None, default=0
+            Of the samples.
+
+        Returns
+        -------
+        MemorizationReport
+            For each of these classes the share of copies, the share that is nearer to a training row than the rows are
+            to each other, and the ratio of these distances; printed as a table, or a frame by its ``to_frame``.
+            Distances are Euclidean, between rows as `format_` encodes them: images in [0, 1], columns standardised.
+
+        Raises
+        ------
+        ValueError
+            If X and y are not what the estimator was fitted to, or it cannot generate.
+        sklearn.exceptions.NotFittedError
+            If it is not fitted.
+        """
+        return memorization_report(self, X, y, n_samples=n_samples, random_state=random_state)
+
     def _in_kind(self, rows: Any) -> Any:
         """Return generated rows as the user's data came."""
         return rows
@@ -201,6 +236,8 @@ class BaseGenerator(BaseDataEstimator):
 
 def joined(parts: Sequence[Any]) -> Any:
     """Return frames or arrays, one after the other, as one."""
+    if len(parts) == 1:
+        return parts[0]
     return pd.concat(parts, ignore_index=True) if isinstance(parts[0], pd.DataFrame) else np.concatenate(parts)
 
 

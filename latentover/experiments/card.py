@@ -7,10 +7,11 @@ from latentover.report.findings import split_title
 from latentover.report.runs import published_cells
 from latentover.report.tables import published_texts
 
-_SCORES = ("acsa", "macro_f1", "gm_a", "mauprc_ova", "ece")
+_SCORES = ("acsa", "macro_f1", "gm_a", "mauprc_ova", "ece", "brier")
 
 _PICTURE = """
-`samples.png` does show a few training images; delete it before you share a model of images that are not public."""
+`samples.png` and `samples.npz` do show a few training images; delete them before you share a model of images that are
+not public."""
 
 
 def model_card(recipe: Recipe, metrics: dict[str, Any], *, has_picture: bool = False) -> str:
@@ -41,17 +42,40 @@ pickle, and the model no row of the training data.{_PICTURE if has_picture else 
 - **Training samples of each class**: {counts}
 - **Intended use**: research on, and baselines for, imbalanced data like this one.
 - **Limits**: the scores hold for data like the test split. Probabilities follow the training's class balance, not
-  that of any deployment; correct them for the prior before they decide anything.
+  that of any deployment; correct them for the prior before they decide anything.{_memorization(metrics)}
 
 | split | {" | ".join(_SCORES)} |
 |---|{"---|" * len(_SCORES)}
 {rows}
 
-Scores in percent, weights of the last epoch; ece is the expected calibration error.{_published(recipe)} Trained in
+Scores in percent, weights of the last epoch; ece is the expected calibration error, and brier the squared error of the
+probabilities, at most 200. Lower is better for both.{_published(recipe)} Trained in
 {certificate["fit_seconds"]} s on {certificate["hardware"]} ({certificate["device"]}), {certificate["date"]},
 commit {certificate["commit"] or "unknown"}, {versions}. Recipe `{certificate["recipe"]}`
 (SHA-256 {certificate["recipe_sha256"][:12]}) beside this file.
 """
+
+
+def _memorization(metrics: dict[str, Any]) -> str:
+    """Return a line on how near generated samples lie to the training rows; nothing for what does not generate."""
+    report = metrics.get("memorization")
+    if not report:
+        return ""
+    classes = report["classes"].values()
+    copies = sum(found["copies"] * found["n"] for found in classes)
+    ratios = [found["distance_ratio"] for found in classes if found["distance_ratio"] is not None]
+    sentences = [
+        f"of {report['n_samples']} new samples of each of {len(classes)} classes, {copies:.0f} in all equal a training "
+        "row."
+    ]
+    if ratios:
+        sentences.append(
+            "Their median distance to the nearest one is, by class, "
+            f"{min(ratios):.2f} to {max(ratios):.2f} of that between training rows."
+        )
+    if report["flagged"]:
+        sentences.append(f"Training rows are repeated of: {', '.join(report['flagged'])}.")
+    return f"\n- **Memorization**: {' '.join([*sentences, report['note']])}"
 
 
 def _published(recipe: Recipe) -> str:

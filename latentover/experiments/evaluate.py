@@ -20,6 +20,8 @@ from latentover.report import save_minority_grid
 
 PRIMARY_SPLIT = "test_balanced"
 PICTURE_SEED = 0
+MEMORIZATION_SAMPLES = 64
+"""Of each rare class, which are compared with the training rows."""
 
 
 def score_splits(estimator: Any, splits: Splits) -> dict[str, dict[str, Any]]:
@@ -182,6 +184,20 @@ def draw_minority_grid(estimator: Any, splits: Splits, evaluation: Evaluation, p
         random_state=PICTURE_SEED,
     )
     return True
+
+
+def memorization_of(estimator: Any, splits: Splits) -> dict[str, Any]:
+    """Return, as ``"memorization"``, how near samples of the rare classes lie to the training rows.
+
+    Empty where nothing generates, or what does has learned from what a sampler before it made.
+    """
+    generator, first = generator_of(estimator), estimator.steps[0][1] if isinstance(estimator, Pipeline) else estimator
+    if generator is None or generator is not first or not generator._can_generate():
+        return {}
+    report = generator.memorization_report(
+        splits.X_train, splits.y_train, n_samples=MEMORIZATION_SAMPLES, random_state=PICTURE_SEED
+    )
+    return {"memorization": report.to_dict()}
 
 
 def write_tsne(estimator: Any, splits: Splits, evaluation: Evaluation, path: Path) -> bool:

@@ -15,7 +15,13 @@ from latentover.bundle import save
 from latentover.data import Splits, load_splits
 from latentover.experiments.card import model_card
 from latentover.experiments.environment import environment
-from latentover.experiments.evaluate import PRIMARY_SPLIT, draw_minority_grid, score_splits, write_tsne
+from latentover.experiments.evaluate import (
+    PRIMARY_SPLIT,
+    draw_minority_grid,
+    memorization_of,
+    score_splits,
+    write_tsne,
+)
 from latentover.experiments.recipe import Recipe
 from latentover.files import check_writable, read_json, replacing_folder, write_json, write_text
 from latentover.training import parallel, resolve_device, resolve_precision
@@ -216,6 +222,7 @@ def _metrics(
         **scores[PRIMARY_SPLIT],
         "splits": scores,
         **_best_on_validation(final, splits),
+        **memorization_of(estimator, splits),
         "test_reads": 1,
         "train_counts": {str(label): int(counts[label]) for label in final.classes_},
         "certificate": {

@@ -14,11 +14,13 @@ from latentover.metrics.confusion import (
     specificity_per_class,
 )
 from latentover.metrics.copying import (
+    ClassMemorization,
     Memorization,
     diversity_per_class,
     diversity_ratio,
     exact_copies,
     memorization,
+    memorization_per_class,
 )
 from latentover.metrics.distances import Extrapolation, FeatureStatistics, frechet_distance, frechet_infinity, kid
 from latentover.metrics.features import (
@@ -69,6 +71,7 @@ from latentover.metrics.transfer import CoarseToFine, coarse_to_fine
 
 __all__ = [
     "BallCounts",
+    "ClassMemorization",
     "CoarseToFine",
     "DensityCoverage",
     "Estimate",
@@ -122,6 +125,7 @@ __all__ = [
     "margins",
     "mauprc_ova",
     "memorization",
+    "memorization_per_class",
     "module_features",
     "nearest_distances",
     "neighborhood_uniformity",

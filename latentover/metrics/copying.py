@@ -17,11 +17,13 @@ from latentover.metrics.neighbors import nearest_distances
 __all__ = [
     "COLLAPSED_BELOW",
     "COPIED_BELOW",
+    "ClassMemorization",
     "Memorization",
     "diversity_per_class",
     "diversity_ratio",
     "exact_copies",
     "memorization",
+    "memorization_per_class",
 ]
 
 COPIED_BELOW = 0.2
@@ -30,6 +32,10 @@ COLLAPSED_BELOW = 0.3
 """A class is taken for collapsed where its samples are less diverse than real ones by this factor."""
 
 _DIVERSITY_SAMPLES = 1000
+_ROUNDING = 1e-5
+"""Two samples are the same where their distance is below this share of their length: float32 knows no better."""
+_NEAREST = 0.05
+"""Share of the training samples of a class that lie nearer to another one than the distance that is compared with."""
 
 
 class Memorization(NamedTuple):
@@ -55,6 +61,39 @@ class Memorization(NamedTuple):
     distance_ratio: float
     nearer_to_training: float
     n: int
+    flagged: bool
+
+
+class ClassMemorization(NamedTuple):
+    """How near the generated samples of a class are to the training data, measured by the class's training samples.
+
+    Attributes
+    ----------
+    copies : float
+        Share of generated samples that equal a training sample, but for rounding.
+    twins : float
+        Share of the class's training samples that equal another training sample; of data with few different values
+        new samples do so too.
+    nearer : float
+        Share of generated samples that are nearer to a training sample than 95 % of the class's training samples are to
+        their nearest other one: about 0.05 for new samples.
+    distance_ratio : float
+        Median distance of generated samples to their nearest training sample, over the same of the class's training
+        samples to their nearest other one: about 1 for new samples, near 0 for copies; ``nan`` where the latter is 0.
+    n : int
+        Generated samples.
+    n_train : int
+        Training samples of the class.
+    flagged : bool
+        Copies that twins do not explain (more than twice their share), or a distance ratio below `COPIED_BELOW`.
+    """
+
+    copies: float
+    twins: float
+    nearer: float
+    distance_ratio: float
+    n: int
+    n_train: int
     flagged: bool
 
 
@@ -145,6 +184,88 @@ def memorization(train: ArrayLike, held_out: ArrayLike, fake: ArrayLike, *, rand
     return Memorization(copies, ratio, nearer, len(made), bool(copies or ratio < COPIED_BELOW))
 
 
+def memorization_per_class(
+    train: ArrayLike, y_train: ArrayLike, fake: ArrayLike, y_fake: ArrayLike, *, random_state: Any = 0
+) -> dict[Any, ClassMemorization]:
+    """Compare distances to the training data of generated samples and of the training samples of their class.
+
+    No data has to be held out: what a training sample is to all the others, a new sample is to all of them.
+
+    Parameters
+    ----------
+    train : array-like of shape (n_train, d)
+        All that the generator was trained on, at least two samples.
+    y_train : array-like of shape (n_train,)
+    fake : array-like of shape (n_fake, d)
+    y_fake : array-like of shape (n_fake,)
+        Classes of *y_train*.
+    random_state : int, numpy Generator or None, default=0
+        Of the training samples that are looked at, where a class has more than 1000.
+
+    Returns
+    -------
+    dict of label to ClassMemorization
+        Of every class of *y_fake*.
+
+    Raises
+    ------
+    ValueError
+        If features have different dimensions or are not finite, there are too few, or a class has no training sample.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from latentover.metrics import memorization_per_class
+    >>> rng = np.random.default_rng(0)
+    >>> train, y = rng.normal(size=(200, 4)), np.repeat(["a", "b"], 100)
+    >>> fake = np.concatenate([rng.normal(size=(100, 4)), train[150:]])  # of "a" new ones, of "b" copies
+    >>> found = memorization_per_class(train, y, fake, np.repeat(["a", "b"], [100, 50]))
+    >>> found["a"].copies, found["a"].flagged, found["b"].copies, found["b"].flagged
+    (0.0, False, 1.0, True)
+    """
+    known, made = as_features(train, "train"), as_features(fake, "fake", at_least=1)
+    labels, made_labels = as_labels(y_train, "y_train"), as_labels(y_fake, "y_fake")
+    if (len(labels), len(made_labels)) != (len(known), len(made)):
+        raise ValueError(
+            f"Expected one label a sample, but got {len(labels)} for {len(known)} training and {len(made_labels)} for "
+            f"{len(made)} generated samples."
+        )
+    rng = np.random.default_rng(random_state)
+    own_rows = {}
+    for label in np.unique(made_labels).tolist():
+        rows = np.flatnonzero(labels == label)
+        if not len(rows):
+            raise ValueError(
+                f"Expected *y_train* to hold the classes of *y_fake*, but got no training sample of class {label!r}; "
+                "pass all training data."
+            )
+        own_rows[label] = rng.permutation(rows)[:_DIVERSITY_SAMPLES]
+    looked_at = np.concatenate(list(own_rows.values()))
+    # The nearest training sample of a training sample is itself.
+    distances = nearest_distances(made, known), nearest_distances(known[looked_at], known, k=2)
+    copied, twin = (
+        far <= _ROUNDING * np.linalg.norm(samples, axis=1)
+        for far, samples in zip(distances, (made, known[looked_at]), strict=True)
+    )
+    found, start = {}, 0
+    for label, rows in own_rows.items():
+        own, others = slice(start, start + len(rows)), made_labels == label
+        start = own.stop
+        to_training, usual = distances[0][others], distances[1][own]
+        copies, twins, middle = copied[others].mean(), twin[own].mean(), np.median(usual)
+        ratio = float(np.median(to_training) / middle) if middle > 0 else float("nan")
+        found[label] = ClassMemorization(
+            copies=float(copies),
+            twins=float(twins),
+            nearer=float(np.mean(to_training < np.quantile(usual, _NEAREST))),
+            distance_ratio=ratio,
+            n=len(to_training),
+            n_train=int((labels == label).sum()),
+            flagged=bool(copies > 2 * twins or ratio < COPIED_BELOW),
+        )
+    return found
+
+
 def diversity_ratio(real: ArrayLike, fake: ArrayLike, *, random_state: Any = 0) -> float:
     """Mean distance between two generated samples, over that between two real ones.
 
@@ -197,10 +318,10 @@ def diversity_per_class(
     first, second = as_features(real, "real"), as_features(fake, "fake")
     labels, made = as_labels(y_real, "y_real"), as_labels(y_fake, "y_fake")
     found = {}
-    for label in np.unique(made):
+    for label in np.unique(made).tolist():
         own, others = first[labels == label], second[made == label]
         enough = min(len(own), len(others)) > 1
-        found[label.item()] = diversity_ratio(own, others, random_state=random_state) if enough else float("nan")
+        found[label] = diversity_ratio(own, others, random_state=random_state) if enough else float("nan")
     return found
 
 

@@ -38,7 +38,13 @@ class Leakage(NamedTuple):
     n : int
         Test samples.
     flagged : bool
-        Any copies, or a `p_value` below `SIGNIFICANT`.
+        Any copies, a `p_value` below `SIGNIFICANT`, or any of the following.
+    fitted_to : int
+        Test samples that the sampler was fitted to; this and the rest need a sampler to be passed, and are 0 without.
+    children : int
+        Synthetic training samples with such a test sample as a parent.
+    synthetic : int
+        Test samples that are synthetic.
     """
 
     copies: int
@@ -48,20 +54,31 @@ class Leakage(NamedTuple):
     rows: NDArray[np.intp]
     n: int
     flagged: bool
+    fitted_to: int = 0
+    children: int = 0
+    synthetic: int = 0
 
     def __str__(self) -> str:
         verdict = "Test samples stand in the training data" if self.flagged else "No sign of leakage"
-        return (
+        text = (
             f"{verdict}: of {self.n} test samples {self.copies} are copies of training samples, and {self.near_copies} "
             f"nearly so ({self.expected} by chance, p = {self.p_value:.2g})."
         )
+        if self.fitted_to or self.synthetic:
+            text += (
+                f" The sampler was fitted to {self.fitted_to} of them, which are parents of {self.children} synthetic "
+                f"training samples, and made {self.synthetic} of them itself: split first, then over-sample the "
+                "training part."
+            )
+        return text
 
 
-def check_leakage(X_train: Any, X_test: Any) -> Leakage:
+def check_leakage(X_train: Any, X_test: Any, *, sampler: Any = None, X_resampled: Any = None) -> Leakage:
     """Look for test samples in the training data, as copies or as parents of synthetic samples.
 
     Over-sampling before the split lets synthetic training samples grow from test samples: many lie much nearer to them
-    than independent samples do. Pass the training data as the classifier gets it, after over-sampling.
+    than independent samples do. Pass the training data as the classifier gets it, after over-sampling. A sampler of
+    latentover knows the parents of what it made, so with it nothing has to be guessed.
 
     Parameters
     ----------
@@ -69,6 +86,11 @@ def check_leakage(X_train: Any, X_test: Any) -> Leakage:
     X_test : array of shape (n_test, ...) or pandas frame
         At least 4 different samples of the same columns or shape. Columns are divided by their standard deviation;
         those of frames that hold no numbers become one column a value.
+    sampler : sampler of latentover, optional
+        The one whose `fit_resample` the training data comes from.
+    X_resampled : array of shape (n_resampled, ...) or pandas frame, optional
+        What it returned, where that was split into training and test data afterwards; by default that is `X_train`.
+        Rows are recognised by their values.
 
     Returns
     -------
@@ -77,7 +99,10 @@ def check_leakage(X_train: Any, X_test: Any) -> Leakage:
     Raises
     ------
     ValueError
-        If the two have different shapes or columns, values are missing or infinite, or there are too few test samples.
+        If they have different shapes or columns, values are missing or infinite, there are too few test samples, or
+        `X_resampled` is not what the sampler returned last.
+    TypeError
+        If `sampler` does not say where its samples come from.
 
     Notes
     -----
@@ -98,8 +123,20 @@ def check_leakage(X_train: Any, X_test: Any) -> Leakage:
     No sign of leakage: of 100 test samples 0 are copies of training samples, and 0 nearly so (0 by chance, p = 1).
     >>> check_leakage(np.concatenate([train, test[:3]]), test).rows.tolist()
     [0, 1, 2]
+
+    Over-sampled first and split then, which is wrong:
+
+    >>> from latentover import ClassicalSampler
+    >>> sampler = ClassicalSampler(random_state=0)
+    >>> X, y = sampler.fit_resample(train, np.repeat([0, 1], [350, 50]))
+    >>> found = check_leakage(X[::2], X[1::2], sampler=sampler, X_resampled=X)
+    >>> found.flagged, found.fitted_to, found.children, found.synthetic
+    (True, 200, 105, 150)
     """
-    train, test = _as_numbers(X_train, X_test)
+    if sampler is None and X_resampled is not None:
+        raise ValueError("Expected sampler to be the one that made X_resampled, but got None; pass both, or none.")
+    train, test, *more = _as_numbers(X_train, X_test, *([] if X_resampled is None else [X_resampled]))
+    traced = None if sampler is None else _traced(sampler, more[0] if more else train, train, test)
     copied = exact_copies(train, test)
     train, test = _scaled(train, test)
     places, where = np.unique(test, axis=0, return_inverse=True)
@@ -112,6 +149,10 @@ def check_leakage(X_train: Any, X_test: Any) -> Leakage:
     near = nearest_distances(places, train) < NEAR * gaps
     near[where[copied]] = False
     expected = int((nearest_distances(centroids, train) < NEAR * gaps).sum())
+    found = copied | near[where]
+    if traced is not None:
+        found |= traced.fitted_to | traced.synthetic
+    fitted_to, children, synthetic = (0, 0, 0) if traced is None else (int(part.sum()) for part in traced)
     count, copies = int(near.sum()), int(copied.sum())
     p_value = _at_least(count, count + expected)
     return Leakage(
@@ -119,34 +160,81 @@ def check_leakage(X_train: Any, X_test: Any) -> Leakage:
         near_copies=count,
         expected=expected,
         p_value=p_value,
-        rows=np.flatnonzero(copied | near[where]),
+        rows=np.flatnonzero(found),
         n=len(test),
-        flagged=copies > 0 or p_value < SIGNIFICANT,
+        flagged=copies > 0 or p_value < SIGNIFICANT or fitted_to > 0 or synthetic > 0,
+        fitted_to=fitted_to,
+        children=children,
+        synthetic=synthetic,
     )
 
 
-def _as_numbers(X_train: Any, X_test: Any) -> tuple[NDArray, NDArray]:
-    """Return both as float64 rows (n, d)."""
-    if hasattr(X_train, "iloc") and hasattr(X_test, "iloc"):
+class _Traced(NamedTuple):
+    """Which test samples the sampler was fitted to, which training samples they are parents of, which test it made."""
+
+    fitted_to: NDArray[np.bool_]
+    children: NDArray[np.bool_]
+    synthetic: NDArray[np.bool_]
+
+
+def _traced(sampler: Any, resampled: NDArray, train: NDArray, test: NDArray) -> _Traced:
+    """Find training and test samples among the resampled ones, and follow them to their parents."""
+    lacking = [name for name in ("synthetic_mask_", "sample_origin_", "parents_") if not hasattr(sampler, name)]
+    if lacking:
+        raise TypeError(
+            f"Expected sampler to be a sampler of latentover after fit_resample, but got {sampler!r} without "
+            f"{', '.join(lacking)}; leave it out to compare the data alone."
+        )
+    made, origin, parents = (
+        np.asarray(part) for part in (sampler.synthetic_mask_, sampler.sample_origin_, sampler.parents_)
+    )
+    if len(resampled) != len(made):
+        raise ValueError(
+            f"Expected X_resampled to be the {len(made)} rows of the sampler's last fit_resample, but got "
+            f"{len(resampled)}; where it was split into training and test data, pass the whole as X_resampled."
+        )
+    names, number = np.unique(np.concatenate([resampled, train, test]), axis=0, return_inverse=True)
+    of_resampled, of_train, of_test = np.split(number.reshape(-1), [len(resampled), len(resampled) + len(train)])
+
+    def whether(rows: NDArray, found: NDArray) -> NDArray[np.bool_]:
+        """Say of samples whether a resampled row with the same values is among some."""
+        values = np.zeros(len(names), dtype=bool)
+        values[of_resampled[found]] = True
+        return values[rows]
+
+    seen = np.zeros(1 + max(origin.max(), parents.max(initial=0)), dtype=bool)
+    seen[origin[~made & np.isin(of_resampled, of_test)]] = True
+    children = made & seen[parents].any(axis=1)
+    return _Traced(
+        fitted_to=whether(of_test, ~made), children=whether(of_train, children), synthetic=whether(of_test, made)
+    )
+
+
+def _as_numbers(X_train: Any, X_test: Any, *X_resampled: Any) -> list[NDArray]:
+    """Return all of them as floating-point rows (n, d)."""
+    named = dict(zip(("X_train", "X_test", "X_resampled"), (X_train, X_test, *X_resampled), strict=False))
+    if all(hasattr(part, "iloc") for part in named.values()):
         import pandas as pd
 
-        if list(X_train.columns) != list(X_test.columns):
-            raise ValueError(
-                f"Expected *X_test* to have the columns of *X_train*, {list(X_train.columns)}, but got "
-                f"{list(X_test.columns)}."
-            )
-        parts = [part.astype(object).infer_objects() for part in (X_train, X_test)]
-        both = pd.get_dummies(pd.concat(parts, ignore_index=True)).to_numpy(dtype=np.float64)
-        first, second = np.split(both, [len(X_train)])
+        for name, part in named.items():
+            if list(part.columns) != list(X_train.columns):
+                raise ValueError(
+                    f"Expected *{name}* to have the columns of *X_train*, {list(X_train.columns)}, but got "
+                    f"{list(part.columns)}."
+                )
+        parts = [part.astype(object).infer_objects() for part in named.values()]
+        joined = pd.get_dummies(pd.concat(parts, ignore_index=True)).to_numpy(dtype=np.float64)
+        arrays = np.split(joined, np.cumsum([len(part) for part in parts])[:-1])
     else:
-        first, second = np.asarray(X_train), np.asarray(X_test)
-        if first.shape[1:] != second.shape[1:]:
-            raise ValueError(
-                f"Expected samples of one shape, but got {first.shape[1:]} in *X_train* and {second.shape[1:]} in "
-                "*X_test*."
-            )
-        first, second = first.reshape(len(first), -1), second.reshape(len(second), -1)
-    return as_features(first, "X_train", at_least=1), as_features(second, "X_test", at_least=1)
+        arrays = [np.asarray(part) for part in named.values()]
+        for name, part in zip(named, arrays, strict=True):
+            if part.shape[1:] != arrays[0].shape[1:]:
+                raise ValueError(
+                    f"Expected samples of one shape, but got {arrays[0].shape[1:]} in *X_train* and {part.shape[1:]} "
+                    f"in *{name}*."
+                )
+        arrays = [part.reshape(len(part), -1) for part in arrays]
+    return [as_features(part, name, at_least=1) for name, part in zip(named, arrays, strict=True)]
 
 
 def _scaled(train: NDArray, test: NDArray) -> tuple[NDArray, NDArray]:

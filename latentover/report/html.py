@@ -41,8 +41,10 @@ from latentover.report.margins import (
     tracked_part,
 )
 from latentover.report.runs import DEFAULT_METRICS, Row, Run, collect_runs, compare, unfinished_runs
+from latentover.report.samples import png_bytes, read_panels, side_by_side
 from latentover.report.tables import (
     NONE,
+    calibration_table,
     epoch_table,
     metric_title,
     order_table,
@@ -55,7 +57,7 @@ from latentover.report.theme import DARK, LIGHT, Picture
 
 __all__ = ["Comparison", "read_comparisons", "write_report"]
 
-MORE_METRICS = ("top1", "gm_b", "gm_c", "ece", "brier")
+MORE_METRICS = ("top1", "gm_b", "gm_c")
 CERTIFICATE = {
     "data": "Data",
     "data_hash": "Data hash",
@@ -194,6 +196,7 @@ def _context(comparison: Comparison, prefix: str) -> dict[str, Any]:
         "tables": [{"prefix": prefix, **_table(runs, groups, split)} for split in _splits(runs)],
         "recall": _recall_panel(groups),
         "samples": _samples(groups),
+        "samples_together": samples_together(runs),
         "generation": generation_tables(runs),
         "margins": _margins(runs, groups),
         "curves": _each(groups, _curves),
@@ -261,7 +264,11 @@ def _table(runs: Sequence[Run], groups: Sequence[Group], split: str) -> dict[str
         "index": index,
         "sources": published_sources(main),
         "dots": _dots(scored, split),
-        "beside": [table for table in (order_table(main), epoch_table(scored, split)) if table],
+        "beside": [
+            table
+            for table in (order_table(main), epoch_table(scored, split), calibration_table(scored, split))
+            if table
+        ],
         "mark": len(main) > 1,
     }
 
@@ -381,6 +388,13 @@ def _samples(groups: Sequence[Group]) -> list[dict[str, Any]]:
             seed = next(run.seed for run in group.runs if run.path == path.parent)
             found.append({"group": group, "png": content, "width": width, "height": height, "seed": seed})
     return found
+
+
+def samples_together(runs: Sequence[Run]) -> dict[str, Any] | None:
+    """One picture of what all methods made of the same classes, as a PNG with its size."""
+    files = {group.title: _first_file(group, "samples.npz") for group in _groups(runs)}
+    picture = side_by_side({title: read_panels(path) for title, path in files.items() if path is not None})
+    return picture and {"png": png_bytes(picture), "width": picture.width, "height": picture.height}
 
 
 def _certificate(group: Group) -> dict[str, Any]:

@@ -5,13 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from latentover.files import write_text
+from latentover.files import write_text, write_whole
 from latentover.report.findings import cautions, key_finding, split_title
 from latentover.report.generation import generation_markdown, generation_tables
-from latentover.report.html import Comparison, certificate_lines, read_comparisons
+from latentover.report.html import Comparison, certificate_lines, read_comparisons, samples_together
 from latentover.report.margins import margin_tables
 from latentover.report.runs import Run, compare, unfinished_runs
-from latentover.report.tables import comparison_markdown, epoch_table, order_table, recall_table, side_markdown
+from latentover.report.tables import (
+    calibration_table,
+    comparison_markdown,
+    epoch_table,
+    order_table,
+    recall_table,
+    side_markdown,
+)
 
 __all__ = ["write_markdown"]
 
@@ -31,7 +38,8 @@ def write_markdown(runs_folder: str | Path | Sequence[str | Path], path: str | P
     runs_folder : str or Path, or sequence of them
         As for `write_report`; several folders become sections.
     path : str or Path
-        The ``.md`` file.
+        The ``.md`` file. Where several methods made images, a picture of them side by side comes to lie next to it, as
+        ``<name>_<folder>_samples.png``.
 
     Returns
     -------
@@ -47,12 +55,12 @@ def write_markdown(runs_folder: str | Path | Sequence[str | Path], path: str | P
     single = len(comparisons) == 1
     parts = [] if single else [f"# {', '.join(one.title for one in comparisons)}"]
     for comparison in comparisons:
-        parts += _section(comparison, "#" if single else "##")
+        parts += _section(comparison, "#" if single else "##", Path(path))
     return write_text(path, "\n\n".join(parts) + "\n")
 
 
-def _section(comparison: Comparison, level: str) -> list[str]:
-    """Return the blocks of text on one folder, below a heading of a level such as ``"##"``."""
+def _section(comparison: Comparison, level: str, page: Path) -> list[str]:
+    """Return the blocks of text on one folder, below a heading of a level such as ``"##"``, for that page."""
     runs = comparison.runs
     blocks = [f"{level} {comparison.title}", key_finding(runs)]
     blocks += [f"> {caution}" for caution in cautions(runs, unfinished_runs(comparison.folder))]
@@ -61,11 +69,16 @@ def _section(comparison: Comparison, level: str) -> list[str]:
         blocks += [f"{level}# {split_title(split).capitalize()} split, {size:,} samples"]
         rows = compare(runs, split=split)
         blocks += [comparison_markdown(rows)]
-        blocks += [side_markdown(table) for table in (order_table(rows), epoch_table(runs, split)) if table]
+        beside = (order_table(rows), epoch_table(runs, split), calibration_table(runs, split))
+        blocks += [side_markdown(table) for table in beside if table]
         if split == runs[0].split and (recalls := recall_table(runs, split)):
             blocks += [side_markdown(recalls)]
     if side := margin_tables(runs):
         blocks += [f"{level}# Margins", MARGINS_NOTE, *map(side_markdown, side)]
+    if picture := samples_together(runs):
+        name = f"{page.stem}_{comparison.folder.resolve().name}_samples.png"
+        write_whole(page.with_name(name), picture["png"])
+        blocks += [f"{level}# Samples side by side", f"![Real images and those that each method made]({name})"]
     if tables := generation_tables(runs):
         blocks += [f"{level}# Generated samples", *(generation_markdown(table) for table in tables)]
     return [*blocks, f"{level}# Where the numbers come from", *_certificates(runs, f"{level}##")]

@@ -12,6 +12,7 @@ from latentover.report.runs import Cell, Row, Run, mean_cell, run_titles
 __all__ = [
     "METRIC_TITLES",
     "SideTable",
+    "calibration_table",
     "comparison_markdown",
     "comparison_text",
     "epoch_table",
@@ -300,6 +301,45 @@ def recall_table(runs: Sequence[Run], split: str) -> SideTable | None:
         lines.append((title, ["n/a" if cell.mean is None else f"{100 * cell.mean:.1f}" for cell in cells]))
     columns = [f"{label} ({counts[str(label)]:,})" if str(label) in counts else str(label) for label in order]
     return SideTable("Recall of each class in percent, with its number of training samples", columns, lines)
+
+
+CALIBRATION_NOTE = (
+    "ECE: how far the highest probability of a sample is from how often it is right, over 15 bins. Brier: squared "
+    "error of all probabilities, from 0 to 2. Lower is better. Both hold for the class shares of their split: a method "
+    "that balances the classes states probabilities for balanced data, and for other data they have to be corrected "
+    "(PriorCorrectedClassifier)."
+)
+
+
+def calibration_table(runs: Sequence[Run], split: str) -> SideTable | None:
+    """Set what probabilities are worth beside the ACSA.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+    split : str
+
+    Returns
+    -------
+    SideTable or None
+        Mean and standard deviation over seeds, with a note on the runs' primary split; None where no run has
+        probabilities.
+    """
+    lines = []
+    for recipe, title in run_titles(runs).items():
+        scores = [run.scores(split) for run in runs if run.recipe == recipe]
+        acsa, ece, brier = (mean_cell([one.get(name) for one in scores]) for name in ("acsa", "ece", "brier"))
+        if ece.mean is not None:
+            lines.append((title, [percent(acsa), percent(ece), _plain(brier)]))
+    columns, note = ["ACSA (%)", "ECE (%)", "Brier"], CALIBRATION_NOTE if split == runs[0].split else ""
+    return SideTable("Calibration of the probabilities", columns, lines, note) if lines else None
+
+
+def _plain(cell: Cell) -> str:
+    """Mean and standard deviation as they are, three decimals."""
+    if cell.mean is None:
+        return NONE
+    return f"{cell.mean:.3f}" + ("" if cell.sd is None else f" ± {cell.sd:.3f}")
 
 
 def epoch_table(runs: Sequence[Run], split: str) -> SideTable | None:

@@ -3,15 +3,19 @@
 import json
 import re
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from imblearn.over_sampling import RandomOverSampler
+from imblearn.pipeline import make_pipeline
 from PIL import Image
 
 import latentover
 from latentover.experiments import run as run_module
 from latentover.experiments.environment import commit, environment, hardware
+from latentover.experiments.evaluate import memorization_of
 from latentover.experiments.recipe import load_recipe
 from latentover.experiments.run import Machine, is_finished, refresh_labels, run_folder, run_recipe
 
@@ -23,6 +27,7 @@ BUNDLE = {
     "metrics.json",
     "model.safetensors",
     "recipe.yaml",
+    "samples.npz",
     "samples.png",
     "tsne.csv",
 }
@@ -130,10 +135,41 @@ def test_the_card_tells_a_finder_what_it_is(tiny):
         "0: 27",
         f"| test_balanced | {100 * metrics['acsa']:.2f} |",
         "no row of the training data",
-        "`samples.png` does show a few training images",
+        "`samples.png` and `samples.npz` do show a few training images",
         metrics["certificate"]["recipe_sha256"][:12],
     ):
         assert words in card
+
+
+def test_how_near_samples_lie_to_training_rows_is_written_down(tiny):
+    _, metrics, folder = tiny
+    found = metrics["memorization"]
+    rare = {label: n for label, n in metrics["train_counts"].items() if n < max(metrics["train_counts"].values())}
+    assert {label: scores["n_train"] for label, scores in found["classes"].items()} == rare
+    assert {scores["n"] for scores in found["classes"].values()} == {found["n_samples"]} == {64}
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert (
+        f"- **Memorization**: of 64 new samples of each of {len(rare)} classes, 0 in all equal a training row." in card
+    )
+    ratios = [scores["distance_ratio"] for scores in found["classes"].values()]
+    assert f"is, by class, {min(ratios):.2f} to {max(ratios):.2f} of that between training rows" in card
+
+
+def test_the_card_warns_of_samples_that_are_made_of_the_rows(write_recipe, machine, tmp_path):
+    sampler = {"class_path": "latentover.ClassicalSampler", "init_args": {"k_neighbors": 2}}
+    for number, changes in enumerate([{}, {"sampler": sampler}]):
+        metrics = run_recipe(load_recipe(write_recipe(changes, kind="control")), 0, tmp_path / str(number), machine)
+        card = (tmp_path / str(number) / "README.md").read_text(encoding="utf-8")
+        assert ("memorization" in metrics) == ("ClassicalSampler makes each sample from the" in card) == bool(changes)
+
+
+def test_what_learned_from_over_sampled_data_does_not_know_the_rows():
+    X, y = np.random.default_rng(0).normal(size=(30, 3)), np.repeat([0, 1], [20, 10])
+    settings = {"max_steps": 1, "hidden_units": 8, "device": "cpu"}
+    splits = SimpleNamespace(X_train=X, y_train=y)
+    after = make_pipeline(RandomOverSampler(), latentover.RAEClassifier(**settings)).fit(X, y)
+    assert memorization_of(after, splits) == {}
+    assert memorization_of(latentover.RAEClassifier(**settings).fit(X, y), splits)["memorization"]["n_samples"] == 64
 
 
 def test_a_run_is_loaded_as_what_was_trained(tiny):
@@ -146,14 +182,14 @@ def test_a_run_is_loaded_as_what_was_trained(tiny):
 def test_a_run_of_a_control_has_no_pictures(write_recipe, machine, tmp_path):
     recipe = load_recipe(write_recipe(kind="control"))
     run_recipe(recipe, 0, tmp_path / "out", machine)
-    assert names_in(tmp_path / "out") == BUNDLE - {"samples.png", "tsne.csv"}
+    assert names_in(tmp_path / "out") == BUNDLE - {"samples.npz", "samples.png", "tsne.csv"}
     assert "samples.png" not in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_recipe_can_ask_for_no_pictures(write_recipe, machine, tmp_path):
     recipe = load_recipe(write_recipe({"evaluation": {"grid_samples": 0, "tsne_points": 0}}))
     run_recipe(recipe, 0, tmp_path / "out", machine)
-    assert names_in(tmp_path / "out") == BUNDLE - {"samples.png", "tsne.csv"}
+    assert names_in(tmp_path / "out") == BUNDLE - {"samples.npz", "samples.png", "tsne.csv"}
 
 
 def test_a_pipeline_draws_what_its_sampler_generates(write_recipe, machine, tmp_path):
@@ -172,7 +208,7 @@ def test_a_sampler_that_is_not_trained_has_no_history(write_recipe, machine, tmp
     sampler = {"class_path": "imblearn.over_sampling.SMOTE", "init_args": {"k_neighbors": 3}}
     changes = {"sampler": sampler, "data.layout": "rows", "method.init_args.image_shape": [1, 8, 8]}
     run_recipe(load_recipe(write_recipe(changes, kind="control")), 0, tmp_path / "out", machine)
-    assert names_in(tmp_path / "out") == BUNDLE - {"samples.png", "tsne.csv"}
+    assert names_in(tmp_path / "out") == BUNDLE - {"samples.npz", "samples.png", "tsne.csv"}
 
 
 def test_a_table_with_categories_runs_from_end_to_end(write_recipe, machine, tmp_path):
@@ -185,7 +221,7 @@ def test_a_table_with_categories_runs_from_end_to_end(write_recipe, machine, tmp
     data = {"source": str(tmp_path / "loans.csv"), "target": "late"}
     recipe = load_recipe(write_recipe({"data": data}))
     metrics = run_recipe(recipe, 0, tmp_path / "out", machine)
-    assert names_in(tmp_path / "out") == BUNDLE - {"samples.png"}
+    assert names_in(tmp_path / "out") == BUNDLE - {"samples.npz", "samples.png"}
     assert list(metrics["train_counts"]) == ["no", "yes"]
     assert metrics["certificate"]["data"] == "loans"
 
@@ -250,7 +286,7 @@ def test_a_finished_run_takes_over_the_title_and_the_published_numbers_of_its_re
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert card.startswith("# Renamed on digits, seed 0\n")
     assert "84.79 ± 0.15 ACSA (balanced test, A paper, Table 1)" in " ".join(card.split())
-    assert "`samples.png` does show" in card
+    assert "`samples.png` and `samples.npz` do show" in card
     assert load_recipe(folder / "recipe.yaml").published == published
 
     refresh_labels(load_recipe(write_recipe()), folder)

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latentover.metrics import diversity_per_class, diversity_ratio, exact_copies, memorization
+from latentover.metrics import (
+    diversity_per_class,
+    diversity_ratio,
+    exact_copies,
+    memorization,
+    memorization_per_class,
+)
 
 
 class TestExactCopies:
@@ -68,6 +74,65 @@ class TestMemorization:
         assert math.isnan(memorization(train, train, new).distance_ratio)
 
 
+class TestMemorizationPerClass:
+    @given(st.integers(0, 2**31), st.sampled_from(["float32", "float64"]))
+    def test_naive(self, seed, dtype):
+        rng = np.random.default_rng(seed)
+        train, fake = rng.normal(size=(30, 3)).astype(dtype), rng.normal(size=(12, 3)).astype(dtype)
+        y, made = rng.permutation(np.repeat([0, 1, 2], [20, 6, 4])), rng.permutation(np.repeat([1, 2], 6))
+        train[1], fake[0] = train[0], train[5]
+        found = memorization_per_class(train, y, fake, made)
+        assert list(found) == [1, 2]
+        for label in (1, 2):
+
+            def far(a, b):
+                return np.linalg.norm(a[:, None].astype(float) - b, axis=2)
+
+            to_training = far(fake[made == label], train).min(axis=1)
+            usual = np.sort(far(train[y == label], train), axis=1)[:, 1]
+            ratio = np.median(to_training) / np.median(usual) if np.median(usual) else float("nan")
+            np.testing.assert_allclose(found[label].distance_ratio, ratio, rtol=1e-5)
+            assert found[label].copies == np.mean(to_training == 0)
+            assert found[label].twins == np.mean(usual == 0)
+            assert found[label].nearer == np.mean(to_training < np.quantile(usual, 0.05))
+            assert (found[label].n, found[label].n_train) == (6, (y == label).sum())
+
+    def test_new_samples_copies_and_mixtures(self):
+        rng = np.random.default_rng(0)
+        train, new = rng.normal(size=(900, 6)), rng.normal(size=(300, 6))
+        y = np.repeat(["new", "copied", "mixed"], 300)
+        own = train[600:]
+        nearest = np.square(own[:, None] - own).sum(axis=2).argsort(axis=1)[:, 1]
+        mixed = own + rng.random((300, 1)) * (own[nearest] - own)
+        found = memorization_per_class(train, y, np.concatenate([new, train[300:600], mixed]), y)
+        assert found["new"].distance_ratio == pytest.approx(1, abs=0.1)
+        assert found["new"].nearer == pytest.approx(0.05, abs=0.04)
+        assert not found["new"].flagged
+        assert (found["copied"].copies, found["copied"].distance_ratio, found["copied"].flagged) == (1, 0, True)
+        assert found["mixed"].copies == 0
+        assert found["mixed"].nearer > 0.5
+
+    def test_copies_that_were_rounded_on_their_way_are_copies(self):
+        train = np.random.default_rng(0).normal(size=(40, 5))
+        fake = train[:8].astype(np.float32).astype(np.float64)
+        assert memorization_per_class(train, np.zeros(40), fake, np.zeros(8))[0.0].copies == 1
+
+    def test_where_rows_repeat_by_nature_repeated_samples_are_no_copies(self):
+        rng = np.random.default_rng(0)
+        train, fake = rng.integers(0, 3, (400, 2)), rng.integers(0, 3, (100, 2))
+        found = memorization_per_class(train, np.zeros(400), fake, np.zeros(100))[0.0]
+        assert found.copies == found.twins == 1
+        assert not found.flagged
+        assert math.isnan(found.distance_ratio)
+
+    def test_of_data_that_does_not_do(self):
+        X = np.random.default_rng(0).normal(size=(9, 2))
+        with pytest.raises(ValueError, match="no training sample of class 3"):
+            memorization_per_class(X, np.zeros(9), X, np.full(9, 3))
+        with pytest.raises(ValueError, match="one label a sample, but got 8 for 9"):
+            memorization_per_class(X, np.zeros(8), X, np.zeros(9))
+
+
 class TestDiversity:
     def test_by_hand(self):
         """Mean of 1, 1, 2 and of 2, 2, 4."""
@@ -89,3 +154,4 @@ class TestDiversity:
         assert found["a"] == pytest.approx(1, abs=0.15)
         assert found["b"] == pytest.approx(0.1, abs=0.02)
         assert math.isnan(found["c"])
+        assert diversity_per_class(real, y.astype(object), fake, y.astype(object)) == pytest.approx(found, nan_ok=True)

@@ -11,7 +11,7 @@ from imblearn.pipeline import make_pipeline
 from sklearn.model_selection import StratifiedKFold, cross_val_score, train_test_split
 from sklearn.neighbors import KNeighborsClassifier
 
-from latentover import RAESampler
+from latentover import BAGANSampler, ClassicalSampler, MultiClassCCR, RAESampler
 from latentover.metrics import check_leakage
 
 SEEDS = range(4)
@@ -71,6 +71,72 @@ class TestOverSampling:
         assert check_leakage(*frames).flagged
         frames[1]["town"] = frames[1]["town"].astype("category")
         assert check_leakage(*frames).flagged
+
+
+SAMPLERS = [
+    ClassicalSampler(random_state=0),
+    RAESampler(max_steps=2, hidden_units=64, latent_dim=8, clip="none", device="cpu", random_state=0),
+    BAGANSampler(max_epochs=1, autoencoder_epochs=1, hidden_units=8, latent_dim=2, device="cpu", random_state=0),
+]
+"""Made from rows, from latents of rows, and from a distribution: the last ones have no parents."""
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=lambda sampler: type(sampler).__name__)
+class TestSampler:
+    """What a sampler made is followed to its parents, whatever the distances."""
+
+    def test_over_sampled_and_then_split(self, sampler):
+        X, y = make_data(0, 2, n=200)
+        X_new, _ = sampler.fit_resample(X, y)
+        train, test = train_test_split(np.arange(len(X_new)), test_size=0.3, random_state=0)
+        found = check_leakage(X_new[train], X_new[test], sampler=sampler, X_resampled=X_new)
+        made, parents = sampler.synthetic_mask_, sampler.parents_
+        assert found.flagged
+        assert found.fitted_to == (~made[test]).sum()
+        assert found.synthetic == made[test].sum()
+        assert found.children == np.isin(parents[train][made[train]], test).any(axis=1).sum()
+        assert (found.children > 0) == (parents.shape[1] > 0)
+        assert found.rows.tolist() == list(range(len(test)))
+        assert "split first, then over-sample" in str(found)
+
+    def test_over_sampled_and_then_tested_on_some_of_it(self, sampler):
+        X, y = make_data(0, 2, n=200)
+        X_new, _ = sampler.fit_resample(X, y)
+        found = check_leakage(np.delete(X_new, np.arange(50), axis=0), X[:50], sampler=sampler, X_resampled=X_new)
+        assert (found.flagged, found.fitted_to, found.synthetic) == (True, 50, 0)
+
+    @pytest.mark.parametrize("frame", [False, True])
+    def test_split_and_then_over_sampled(self, sampler, frame):
+        X, y = make_data(0, 3, n=200)
+        X = pd.DataFrame(X, columns=list("abc")) if frame else X
+        X_train, X_test, y_train, _ = train_test_split(X, y, test_size=0.3, stratify=y, random_state=0)
+        X_new, _ = sampler.fit_resample(X_train, y_train)
+        found = check_leakage(X_new, X_test, sampler=sampler)
+        assert not found.flagged
+        assert (found.fitted_to, found.children, found.synthetic) == (0, 0, 0)
+
+
+def test_a_sampler_that_moves_and_removes_rows_is_followed():
+    X, y = make_data(0, 3, n=200)
+    sampler = MultiClassCCR(energy=0.5, random_state=0)
+    X_new, _ = sampler.fit_resample(X, y)
+    train, test = train_test_split(np.arange(len(X_new)), test_size=0.3, random_state=0)
+    found = check_leakage(X_new[train], X_new[test], sampler=sampler, X_resampled=X_new)
+    assert found.fitted_to == (~sampler.synthetic_mask_[test]).sum()
+
+
+def test_a_sampler_has_to_know_the_parents_and_the_data():
+    X, y = make_data(0, 3, n=200)
+    with pytest.raises(TypeError, match=r"after fit_resample, but got SMOTE\(\) without synthetic_mask_"):
+        check_leakage(X, X[:9], sampler=SMOTE())
+    with pytest.raises(TypeError, match="without synthetic_mask_, sample_origin_, parents_"):
+        check_leakage(X, X[:9], sampler=ClassicalSampler().fit(X, y))
+    sampler = ClassicalSampler()
+    X_new, _ = sampler.fit_resample(X, y)
+    with pytest.raises(ValueError, match=rf"X_resampled to be the {len(X_new)} rows .* but got 20; where it was split"):
+        check_leakage(X_new[:20], X_new[20:], sampler=sampler)
+    with pytest.raises(ValueError, match=r"sampler to be the one that made X_resampled, but got None"):
+        check_leakage(X, X[:9], X_resampled=X_new)
 
 
 class TestNoise:

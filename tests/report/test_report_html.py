@@ -214,6 +214,14 @@ class TestSeveralFolders:
             write_report([])
 
 
+def test_samples_of_several_methods_are_shown_side_by_side(runs_folder):
+    assert "Side by side" not in page_of(runs_folder).words()
+    (source,) = runs_folder.glob("rae/seed-0/samples.npz")
+    other = next(path for path in runs_folder.iterdir() if path.is_dir() and path.name != "rae")
+    shutil.copy(source, other / "seed-0")
+    assert "Side by side" in page_of(runs_folder).words()
+
+
 @pytest.mark.usefixtures("no_drawing")
 class TestMissingData:
     @pytest.mark.parametrize(
@@ -225,8 +233,9 @@ class TestMissingData:
         assert section not in page_of(runs_folder).sections()
 
     def test_the_least_a_run_can_have(self, runs_folder):
-        for path in [*runs_folder.glob("*/*/*.csv"), *runs_folder.glob("*/*/*.yaml"), *runs_folder.glob("*/*/*.png")]:
-            path.unlink()
+        for kind in ("csv", "yaml", "png", "npz"):
+            for path in runs_folder.glob(f"*/*/*.{kind}"):
+                path.unlink()
 
         def change(metrics, _):
             kept = {name: metrics[name] for name in ("format", "split", "acsa", "macro_f1", "gm_a")}

@@ -35,6 +35,17 @@ def test_several_folders_are_sections_one_level_lower(runs_folder, tmp_path):
     assert digits.replace("Digits", "MNIST", 1).strip() == mnist.strip()
 
 
+def test_samples_of_several_methods_are_shown_side_by_side(runs_folder, tmp_path):
+    assert "side by side" not in write_markdown(runs_folder, tmp_path / "one.md").read_text(encoding="utf-8")
+    (source,) = runs_folder.glob("rae/seed-0/samples.npz")
+    other = next(path for path in runs_folder.iterdir() if path.is_dir() and path.name != "rae")
+    shutil.copy(source, other / "seed-0")
+    page = write_markdown(runs_folder, tmp_path / "two.md").read_text(encoding="utf-8")
+    (name,) = re.findall(r"!\[Real images and those that each method made\]\((.*)\)", page)
+    assert name == f"two_{runs_folder.name}_samples.png"
+    assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
 def test_published_numbers_are_shown_on_their_split_alone(runs_folder, tmp_path):
     published = {"source": "A paper, Table 1", "test_imbalanced": {"acsa": 84.79, "sd": {"acsa": 0.15}}}
     for file in runs_folder.glob("rae/seed-*/metrics.json"):
@@ -46,6 +57,12 @@ def test_published_numbers_are_shown_on_their_split_alone(runs_folder, tmp_path)
     assert "| 84.79 ± 0.15 ACSA |" in sections["Imbalanced"]
     assert "\nPublished numbers: A paper, Table 1.\n" in sections["Imbalanced"]
     assert "Published" not in sections["Balanced"] + sections["Validation"]
+
+
+def test_calibration_stands_beside_the_accuracy_on_every_split(runs_folder, tmp_path):
+    page = write_markdown(runs_folder, tmp_path / "a.md").read_text(encoding="utf-8")
+    assert page.count("| Method | ACSA (%) | ECE (%) | Brier |") == 3
+    assert page.count("ECE: how far") == 1
 
 
 def test_same_runs_give_the_same_bytes(runs_folder, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 
 from latentover.report import Cell, Row, comparison_markdown, comparison_text
 from latentover.report.runs import Run
-from latentover.report.tables import published_sources, recall_table, seconds
+from latentover.report.tables import calibration_table, published_sources, recall_table, seconds
 
 ROWS = [
     Row("rae", "RAE", {"acsa": Cell(0.84789, 0.00151, 5, best=True), "mauprc_ova": Cell(1.0, 0.0, 5)}, 5, 12.34),
@@ -101,3 +101,27 @@ class TestRecall:
     def test_not_for_many_classes(self):
         classes = [str(i) for i in range(13)]
         assert recall_table([self.run("rae", 0, [0.5] * 13, {}, classes)], "test") is None
+
+
+class TestCalibration:
+    def run(self, recipe, seed, **scores):
+        splits = {"test_balanced": {"acsa": 0.9, **scores}, "validation": {"acsa": 0.8, "ece": 0.5, "brier": 1.0}}
+        metrics = {"split": "test_balanced", **splits["test_balanced"], "splits": splits}
+        return Run(Path(f"{recipe}/seed-{seed}"), recipe, seed, metrics)
+
+    def test_mean_and_standard_deviation_over_seeds(self):
+        runs = [self.run("a", 0, ece=0.1, brier=0.25), self.run("a", 1, ece=0.2, brier=0.35)]
+        table = calibration_table(runs, "test_balanced")
+        assert table.rows == [("a", ["90.00 ± 0.00", "15.00 ± 7.07", "0.300 ± 0.071"])]
+        assert list(table.columns) == ["ACSA (%)", "ECE (%)", "Brier"]
+        assert "PriorCorrectedClassifier" in table.note
+
+    def test_the_note_stands_at_the_first_table_alone(self):
+        runs = [self.run("a", 0, ece=0.1, brier=0.25)]
+        assert calibration_table(runs, "validation").note == ""
+        assert calibration_table(runs, "validation").rows == [("a", ["80.00", "50.00", "1.000"])]
+
+    def test_methods_without_probabilities_are_left_out(self):
+        runs = [self.run("a", 0, ece=None, brier=None), self.run("b", 0, ece=0.1, brier=0.25)]
+        assert [title for title, _ in calibration_table(runs, "test_balanced").rows] == ["b"]
+        assert calibration_table(runs[:1], "test_balanced") is None
