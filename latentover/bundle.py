@@ -19,11 +19,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 from sklearn.base import BaseEstimator
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 import latentover
-from latentover.estimators import BaseDataEstimator, BaseDeepEstimator
+from latentover.estimators import BaseDataEstimator
 from latentover.files import check_writable, shipped_folder, write_json, write_whole
 
 FORMAT = 1
@@ -132,17 +133,17 @@ def check_storable(estimator: Any) -> None:
     """Raise TypeError unless `save` can write the estimator once it is fitted.
 
     It has to be one of latentover's, or an imbalanced-learn pipeline of such and of imbalanced-learn's samplers that
-    ends in one of latentover's; and its parameters have to be numbers, text, lists, dicts, modules, or mixing rules and
-    schedules of latentover.
+    ends in one of latentover's; it must not need training rows to do its work; and its parameters have to be numbers,
+    text, lists, dicts, modules, mixing rules and schedules of latentover, or estimators such as it is.
     """
     steps = [step for _, step in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
-    if isinstance(steps[-1], BaseDataEstimator) and not isinstance(steps[-1], BaseDeepEstimator):
+    if isinstance(steps[-1], BaseDataEstimator) and not _does_without_rows(steps[-1]):
         raise TypeError(
             f"Expected an estimator that needs no training rows once it is fitted, but got {type(steps[-1]).__name__}, "
             "which makes new rows from them, and a bundle holds none; keep its parameters and the data, or put it "
             "before a classifier of latentover in a pipeline."
         )
-    if not isinstance(steps[-1], BaseDeepEstimator):
+    if not isinstance(steps[-1], BaseDataEstimator):
         raise TypeError(
             "Expected an estimator of latentover, or an imbalanced-learn pipeline that ends in one, but got "
             f"{type(steps[-1]).__name__}{' at its end' if isinstance(estimator, Pipeline) else ''}; other estimators "
@@ -151,6 +152,13 @@ def check_storable(estimator: Any) -> None:
     for step in steps:
         _class_path(type(step))
         _parameters(step)
+
+
+def _does_without_rows(estimator: Any) -> bool:
+    """Whether a fitted estimator can be kept without training rows; of an unfitted one whether that can be."""
+    return hasattr(estimator, "_fitted_tensors") and not (
+        hasattr(estimator, "classes_") and hasattr(estimator, "_keeps_rows") and estimator._keeps_rows()
+    )
 
 
 def find_class(path: str) -> type[BaseEstimator]:
@@ -223,12 +231,17 @@ def _describe(estimator: Any, prefix: str, tensors: dict[str, Tensor]) -> dict[s
         steps = [[name, _describe(step, f"{prefix}{name}/", tensors)] for name, step in estimator.steps]
         return {"class": _PIPELINE, "steps": steps}
     description: dict[str, Any] = {"class": _class_path(type(estimator)), "parameters": _parameters(estimator)}
-    if isinstance(estimator, BaseDeepEstimator):
+    if hasattr(estimator, "_fitted_tensors"):
         check_is_fitted(estimator)
+        description["state"] = None  # of a step of a pipeline that needs training rows: its parameters alone
+    if _does_without_rows(estimator):
         weights, others = estimator._fitted_tensors()
         tensors |= {f"{prefix}networks/{name}": tensor for name, tensor in weights.items()}
         tensors |= {f"{prefix}tensors/{name}": tensor for name, tensor in others.items()}
         description["state"] = estimator._state()
+        parts: dict[str, Any] = getattr(estimator, "_fitted_parts", dict)()
+        if parts:
+            description["parts"] = {name: _describe(part, f"{prefix}{name}/", tensors) for name, part in parts.items()}
     return description
 
 
@@ -282,6 +295,10 @@ def _to_json(value: Any) -> Any:
         return {"dict": [[_to_json(key), _to_json(item)] for key, item in value.items()]}
     if value is None or isinstance(value, bool | int | float | str):
         return value
+    if isinstance(value, FrozenEstimator):
+        return {"frozen": _to_json(value.estimator)}
+    if isinstance(value, BaseEstimator):
+        return {"estimator": {"class": _class_path(type(value)), "parameters": _parameters(value)}}
     for module in _VALUE_MODULES:
         path = f"{module}.{type(value).__name__}"
         if _value_class(path) is type(value):
@@ -311,12 +328,18 @@ class _Reader:
         """Return the estimator that `_describe` described."""
         if description["class"] == _PIPELINE:
             return Pipeline([(name, self.estimator(step, f"{prefix}{name}/")) for name, step in description["steps"]])
-        cls = find_class(description["class"])
-        estimator = cls(**{name: self.parameter(name, value) for name, value in description["parameters"].items()})
-        if isinstance(estimator, BaseDeepEstimator):
+        estimator = self.unfitted(description)
+        if hasattr(estimator, "_fitted_tensors") and description["state"] is not None:
             networks, others = self.tensors_under(f"{prefix}networks/"), self.tensors_under(f"{prefix}tensors/")
             estimator._restore(description["state"], networks, others)
+            for name, part in description.get("parts", {}).items():
+                estimator._restore_part(name, self.estimator(part, f"{prefix}{name}/"))
         return estimator
+
+    def unfitted(self, description: dict[str, Any]) -> BaseEstimator:
+        """Return an estimator with the parameters that were described."""
+        cls = find_class(description["class"])
+        return cls(**{name: self.parameter(name, value) for name, value in description["parameters"].items()})
 
     def parameter(self, name: str, value: Any) -> Any:
         """Return the value that `_to_json` wrote."""
@@ -335,6 +358,10 @@ class _Reader:
                 known = f"a class of {' or '.join(_VALUE_MODULES)}"
                 raise ValueError(f"Expected {name} to be {known}, but got {content['class']!r}; copy the folder again.")
             return cls(**{field: self.parameter(name, item) for field, item in content["fields"].items()})
+        if kind == "estimator":
+            return self.unfitted(content)
+        if kind == "frozen":
+            return FrozenEstimator(self.parameter(name, content))
         if name not in self.modules:
             raise ValueError(
                 f"Expected a module for parameter {name}, for bundles hold no code; call load(folder, {name}=...) with "

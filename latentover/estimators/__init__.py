@@ -3,6 +3,7 @@
 from latentover.estimators.base import BaseClassifier, BaseDataEstimator, BaseDeepEstimator, TrainingSet
 from latentover.estimators.formats import ImageFormat, TableFormat, learn_format
 from latentover.estimators.generator import BaseGenerator, Synthetic
+from latentover.estimators.memorization import MemorizationReport
 from latentover.estimators.sampler import BaseDeepSampler, BaseSampler
 from latentover.estimators.watch import StoppableTraining, TrainingWatch
 
@@ -14,6 +15,7 @@ __all__ = [
     "BaseGenerator",
     "BaseSampler",
     "ImageFormat",
+    "MemorizationReport",
     "StoppableTraining",
     "Synthetic",
     "TableFormat",

@@ -7,6 +7,7 @@ moments and the range that was seen, of categories their names.
 
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -103,8 +104,9 @@ class Column:
         else:
             codes, missing = self._codes(values)
             block = level_rows(len(self.levels))[codes]
-        parts = [block, missing[:, None]] if self.indicator else [block]
-        return np.concatenate(parts, axis=1).astype(np.float32, copy=False)
+        if self.indicator:
+            block = np.concatenate([block, missing[:, None]], axis=1)
+        return block.astype(np.float32, copy=False)
 
     def _numbers(self, values: Any) -> np.ndarray:
         """Return values as float64, NaN for missing ones; dates as steps since the origin."""
@@ -123,10 +125,10 @@ class Column:
         return np.where(values.isna(), np.nan, (ticks - self.origin) / self.step)
 
     def _standardised(self, numbers: np.ndarray) -> np.ndarray:
-        with np.errstate(over="ignore"):
-            if self.spread:
+        if self.spread:
+            with np.errstate(over="ignore"):
                 numbers = np.arcsinh((numbers - self.centre) / self.spread)
-            return ((numbers - self.mean) / (self.scale or 1.0)).clip(-_FARTHEST, _FARTHEST)
+        return _scaled(numbers, self.mean, self.scale or 1.0)
 
     def _codes(self, values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
         """Return the number of each value's level (n,), that of `fill` where it is missing, and where that is."""
@@ -170,6 +172,58 @@ class Column:
                 numbers = self.centre + self.spread * np.sinh(numbers)
         dtype = np.dtype("int64" if self.step else self.number_dtype)
         return as_dtype(numbers, dtype, self.low, self.high)
+
+
+@dataclass(frozen=True)
+class FloatColumns:
+    """Columns of floats of one type, without missing values or heavy tails: what `Column` does, for all at once.
+
+    Attributes
+    ----------
+    dtype : dtype
+    mean, scale, low, high, fill : ndarray of shape (d,)
+        As those of `Column`; the bounds are within those of the type.
+    """
+
+    dtype: np.dtype
+    mean: np.ndarray
+    scale: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    fill: np.ndarray
+
+    @classmethod
+    def of(cls, columns: Sequence[Column]) -> "FloatColumns | None":
+        """Return columns of an array as one, or None if some are of another kind."""
+        dtypes = {column.dtype for column in columns}
+        others = any(column.levels is not None or column.spread or column.indicator for column in columns)
+        if others or len(dtypes) != 1 or (dtype := np.dtype(dtypes.pop())).kind != "f":
+            return None
+        limits = np.finfo(dtype)
+        low = [-np.inf if column.low is None else column.low for column in columns]
+        high = [np.inf if column.high is None else column.high for column in columns]
+        moments = [[column.mean, column.scale, column.fill] for column in columns]
+        mean, scale, fill = np.array(moments, dtype=np.float64).T.copy()
+        least, most = float(limits.min), float(limits.max)
+        return cls(dtype, mean, scale, np.maximum(low, least), np.minimum(high, most), fill)
+
+    def encode(self, X: np.ndarray) -> np.ndarray:
+        """Return the encoded rows of an array of numbers (n, d)."""
+        numbers = _scaled(X, self.mean, np.where(self.scale == 0, 1.0, self.scale))
+        return np.where(np.isnan(numbers), self.fill, numbers)
+
+    def decode(self, encoded: np.ndarray) -> np.ndarray:
+        """Return rows (n, d) of the user's type for encoded ones."""
+        numbers = encoded * self.scale
+        numbers += self.mean
+        return numbers.clip(self.low, self.high, out=numbers).astype(self.dtype, copy=False)
+
+
+def _scaled(numbers: np.ndarray, mean: Any, scale: Any) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        scaled = np.subtract(numbers, mean, dtype=np.float64)
+        scaled /= scale
+    return scaled.clip(-_FARTHEST, _FARTHEST, out=scaled)
 
 
 def _is_marked(block: np.ndarray) -> np.ndarray:
@@ -248,7 +302,7 @@ def learn_column(
     stored_type = dtype_name(values.dtype, name)
     if missing.all():
         raise ValueError(f"Expected column {name!r} to have a value, but got missing ones alone; drop the column.")
-    seen = _inferred(values[~missing])
+    seen = _inferred(values[~missing] if missing.any() else values)
     kind = pd.api.types.infer_dtype(seen) if seen.dtype == object else seen.dtype.name
     if kind.startswith(("bytes", "complex", "decimal")):
         raise ValueError(f"Expected column {name!r} to hold {_KINDS}, but got {kind} values; turn it into one of them.")
@@ -324,10 +378,10 @@ def _learn_scale(numbers: np.ndarray, name: Any) -> dict[str, float]:
     if scale <= 1e-12 * abs(mean):
         return {"mean": mean, "scale": 0.0}
     few = numbers[:: -(-len(numbers) // MEDIAN_ROWS)]
-    median = float(np.median(few))
+    median = _median(few)
     distances = np.abs(few - median)
     apart = distances[distances > 0]
-    middle = max(float(np.median(apart)) if len(apart) else 0.0, 1e-9 * scale)
+    middle = max(_median(apart) if len(apart) else 0.0, 1e-9 * scale)
     learned: dict[str, float] = {}
     if scale > HEAVY_TAIL * _NORMAL * middle:
         # Rounded, for a median is some row's value, which nothing that is learned may hold.
@@ -337,6 +391,11 @@ def _learn_scale(numbers: np.ndarray, name: Any) -> dict[str, float]:
         mean, scale = float(numbers.mean()), float(numbers.std())
         learned = {"centre": centre, "spread": spread}
     return learned | {"mean": mean, "scale": scale, "fill": round((median - mean) / scale, 3)}
+
+
+def _median(numbers: np.ndarray) -> float:
+    ascending = np.sort(numbers)  # a third of the time of np.median
+    return float((ascending[(len(numbers) - 1) // 2] + ascending[len(numbers) // 2]) / 2)
 
 
 def missing_values(values: pd.Series) -> np.ndarray:

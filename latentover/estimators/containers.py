@@ -45,7 +45,7 @@ class Container:
         Raises
         ------
         TypeError
-            For a polars LazyFrame.
+            For a polars LazyFrame and for tables of pyarrow.
         """
         if isinstance(data, pd.DataFrame | pd.Series):
             return cls("pandas", data)
@@ -57,6 +57,11 @@ class Container:
             if type(data).__name__ == "LazyFrame":
                 raise TypeError("Expected a polars DataFrame or Series, but got a LazyFrame; call .collect() first.")
             return cls("polars", data)
+        if type(data).__module__.split(".")[0] == "pyarrow":
+            raise TypeError(
+                "Expected an array, a list, a sparse matrix, or a pandas or polars frame, but got a pyarrow "
+                f"{type(data).__name__}; call .to_pandas(types_mapper=pandas.ArrowDtype), which keeps its types."
+            )
         return cls("array", data)
 
     @property

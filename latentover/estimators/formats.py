@@ -6,6 +6,7 @@ what the networks generate: what comes in in a type and layout goes out in it.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from numbers import Real
 from typing import Any, Literal
 
@@ -14,13 +15,23 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from latentover.estimators.columns import Column, as_dtype, is_categorical, is_time, learn_column, plain_value
+from latentover.estimators.columns import (
+    Column,
+    FloatColumns,
+    as_dtype,
+    is_categorical,
+    is_time,
+    learn_column,
+    plain_value,
+)
 from latentover.estimators.validation import check_dense_size, check_table
 
 ImageLayout = Literal["channels_first", "channels_last", "rows"]
 Missing = Literal["error", "impute", "mask"]
 CategoricalFeatures = str | Sequence[Any] | np.ndarray
 Clip = str | tuple[float | None, float | None] | Mapping[Any, Any]
+ROWS_AT_ONCE = 2**14
+"""Rows that are encoded at once: a cache holds so many while one column after the other is taken from them."""
 _CLIPS = "'observed', 'none', (low, high) with low <= high, or a dict of column to one of these"
 
 
@@ -153,9 +164,19 @@ class TableFormat:
         if any(column.levels is not None for column in self.columns):
             check_dense_size((len(X), *self.shape), "X with its categories as encoded columns", itemsize=4)
         encoded = np.empty((len(X), *self.shape), dtype=np.float32)
-        for i, (column, part) in enumerate(zip(self.columns, self._parts(), strict=True)):
-            encoded[:, part] = column.encode(_column(X, i))
+        for start in range(0, len(X), ROWS_AT_ONCE):
+            rows = slice(start, start + ROWS_AT_ONCE)
+            block = X.iloc[rows] if self.is_frame else X[rows]
+            if self._floats is not None and X.dtype.kind in "biuf":
+                encoded[rows] = self._floats.encode(block)
+                continue
+            for i, (column, part) in enumerate(zip(self.columns, self._parts(), strict=True)):
+                encoded[rows, part] = column.encode(_column(block, i))
         return torch.from_numpy(encoded)
+
+    @cached_property
+    def _floats(self) -> FloatColumns | None:
+        return None if self.is_frame else FloatColumns.of(self.columns)
 
     def _parts(self) -> Iterator[slice]:
         """Yield where in the encoded row each column is."""
@@ -170,7 +191,10 @@ class TableFormat:
 
     def decode(self, outputs: Tensor) -> np.ndarray | pd.DataFrame:
         """Return generated rows as an array of the user's type, or as a frame with the user's columns."""
-        encoded = outputs.float().cpu().numpy().astype(np.float64)
+        encoded = outputs.float().cpu().numpy()
+        if self._floats is not None:
+            return self._floats.decode(encoded)
+        encoded = encoded.astype(np.float64)
         pairs = [(column, encoded[:, part]) for column, part in zip(self.columns, self._parts(), strict=True)]
         if not self.is_frame:
             return np.stack([column.decode(block) for column, block in pairs], axis=1)
@@ -219,6 +243,7 @@ class TableFormat:
         if missing == "error":
             check_table(X)
         names = X.columns.tolist() if is_frame else list(range(X.shape[1]))
+        X = X if is_frame else _by_column(X)
         named = _named_columns(categorical_features, names)
         columns = []
         for i in range(X.shape[1]):
@@ -232,6 +257,15 @@ class TableFormat:
 
 def _column(X: Any, i: int) -> pd.Series:
     return X.iloc[:, i] if isinstance(X, pd.DataFrame) else pd.Series(X[:, i], name=i)
+
+
+def _by_column(X: np.ndarray) -> np.ndarray:
+    """Return X (n, d) with each column in one piece of memory; some rows at a time, for NumPy would go to and fro."""
+    columns = np.empty(X.shape[::-1], dtype=X.dtype)
+    for start in range(0, len(X), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        columns[:, rows] = X[rows].T
+    return columns.T
 
 
 def _named_columns(categorical_features: CategoricalFeatures, names: list[Any]) -> set[int]:

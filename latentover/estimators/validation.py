@@ -281,6 +281,8 @@ def check_table(X: pd.DataFrame | np.ndarray, missing: str = "error") -> None:
     for count, noun in zip(X.shape, ("sample(s)", "feature(s)"), strict=True):
         if count == 0:
             raise ValueError(f"Expected X to have rows and columns, but got 0 {noun}: its shape is {X.shape}.")
+    if isinstance(X, np.ndarray) and X.dtype.kind in "biuf" and np.isfinite(X).all():
+        return
     for i in range(X.shape[1]):
         column = X.iloc[:, i] if isinstance(X, pd.DataFrame) else pd.Series(X[:, i], name=i)
         name, dtype = plain_value(column.name), column.dtype

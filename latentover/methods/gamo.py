@@ -63,12 +63,14 @@ from latentover.training import (
     augment_images,
     autocast,
     batches_per_epoch,
+    learning_rate_factor,
     optimizer_step,
     train,
 )
 from latentover.training.augment import Augment
 from latentover.training.loop import History
 from latentover.training.optimizers import fused
+from latentover.training.schedules import Schedule
 
 LEAK = 0.1
 LABEL_NOISE = 0.1
@@ -420,6 +422,14 @@ class GAMOTraining:
             phases.append(Phase("decoders", self.update_decoders, when=lambda step: step >= game_over))
         return phases
 
+    def set_learning_rates(self, progress: float) -> None:
+        """Set the learning rates of the game to where their schedule is; the decoders, trained after it, have none."""
+        settings, n_after = self.settings, self.settings.decoder_steps if self.networks.decoders is not None else 0
+        part = min(progress * (settings.max_steps + n_after) / settings.max_steps, 1.0)
+        for name, optimizer in self.optimizers.items():
+            for group in optimizer.param_groups if name != "decoders" else ():
+                group["lr"] = settings.learning_rate * learning_rate_factor(settings.schedule, part)
+
     # -- Features, points and fakes --
 
     @torch.no_grad()
@@ -574,6 +584,7 @@ class _GAMO(BaseGenerator, BaseDeepEstimator):
     generator_updates: Literal["per_class", "joint"] = "per_class"
     augment: Augment = "none"
     learning_rate: float = 2e-4
+    schedule: Schedule = "constant"
     # Decoders
     decoder_steps: int = 1000
     decoder_learning_rate: float = 2e-4
@@ -617,6 +628,7 @@ class _GAMO(BaseGenerator, BaseDeepEstimator):
             checkpoint=data.checkpoint,
             verbose=self.verbose,
             description=type(self).__name__,
+            on_step=training.set_learning_rates,
         )
         self.tensors_ = {"points": training.features().cpu(), "labels": data.labels.cpu()}
         if data.sample_weight is not None:
@@ -704,6 +716,8 @@ class GAMOClassifier(_GAMO, BaseClassifier):
         Of the images that the extractor trains on, see `latentover.training.augment_images`.
     learning_rate : float, default=2e-4
         Of all networks but the decoders; Adam's first beta is 0.5.
+    schedule : {"constant", "cosine", "one_cycle"}, default="constant"
+        Of that learning rate.
     decoder_steps : int, default=1000
         Updates of each decoder after the game, 25,000 in the authors' code; 0 trains none, and such a model generates
         only where it mixes the inputs themselves.

@@ -6,6 +6,8 @@ and Chawla, IEEE TNNLS 2022) with any autoencoder and any over-sampler.
 """
 
 import copy
+import inspect
+import math
 import warnings
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -16,6 +18,7 @@ from imblearn.over_sampling import SMOTE
 from imblearn.over_sampling.base import BaseOverSampler
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
@@ -30,6 +33,8 @@ _FAMILY = {cls: name for name, cls in SAMPLERS.items()}
 """Samplers whose new samples are mixtures of two, which are therefore known."""
 _NEIGHBORS = {"k_neighbors", "m_neighbors", "n_neighbors"}
 _OURS = {"n_jobs", "random_state", "sampling_strategy", "svm_estimator"}
+_OF_DATA = ("image_shape", "channels_last", "categorical_features", "missing")
+"""Parameters that say what the data is."""
 _ROUNDS = 10
 """How often a sampler that gives too few is asked again."""
 
@@ -57,7 +62,8 @@ class LatentOversampler(BaseSampler):
         See `latentover.estimators.BaseGenerator`. Which rows new samples start from is the sampler's own choice, so
         `base_selection` has to be ``"random"``; weights of samples are heeded by the SMOTE family.
     image_shape, channels_last, categorical_features, missing, device, random_state, verbose
-        See `latentover.estimators.BaseDataEstimator`. The default autoencoder is given the same.
+        See `latentover.estimators.BaseDataEstimator`. What is said of the data here is said to an autoencoder that is
+        trained too.
 
     Attributes
     ----------
@@ -134,8 +140,7 @@ class LatentOversampler(BaseSampler):
     def _fit_generator(self, inputs: Tensor, labels: Tensor, generator: torch.Generator) -> None:
         self.autoencoder_, self.networks_ = None, nn.ModuleDict()
         if isinstance(self.encoder, nn.Module):
-            parts = {"encoder": self.encoder, "decoder": self.decoder}
-            self.networks_ = nn.ModuleDict(copy.deepcopy(parts)).to(self.device_).eval()
+            self.networks_ = self._own_networks()
             latents = self._encoded(inputs)
         else:
             # The rows as they are from here on: with missing values filled in, in the user's kind.
@@ -153,18 +158,30 @@ class LatentOversampler(BaseSampler):
         if self.autoencoder_ is None:
             self._decoded(latents[:1], 0)  # says now, and not when samples are wanted, if the two do not fit
 
+    def _own_networks(self) -> nn.ModuleDict:
+        """Return copies of the user's networks."""
+        parts = {"encoder": self.encoder, "decoder": self.decoder}
+        return nn.ModuleDict(copy.deepcopy(parts)).to(self.device_).eval()
+
     def _fitted_autoencoder(self, X: Any, y: np.ndarray, generator: torch.Generator) -> Any:
         autoencoder = self.autoencoder
         if autoencoder is None:
-            shared = ("image_shape", "channels_last", "categorical_features", "device", "verbose")
-            autoencoder = RAESampler(**{name: getattr(self, name) for name in shared})
+            autoencoder = RAESampler(device=self.device, verbose=self.verbose)
         try:
             check_is_fitted(autoencoder)
         except NotFittedError:
             autoencoder = clone(autoencoder)
-            if autoencoder.get_params(deep=False).get("random_state", 0) is None:
+            known = autoencoder.get_params(deep=False)
+            if known.get("random_state", 0) is None:
                 autoencoder.set_params(random_state=int(torch.randint(2**31 - 1, (), generator=generator)))
-            return autoencoder.fit(X, y)
+            # What was said of the data holds for the autoencoder too, which gets the same data.
+            said = {name: getattr(self, name) for name in _OF_DATA if name in known}
+            default = {name: getattr(type(self), name) for name in said}
+            autoencoder.set_params(**{name: value for name, value in said.items() if value is not default[name]})
+            with warnings.catch_warnings():
+                if self.class_counts_.min() < self._rows_needed():  # once is enough
+                    warnings.filterwarnings("ignore", "Expected every class to have at least")
+                return autoencoder.fit(X, y)
         unknown = np.setdiff1d(self.classes_, autoencoder.classes_).tolist()
         if unknown:
             raise ValueError(
@@ -183,9 +200,10 @@ class LatentOversampler(BaseSampler):
     def _decoded(self, latents: np.ndarray, label: int) -> Any:
         """Return what latents (n, m) of class number `label` are decoded to, in the user's kind."""
         if self.autoencoder_ is not None:
-            y = np.full(len(latents), self.classes_[label], dtype=self.classes_.dtype)
+            y = [np.full(len(latents), self.classes_[label], dtype=self.classes_.dtype)]
+            takes_labels = "y" in inspect.signature(self.autoencoder_.decode).parameters
             # Once through the format, for the types and limits of the data that is over-sampled.
-            rows = self.format_.encode(self.autoencoder_.decode(latents, y))
+            rows = self.format_.encode(self.autoencoder_.decode(latents, *y[:takes_labels]))
             return self.format_.decode(self.format_.network_input(rows))
         outputs = self.networks_["decoder"](torch.from_numpy(latents).to(self.device_))
         if outputs.shape != (len(latents), *self.format_.shape):
@@ -194,6 +212,43 @@ class LatentOversampler(BaseSampler):
                 f"{tuple(outputs.shape[1:])}; it has to invert the encoder."
             )
         return self.format_.decode(outputs.clamp(0, 1) if self.format_.kind == "images" else outputs)
+
+    # ---- In bundles --------------------------------------------------------------------------------------------------
+
+    def _keeps_rows(self) -> bool:
+        """Whether latents may be rows: those of the user's own encoder may, unless it makes them shorter."""
+        return len(self.networks_) > 0 and self.latent_dim_ >= math.prod(self.format_.shape)
+
+    def _fitted_tensors(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        weights = {name: tensor.detach().cpu() for name, tensor in self.networks_.state_dict().items()}
+        return weights, self.tensors_
+
+    def _fitted_parts(self) -> dict[str, Any]:
+        """Return the estimators inside that were fitted."""
+        if self.autoencoder_ is None:
+            return {}
+        frozen = isinstance(self.autoencoder_, FrozenEstimator)
+        return {"autoencoder": self.autoencoder_.estimator if frozen else self.autoencoder_}
+
+    def _state(self) -> dict[str, Any]:
+        given = self.autoencoder_ is not None and self.autoencoder_ is self.autoencoder
+        return {**super()._state(), "latent_dim": self.latent_dim_, "autoencoder_was_fitted": given}
+
+    def _restore(self, state: dict[str, Any], networks: dict[str, Tensor], tensors: dict[str, Tensor]) -> None:
+        self._restore_state(state)
+        self.autoencoder_, self.networks_ = None, nn.ModuleDict()
+        self.latent_dim_, self.tensors_ = state["latent_dim"], tensors
+        self._autoencoder_was_fitted = state["autoencoder_was_fitted"]
+        if isinstance(self.encoder, nn.Module):
+            self.networks_ = self._own_networks()
+            self.networks_.load_state_dict(networks)
+
+    def _restore_part(self, name: str, part: Any) -> None:
+        """Take back the autoencoder; where it came fitted, a new fit uses it again."""
+        frozen = isinstance(self.autoencoder, FrozenEstimator)
+        self.autoencoder_ = FrozenEstimator(part) if frozen else part
+        if self._autoencoder_was_fitted:
+            self.autoencoder = self.autoencoder_
 
     # ---- New latents -------------------------------------------------------------------------------------------------
 

@@ -92,6 +92,11 @@ class TestPolars:
         with pytest.raises(TypeError, match=r"but got a LazyFrame; call \.collect\(\) first"):
             Container.of(pl.LazyFrame({"a": [1]}))
 
+    def test_tables_of_pyarrow_are_refused(self):
+        pa = pytest.importorskip("pyarrow")
+        with pytest.raises(TypeError, match=r"but got a pyarrow Table; call \.to_pandas"):
+            Container.of(pa.table({"a": [1.0]}))
+
     def test_restores_without_the_rows(self):
         X = pl.DataFrame(POLARS)
         container = Container.of(X).without_rows()

@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pandas.testing import assert_frame_equal, assert_series_equal
 
-from latentover.estimators import TableFormat, learn_format
-from latentover.estimators.columns import MAX_CATEGORY_WIDTH, level_rows, nearest_level
+from latentover.estimators import TableFormat, formats, learn_format
+from latentover.estimators.columns import MAX_CATEGORY_WIDTH, FloatColumns, level_rows, nearest_level
 from latentover.estimators.formats import format_from_dict
 from latentover.estimators.validation import check_table
 
@@ -126,6 +126,17 @@ class TestRoundTrip:
             np.testing.assert_allclose(back, X, rtol=2e-3 if "16" in dtype else 1e-6, atol=2e-3)
         else:
             np.testing.assert_array_equal(back, X)
+
+    @pytest.mark.parametrize("n", [7, 14, 20])
+    def test_of_more_rows_than_are_encoded_at_once(self, n, monkeypatch):
+        numbers = np.random.default_rng(0).normal(size=(n, 3))
+        frame = pd.DataFrame({"a": numbers[:, 0], "b": ["u", "v", None, "w"] * (n // 4) + ["u"] * (n % 4)})
+        for X in (numbers, frame):
+            known = learn_format(X, missing="mask")
+            whole = known.encode(X)
+            with monkeypatch.context() as patched:
+                patched.setattr(formats, "ROWS_AT_ONCE", 7)
+                assert known.encode(X).equal(whole)
 
     @pytest.mark.parametrize("dtype", ["int64", "uint64", "int32", "uint8"])
     def test_extreme_whole_numbers_stay_in_range(self, dtype):
@@ -529,6 +540,43 @@ class TestClip:
             known = learn_format(self.X, clip=clip)
             text = json.dumps(known.to_dict(), allow_nan=False)
             assert format_from_dict(json.loads(text)) == known
+
+
+class TestFloatColumns:
+    """Floats of one type go to the networks and back all at once, to the bit as one column after the other."""
+
+    @pytest.mark.parametrize("clip", ["observed", "none", {0: (-0.5, None), 2: (None, 1e300)}])
+    @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+    def test_are_what_columns_are(self, dtype, clip):
+        rng = np.random.default_rng(0)
+        X = (rng.normal(size=(50, 4)) * [1, 30, 0, 0.1] + [0, 5, 3, -7]).astype(dtype)
+        X[[4, 7], [0, 3]] = np.nan
+        known = learn_format(X, missing="impute", clip=clip)
+        assert FloatColumns.of(known.columns) is not None
+        one_by_one = [column.encode(pd.Series(X[:, i])) for i, column in enumerate(known.columns)]
+        np.testing.assert_array_equal(known.encode(X), np.concatenate(one_by_one, axis=1), strict=True)
+        outputs = torch.from_numpy(rng.normal(size=(50, 4)) * 3).float()
+        outputs[0] = 1e6
+        blocks = outputs.double().numpy()
+        one_by_one = [column.decode(blocks[:, i : i + 1]) for i, column in enumerate(known.columns)]
+        np.testing.assert_array_equal(known.decode(outputs), np.stack(one_by_one, axis=1), strict=True)
+
+    def test_are_not_what_other_columns_are(self):
+        floats = np.random.default_rng(0).normal(size=(400, 3))
+        gaps = floats.copy()
+        gaps[0, 0] = np.nan
+        others = [
+            learn_format(floats.round().astype(int)),
+            learn_format(floats, categorical_features=[1]),
+            learn_format(gaps, missing="mask"),
+            learn_format(np.exp(3 * floats)),
+            learn_format(pd.DataFrame(floats).astype({0: "float32"})),
+        ]
+        assert [FloatColumns.of(known.columns) for known in others] == [None] * 5
+
+    def test_whole_numbers_after_floats(self):
+        known = learn_format(np.array([[0.0, 1.0], [4.0, 7.0]]))
+        np.testing.assert_array_equal(known.encode(np.array([[0, 7]])), [[-1, 1]])
 
 
 class TestStored:

@@ -155,6 +155,17 @@ class TestUpdates:
         assert changed(training, training.update_generator) == {"generator"}
         assert changed(training, training.update_decoders) == {"decoders"}
 
+    def test_the_schedule_spans_the_game_and_leaves_the_decoders_alone(self, digits, monkeypatch):
+        settings = {**IMAGES, "max_steps": 12, "decoder_steps": 4, "learning_rate": 0.01, "schedule": "cosine"}
+        training = training_of(GAMOClassifier(**settings), *digits, monkeypatch)
+        rates = {}
+        for step in (0, 6, 12, 15):  # of 16, the last 4 for the decoders
+            training.set_learning_rates(step / 16)
+            rates[step] = {name: x.param_groups[0]["lr"] for name, x in training.optimizers.items()}
+        for name in ("extractor", "generator", "classifier", "discriminator"):
+            assert [rates[step][name] for step in rates] == pytest.approx([0.01, 0.005, 0, 0])
+        assert {rates[step]["decoders"] for step in rates} == {GAMOClassifier().decoder_learning_rate}
+
     def test_order_and_number(self, digits, monkeypatch):
         """53 samples make 4 batches of 16: an epoch of the extractor before every 4 batches of the game."""
         training = training_of(GAMOClassifier(**IMAGES, max_steps=10), *digits, monkeypatch)

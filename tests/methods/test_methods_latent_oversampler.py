@@ -1,6 +1,7 @@
 """Any over-sampler on latents: its own samples, decoded; exact counts; parents where they are known."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import StandardScaler
 from torch import nn
 
-from latentover import DeepClassifier, RAEClassifier, RAESampler
+from latentover import DeepClassifier, DeepSMOTE, RAEClassifier, RAESampler
 from latentover.methods.latent_oversampler import LatentOversampler
 
 TINY = {"max_steps": 1, "latent_dim": 4, "hidden_units": 8, "channels": 4, "batch_size": 8, "device": "cpu"}
@@ -140,6 +141,35 @@ class TestAutoencoder:
         ours = tiny(missing="impute")
         X_new, _ = ours.fit_resample(X, y)
         assert np.isnan(X_new).sum() == 1
+
+    def test_may_decode_without_labels(self):
+        X, y = make_data(20, 8)
+        autoencoder = DeepSMOTE(max_epochs=1, hidden_units=8, latent_dim=4, device="cpu", random_state=0)
+        ours = LatentOversampler(sampler=RandomOverSampler(), autoencoder=autoencoder, random_state=0)
+        X_new, _ = ours.fit_resample(X, y)
+        expected = ours.autoencoder_.reconstruct(X[ours.parents_[28:, 0]])
+        np.testing.assert_allclose(X_new[28:], expected.clip(X.min(axis=0), X.max(axis=0)), atol=1e-4)
+
+    def test_is_told_what_the_data_is(self):
+        images = np.random.default_rng(0).integers(0, 256, size=(26, 8, 9, 3), dtype=np.uint8)
+        ours = tiny(channels_last=True)
+        assert ours.fit_resample(images, [0] * 20 + [1] * 6)[0].shape == (40, 8, 9, 3)
+        assert ours.autoencoder_.channels_last
+        assert not ours.autoencoder.channels_last
+        X, y = make_data(20, 8)
+        X[:, 0] = X[:, 0].round()
+        X_new, _ = tiny(categorical_features=[0]).fit_resample(X, y)
+        assert set(X_new[:, 0]) <= set(X[:, 0])
+        X[3, 1] = np.nan
+        assert np.isnan(tiny(missing="mask").fit_resample(X, y)[0]).sum() >= 1
+
+    def test_warns_once_of_a_tiny_class(self):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            tiny(sampler=SMOTE()).fit_resample(*make_data(20, 9, 1))
+        said = [str(warning.message) for warning in caught if "every class to have" in str(warning.message)]
+        assert len(said) == 1
+        assert "1 of class 2" in said[0]
 
 
 class Flat(nn.Module):
