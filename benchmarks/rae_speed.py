@@ -80,6 +80,7 @@ def prepare(settings: RAEClassifier, X: np.ndarray, y: np.ndarray) -> RAENetwork
     """Let the estimator learn classes and format of X (n, c, h, w) and y (n,), as `fit` does; return new networks."""
     settings.classes_ = np.unique(y)
     settings.format_ = learn_format(X, image_shape=None, channels_last=False)
+    settings.set_params(**settings._resolved().get_params(deep=False))  # the port reads them
     return settings._build_networks().train()
 
 

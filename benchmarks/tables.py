@@ -76,6 +76,7 @@ RAE: dict[str, Any] = {
     "adversarial_every": 5,
     "learning_rate": 1e-3,
     "max_steps": 300,
+    "match_moments": False,  # with which it was not compared there
 }
 K_NEIGHBORS = 5  # of SMOTE; a class of n rows has at most n - 1
 LOGISTIC_REGRESSION: dict[str, Any] = {"max_iter": 2000}

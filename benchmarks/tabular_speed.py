@@ -31,8 +31,9 @@ TABLE_SETTINGS: dict[str, Any] = {
     "adversarial_every": 5,
     "learning_rate": 1e-3,
     "max_steps": 300,
+    "match_moments": True,
 }
-"""Of the RAE, as in ``benchmarks/tables.py``."""
+"""Of the RAE, as in ``benchmarks/tables.py`` but for the moments."""
 ROUNDS = 50
 """How often CTGAN is asked for rows of the rare class: it makes rows of the other one too."""
 

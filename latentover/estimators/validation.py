@@ -83,11 +83,19 @@ _HIGHEST: dict[str, tuple[float, bool]] = {
     "effective_beta": (1, False),
     "ema": (1, False),
     "sampling_power": (1, True),
+    "stage_start": (1, False),
     "translation_start": (1, True),
     "validation_fraction": (1, False),
 }
 _NETWORKS = {"encoder"}
-_MAY_BE_NONE = {"adversarial_learning_rate", "decoder_channels", "hidden_units", "latent_dim"}
+_MAY_BE_NONE = {
+    "adversarial_every",
+    "adversarial_learning_rate",
+    "decoder_channels",
+    "hidden_units",
+    "latent_dim",
+    "reconstruction_weight",
+}
 _CHOICES: dict[str, tuple[Any, ...]] = {
     "augment": AUGMENTS,
     "average_mirrored": (True, False),

@@ -17,17 +17,20 @@ the sum of the weights, a much larger step once rare classes are weighted (`loss
 import copy
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from imblearn.over_sampling.base import BaseOverSampler
+from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from latentover.estimators import BaseClassifier, StoppableTraining, TrainingSet, TrainingWatch
-from latentover.estimators.base import PREDICT_BATCH
+from latentover.estimators import BaseClassifier, BaseSampler, StoppableTraining, TrainingSet, TrainingWatch
+from latentover.estimators.base import PREDICT_BATCH, BaseDataEstimator
+from latentover.estimators.validation import check_parameters, naming
 from latentover.losses import (
     DRW,
     LDAMLoss,
@@ -58,7 +61,7 @@ from latentover.training import (
     parallel,
     train,
 )
-from latentover.training.augment import Augment
+from latentover.training.augment import AUGMENTS, Augment
 from latentover.training.loop import History
 from latentover.training.optimizers import Optimizer
 from latentover.training.schedules import Schedule
@@ -165,6 +168,16 @@ class DeepClassifier(StoppableTraining, BaseClassifier):
     batches : {"natural", "square_root", "class_balanced"}, default="natural"
         ``"class_balanced"`` draws every class with the same probability, ``"square_root"`` in proportion to the root of
         its size. ``loss="logit_adjusted"`` adjusts for the probabilities with which classes are drawn.
+    stage_sampler : over-sampler of latentover or imbalanced-learn, optional
+        Makes the training set of a last stage, once, before the training: the samples of the training part and its own
+        beside them, on which the network then trains like on any others. It sees images in [0, 1] or as uint8, and
+        rows of a table encoded as the network sees them. A clone is used, with this estimator's device and a seed from
+        its `random_state`.
+    stage_start : float in [0, 1), default=0.8
+        Fraction of the epochs after which the stage begins; 160 of 200. Class weights, margins, priors and the class
+        counts that mixing rules go by are those of its training set from then on.
+    stage_augment : {"none", "shift", "flip_shift", ...}, default="none"
+        What `augment` is in the stage.
     feature_dim : int, default=64
         Length of the output of ``"auto"``, ``"conv"``, ``"resnet"`` and of a module.
     channels : int, default=64
@@ -182,7 +195,7 @@ class DeepClassifier(StoppableTraining, BaseClassifier):
         Whether, before each mixed batch, the clean one passes through the network too, without a gradient, so that
         batch normalisation keeps statistics of both. Doubles the forward passes.
     max_epochs : int, default=20
-        Each has as many steps as all rows make batches, whatever the kind of batches.
+        Each has as many steps as all rows make batches, whatever the kind of batches and in a stage too.
     batch_size : int, default=128
         At least 2.
     optimizer : {"adamw", "sgd"}, default="adamw"
@@ -253,7 +266,9 @@ class DeepClassifier(StoppableTraining, BaseClassifier):
         "final_weights": ("best", "last"),
         "nesterov": (True, False),
         "track": (True, False),
+        "stage_augment": AUGMENTS,
     }
+    _numbers: ClassVar = {"stage_start": (0, True, float)}
 
     # Network
     backbone: nn.Module | str = "auto"
@@ -279,6 +294,10 @@ class DeepClassifier(StoppableTraining, BaseClassifier):
     batch_size: int = 128
     augment: Augment = "none"
     bn_clean_forward: bool = False
+    # Stage
+    stage_sampler: BaseOverSampler | None = None
+    stage_start: float = 0.8
+    stage_augment: Augment = "none"
     # Updates
     max_epochs: int = 20
     optimizer: Optimizer = "adamw"
@@ -293,6 +312,25 @@ class DeepClassifier(StoppableTraining, BaseClassifier):
 
     networks_: nn.ModuleDict = field(init=False)
     _best_weights: dict[str, Tensor] = field(init=False)
+
+    def _check_settings(self) -> list[str]:
+        problems, sampler = super()._check_settings(), self.stage_sampler
+        if sampler is None:
+            return problems
+        if not isinstance(sampler, BaseOverSampler):
+            problems.append(f"stage_sampler to be None or an over-sampler such as DeepSMOTE(), but got {sampler!r}")
+        elif isinstance(sampler, BaseDataEstimator):
+            check_parameters(sampler)
+        if self._stage_epoch() >= self.max_epochs:
+            problems.append(
+                f"stage_start to leave an epoch of max_epochs={self.max_epochs} to the stage, but got "
+                f"{self.stage_start!r}"
+            )
+        return problems
+
+    def _stage_epoch(self) -> int:
+        """Return the first epoch of the stage, counted from 0."""
+        return int(self.stage_start * self.max_epochs + 0.5)
 
     def _build_networks(self) -> nn.ModuleDict:
         backbone, feature_dim = build_backbone(
@@ -445,7 +483,7 @@ class ClassifierTraining:
 
     def __init__(self, settings: DeepClassifier, networks: nn.ModuleDict, data: TrainingSet) -> None:
         self.settings, self.networks, self.data = settings, networks, data
-        self.n_epochs, self.epoch = settings.max_epochs, 0
+        self.n_epochs, self.epoch = settings.max_epochs, -1  # before the first
         self.augment: str = settings.augment
         self.batch_size = settings.batch_size * parallel.n_processes()
         self.steps_per_epoch = batches_per_epoch(len(data.labels), self.batch_size)
@@ -458,20 +496,15 @@ class ClassifierTraining:
             settings.weight_decay,
             nesterov=settings.nesterov,
         )
-        self.batches: NaturalBatches | ClassBatches
-        power = SAMPLING_POWERS[settings.batches]
-        if power < 1:
-            self.batches = ClassBatches(data.labels, self.batch_size, data.generator, power=power)
-        else:
-            self.batches = NaturalBatches(len(data.labels), self.batch_size, data.generator)
-        self.criterion = settings._criterion(data.class_counts)
-        self.class_weights = settings._class_weights(data.class_counts, 0)
+        self.criterion: Criterion
+        self.class_weights: Tensor | None
         self.accuracy = _TrainingAccuracy(data.device)
-        self.neighbors: Tensor | None = None
-        if isinstance(settings.mixing, NeighborMix):
-            # Raw images: distances are compared with one another alone.
-            places = self.features() if settings.mixing.neighbor_space == "features" else data.inputs
-            self.neighbors = settings.mixing.prepare(places, data.labels)
+        self.source = Source(self, data)
+        self.stage: Stage | None = None
+        if settings.stage_sampler is not None:
+            # A checkpoint holds the set that was made before it.
+            made_before = data.checkpoint is not None and data.checkpoint.path.exists()
+            self.stage = Stage(self, data if made_before else resampled(settings.stage_sampler, data, settings))
         self.stages: list[nn.Module] = []
         if isinstance(settings.mixing, ManifoldMixup):
             self.stages = hidden_stages(networks["encoder"], settings.mixing)
@@ -535,7 +568,8 @@ class ClassifierTraining:
         return {
             "networks": self.networks,
             "optimizer": self.optimizer,
-            "batches": self.batches,
+            "batches": self.source.batches,
+            **({} if self.stage is None else {"stage": self.stage}),
             "accuracy": self.accuracy,
             "randomness": self.data.randomness,
         }
@@ -558,8 +592,14 @@ class ClassifierTraining:
             self.accuracy.end_epoch()
 
     def start_epoch(self) -> None:
-        """Get ready for `epoch`, counted from 0 and not the first one; where a method in stages takes other data."""
-        self.class_weights = self.settings._class_weights(self.data.class_counts, self.epoch)
+        """Get ready for `epoch`, counted from 0; where a method in stages takes another `source` of batches.
+
+        Called again for an epoch that goes on from a checkpoint.
+        """
+        if self.stage is not None and self.epoch >= self.settings._stage_epoch():
+            self.source, self.augment = self.stage, self.settings.stage_augment
+        self.criterion = self.settings._criterion(self.source.data.class_counts)
+        self.class_weights = self.settings._class_weights(self.source.data.class_counts, self.epoch)
 
     def next_rows(self, batches: NaturalBatches | ClassBatches) -> Tensor:
         """Return the rows of the next batch of all processes, which can be divided among them."""
@@ -582,8 +622,8 @@ class ClassifierTraining:
 
     def update(self) -> dict[str, Tensor]:
         """Take one step along the gradient of a batch."""
-        rows = self.next_rows(self.batches)
-        inputs, labels = self.inputs(rows), self.data.labels[rows]
+        rows = self.next_rows(self.source.batches)
+        inputs, labels = self.inputs(rows), self.source.data.labels[rows]
         rule = self.settings.mixing
         with autocast(self.data.device, self.data.dtype):
             if rule is None:
@@ -601,7 +641,7 @@ class ClassifierTraining:
 
         Inputs are mixed before the batch is divided, what comes out of the network after that.
         """
-        counts, generator = self.data.class_counts, self.data.generator
+        counts, generator = self.source.data.class_counts, self.data.generator
         if isinstance(rule, AMMixup):
             inputs, labels = parallel.part(inputs), parallel.part(labels)
             features = self.encoder(inputs)
@@ -617,17 +657,18 @@ class ClassifierTraining:
             mixed = rule(_run(self.stages[:layer], inputs), labels, counts, generator)
             return self.pair_loss(self.classify(_run(self.stages[layer:], mixed.inputs)), mixed)
         if isinstance(rule, NeighborMix):
-            assert self.neighbors is not None
-            near = rule.partner_rows(self.neighbors, rows, generator)
-            mixed = rule(inputs, labels, counts, generator, (self.inputs(near), self.data.labels[near]))
+            assert self.source.neighbors is not None
+            near = rule.partner_rows(self.source.neighbors, rows, generator)
+            mixed = rule(inputs, labels, counts, generator, (self.inputs(near), self.source.data.labels[near]))
         else:
             mixed = rule(inputs, labels, counts, generator)
         mixed = Mixed(*(parallel.part(x) for x in (mixed.inputs, mixed.labels, mixed.partners, mixed.label_weight)))
         return self.pair_loss(self.outputs(mixed.inputs), mixed)
 
     def inputs(self, rows: Tensor) -> Tensor:
-        """Return the inputs of training rows (B,), augmented and standardised, as the encoder takes them."""
-        inputs = augment_images(self.data.prepare(self.data.inputs[rows]), self.augment, self.data.generator)
+        """Return the inputs of the source's rows (B,), augmented and standardised, as the encoder takes them."""
+        data = self.source.data
+        inputs = augment_images(data.prepare(data.inputs[rows]), self.augment, data.generator)
         return self.standardized(inputs)
 
     def standardized(self, inputs: Tensor) -> Tensor:
@@ -635,10 +676,10 @@ class ClassifierTraining:
         return images_last(self.networks["standardizer"](inputs) if "standardizer" in self.networks else inputs)
 
     @torch.no_grad()
-    def features(self) -> Tensor:
-        """Return what the encoder makes of all training inputs (n, d), without augmentation, in evaluation mode."""
+    def features(self, data: TrainingSet) -> Tensor:
+        """Return what the encoder makes of all inputs (n, d), without augmentation, in evaluation mode."""
         self.networks.eval()
-        batches = (self.data.prepare(batch) for batch in self.data.inputs.split(PREDICT_BATCH))
+        batches = (data.prepare(batch) for batch in data.inputs.split(PREDICT_BATCH))
         features = torch.cat([self.networks["encoder"](self.standardized(batch)) for batch in batches])
         self.networks.train()
         return features
@@ -661,6 +702,96 @@ class ClassifierTraining:
 
     def _logits(self, batch: Tensor) -> Tensor:
         return self.settings._outputs(self.networks, batch)
+
+
+class Source:
+    """What batches are drawn from: a training set, the stream of its rows, and neighbours for rules that mix with them.
+
+    Parameters
+    ----------
+    training : ClassifierTraining
+    data : TrainingSet
+    """
+
+    def __init__(self, training: ClassifierTraining, data: TrainingSet) -> None:
+        self.training, self.data, self.batches = training, data, stream(data, training)
+        self.neighbors: Tensor | None = None
+        rule = training.settings.mixing
+        if isinstance(rule, NeighborMix):
+            # Raw images: distances are compared with one another alone.
+            places = training.features(data) if rule.neighbor_space == "features" else data.inputs
+            self.neighbors = rule.prepare(places, data.labels)
+
+
+class Stage(Source):
+    """The source of a later stage, whose training set was made for it: a checkpoint holds that too."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the training set, its neighbours, and where its stream is."""
+        tensors = {"inputs": self.data.inputs, "labels": self.data.labels, "neighbors": self.neighbors}
+        return {**tensors, "batches": self.batches.state_dict()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take the place of what was made before."""
+        self.data = with_rows(self.data, state["inputs"], state["labels"])
+        if state["neighbors"] is not None:
+            self.neighbors = state["neighbors"].to(self.data.device)
+        self.batches = stream(self.data, self.training)
+        self.batches.load_state_dict(state["batches"])
+
+
+def stream(data: TrainingSet, training: ClassifierTraining) -> NaturalBatches | ClassBatches:
+    """Return the batches of all processes."""
+    power = SAMPLING_POWERS[training.settings.batches]
+    if power < 1:
+        return ClassBatches(data.labels, training.batch_size, data.generator, power=power)
+    return NaturalBatches(len(data.labels), training.batch_size, data.generator)
+
+
+def with_rows(data: TrainingSet, inputs: Tensor, labels: Tensor) -> TrainingSet:
+    """Return a training set with other rows (n, ...), encoded alike, and their class numbers (n,)."""
+    labels = labels.to(data.device)
+    return replace(
+        data,
+        inputs=inputs.to(data.device),
+        labels=labels,
+        class_counts=torch.bincount(labels, minlength=data.n_classes),
+        sample_weight=None,
+        rows=None,
+    )
+
+
+def resampled(sampler: BaseOverSampler, data: TrainingSet, settings: DeepClassifier) -> TrainingSet:
+    """Return the training set that a clone of an over-sampler makes of another one.
+
+    The sampler sees the encoded rows: images (n, c, h, w) in [0, 1] or as uint8, standardised rows of a table. One of
+    imbalanced-learn sees images as rows of numbers in [0, 1].
+
+    Parameters
+    ----------
+    sampler : over-sampler
+    data : TrainingSet
+        Its generator gives the seed.
+    settings : DeepClassifier
+        Says where and how loudly the sampler is trained.
+    """
+    sampler, own = clone(sampler), isinstance(sampler, BaseSampler)
+    seed = int(torch.randint(2**31 - 1, (), generator=data.generator, device=data.device))
+    sampler.set_params(**{name: seed for name in sampler.get_params() if name.endswith("random_state")})
+    if own:
+        shared = {name: getattr(settings, name) for name in ("device", "precision", "verbose", "checkpoint_every")}
+        shared["checkpoint"] = None if settings.checkpoint is None else f"{settings.checkpoint}.sampler"
+        shared |= {"image_shape": None, "channels_last": False, "categorical_features": "auto", "missing": "error"}
+        known = sampler.get_params(deep=False)
+        sampler.set_params(**{name: value for name, value in shared.items() if name in known})
+    X = data.inputs if own else data.prepare(data.inputs).flatten(1)
+    y = settings.classes_[data.labels.cpu().numpy()]
+    with naming("stage_sampler", "an over-sampler that can work with the training part"):
+        X_new, y_new = sampler.fit_resample(X.cpu().numpy(), y)
+    inputs = torch.as_tensor(X_new).reshape(-1, *data.inputs.shape[1:])
+    if data.inputs.dtype == torch.uint8 and inputs.dtype != torch.uint8:
+        inputs = inputs.mul(255).round().clamp(0, 255)
+    return with_rows(data, inputs.to(data.inputs.dtype), torch.from_numpy(settings._class_numbers(y_new)))
 
 
 def spread_rows(labels: Tensor, n: int) -> Tensor:

@@ -27,19 +27,17 @@ so that a class of one sample can be normalised; the weights of the last step in
 loss; a neighbour is never the sample itself, and classes of fewer than six samples have fewer neighbours.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from latentover.estimators import BaseDeepSampler, Synthetic, TrainingSet
 from latentover.estimators.base import PREDICT_BATCH
-from latentover.estimators.formats import Format
 from latentover.mixing import convex_combination
 from latentover.mixing.neighbors import nearest_neighbors
 from latentover.networks import build_decoder, build_encoder
@@ -325,51 +323,6 @@ class DeepSMOTE(BaseDeepSampler):
         codes = convex_combination(self.tensors_["latents"].to(rows.device)[rows], weights)
         return Synthetic(self.networks_.decode(codes).float(), rows.cpu().numpy(), weights.cpu().numpy())
 
-    def balanced(self, data: TrainingSet, data_format: Format, classes: np.ndarray) -> TrainingSet:
-        """Return a training set with new samples of the rare classes, for a later stage of another training.
-
-        Nothing of this estimator is changed, and its `sampling_strategy` does not matter: all classes get the size of
-        the largest.
-
-        Parameters
-        ----------
-        data : TrainingSet
-            All draws are from its generator.
-        data_format : Format
-            Of the estimator that trains on `data`.
-        classes : ndarray of shape (C,)
-            Its labels.
-
-        Returns
-        -------
-        TrainingSet
-            The samples of `data` in their order and then the new ones, class by class, encoded alike; without weights
-            of the samples, a validation set or a checkpoint.
-        """
-        stage = clone(self)
-        stage.format_, stage.classes_, stage.class_counts_ = data_format, classes, data.class_counts.cpu().numpy()
-        stage.device_, stage.tensors_ = data.device, {}
-        stage._learn(replace(data, validation=None, checkpoint=None, sample_weight=None, rows=None))
-        missing = (data.class_counts.max() - data.class_counts).tolist()
-        inputs, labels = [data.inputs], [data.labels]
-        with torch.inference_mode():
-            for label, n in enumerate(missing):
-                for start in range(0, n, PREDICT_BATCH):
-                    count = min(PREDICT_BATCH, n - start)
-                    outputs = stage._generate(label, count, data.generator).outputs
-                    inputs.append(_encoded_as(outputs, data.inputs))
-                    labels.append(torch.full((count,), label, device=data.device))
-        return replace(
-            data,
-            inputs=torch.cat(inputs),
-            labels=torch.cat(labels),
-            class_counts=torch.full_like(data.class_counts, int(data.class_counts.max())),
-            validation=None,
-            checkpoint=None,
-            sample_weight=None,
-            rows=None,
-        )
-
     def encode(self, X: Any) -> np.ndarray:
         """Return the codes (n, m) of X."""
         check_is_fitted(self)
@@ -390,8 +343,3 @@ class DeepSMOTE(BaseDeepSampler):
     def reconstruct(self, X: Any) -> Any:
         """Return what the decoder makes of the codes of X, in the type and layout of the data."""
         return self.decode(self.encode(X))
-
-
-def _encoded_as(outputs: Tensor, inputs: Tensor) -> Tensor:
-    """Return outputs of a network as a format encodes them: images of whole numbers as uint8."""
-    return outputs.mul(255).round().clamp(0, 255).to(torch.uint8) if inputs.dtype == torch.uint8 else outputs

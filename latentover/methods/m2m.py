@@ -149,7 +149,7 @@ class M2mClassifier(DeepClassifier):
         Whether the guide is a network of its own, trained before in the same way but with plain cross-entropy, or, as
         in one of the reference implementations, the network that is being trained. The first doubles the training.
     ...
-        See `DeepClassifier`; `mixing` has to be None and `batches` ``"natural"``.
+        See `DeepClassifier`; `mixing` and `stage_sampler` have to be None and `batches` ``"natural"``.
 
     Attributes
     ----------
@@ -188,6 +188,8 @@ class M2mClassifier(DeepClassifier):
             problems.append(f"mixing to be None, for M2m makes its own samples, but got {self.mixing!r}")
         if self.batches != "natural":
             problems.append(f"batches to be 'natural' before the translations begin, but got {self.batches!r}")
+        if self.stage_sampler is not None:
+            problems.append(f"stage_sampler to be None, for M2m has a stage of its own, but got {self.stage_sampler!r}")
         return problems
 
     def _fit_networks(self, data: TrainingSet) -> History:

@@ -33,12 +33,13 @@ momentum of batch normalisation                batch_norm_momentum     0.01
 =============================================  ======================  ===========================================
 
 What is ours: `decoder_reconstruction`, `reconstruct_every` and `adversarial_every` make short trainings possible;
+`match_moments` gives generated rows of a table the spread of their class;
 `sampling_power`, `loss`, `mixing`, `augment`, `optimizer` and `schedule` are what the strong controls have too.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -59,10 +60,12 @@ from latentover.estimators import (
     TrainingWatch,
 )
 from latentover.estimators.base import PREDICT_BATCH
+from latentover.estimators.formats import TableFormat
+from latentover.estimators.parents import ParentRows
 from latentover.losses import adjusted_logits, critic_loss, generator_loss, gradient_penalty
 from latentover.metrics import linear_separability
 from latentover.mixing import MAMix, MixingRule, Mixup, Remix, convex_combination, cyclic_shifts
-from latentover.networks import Mixer, build_critic, build_decoder, build_encoder, default_hidden_units
+from latentover.networks import Mixer, build_critic, build_decoder, build_encoder
 from latentover.networks.layers import images_last, linear
 from latentover.training import (
     ClassTuples,
@@ -87,8 +90,25 @@ from latentover.training.loop import History
 from latentover.training.optimizers import Optimizer, fused
 from latentover.training.schedules import Schedule
 
-LATENT_DIM_IMAGES = 64
-LATENT_DIM_TABLES = 8
+DEFAULTS_IMAGES: dict[str, Any] = {
+    "latent_dim": 64,
+    "hidden_units": 1024,
+    "reconstruction_weight": 0.01,
+    "decoder_reconstruction": False,
+    "adversarial_every": 1,
+}
+DEFAULTS_TABLES: dict[str, Any] = {
+    "latent_dim": 8,
+    "hidden_units": 128,
+    "reconstruction_weight": 5.0,
+    "decoder_reconstruction": True,
+    "adversarial_every": 5,
+}
+"""What parameters that are None stand for: of images the paper's values, of tables what trains well within seconds."""
+MATCHED = 4 * PREDICT_BATCH
+"""Mixtures of each class, and rows of it at most, whose moments are compared for `match_moments`."""
+MAX_COVARIANCES = 2**22
+"""Tables whose covariances of all classes together have more entries than this have columns matched one by one."""
 REFERENCE_CYCLE = 5
 """In the authors' code every fifth step updates encoder, classifier and mixer; the others the decoder and critic."""
 
@@ -188,21 +208,52 @@ def drawn_weights(alpha: str | Sequence[float], draw: Any, t: int) -> Tensor:
     return draws / draws.sum(dim=1, keepdim=True)
 
 
+class WeightedTuples(ClassTuples):
+    """Tuples as of `ClassTuples`, with the rows of a class drawn in proportion to weights (n,)."""
+
+    def __init__(
+        self,
+        labels: Tensor,
+        weights: Tensor,
+        n_tuples: int,
+        size: int,
+        generator: torch.Generator,
+        *,
+        power: float = 0.0,
+    ) -> None:
+        super().__init__(labels, n_tuples, size, generator, power=power)
+        self.parents = [ParentRows(rows, weights[rows]) for rows in self.by_class.split(self.counts.tolist())]
+
+    def __next__(self) -> Tensor:
+        """Return the next batch of tuples."""
+        classes = torch.multinomial(self.probabilities, self.n_tuples, replacement=True, generator=self.generator)
+        numbers = torch.bincount(classes, minlength=len(self.counts)).tolist()
+        drawn = [rows.draw(n, self.size, self.generator) for rows, n in zip(self.parents, numbers, strict=True) if n]
+        return torch.cat(drawn)[classes.argsort().argsort()]  # class by class, and then in the order of `classes`
+
+
 class RAETraining:
     """The updates of a training step, in the order of Algorithm 1 or of the authors' code."""
 
     def __init__(self, networks: RAENetworks, data: TrainingSet, settings: "_RAE") -> None:
         self.networks = networks
         self.data = data
-        self.settings = settings
+        settings = settings._resolved()
+        self.settings: Any = settings  # in which no number is None
         self.t = settings.n_components
         n_tuples = settings.batch_size * parallel.n_processes()
         power = settings.sampling_power
-        self.batches: ClassTuples | PairPool = (
-            PairPool(data.labels, n_tuples, data.generator)
-            if settings.batches == "pool"
-            else ClassTuples(data.labels, n_tuples, self.t, data.generator, power=power)
-        )
+        self.batches: ClassTuples | PairPool
+        if settings.batches == "pool" and data.sample_weight is not None:
+            raise ValueError("Expected batches to be 'tuples' with sample_weight, but got 'pool'; it draws rows alike.")
+        if settings.batches == "pool":
+            self.batches = PairPool(data.labels, n_tuples, data.generator)
+        elif data.sample_weight is None:
+            self.batches = ClassTuples(data.labels, n_tuples, self.t, data.generator, power=power)
+        else:
+            self.batches = WeightedTuples(
+                data.labels, data.sample_weight, n_tuples, self.t, data.generator, power=power
+            )
         self.class_probabilities = class_probabilities(data.class_counts, power).float()
         self.adaptive = AdaptiveAugment() if settings.augment == "adaptive" else None
         compiled = torch.compile if settings.compile else lambda module: module
@@ -494,6 +545,51 @@ class RAETraining:
             return [mixed, self.encoder(images_last(real))], [onehots, onehots], real
 
 
+# ---- Noise of tables -------------------------------------------------------------------------------------------------
+
+
+def moments(x: Tensor, weights: Tensor | None = None, *, full: bool = True) -> tuple[Tensor, Tensor]:
+    """Return mean (d,) and covariance (d, d) of rows (n, d), or with ``full=False`` their variances (d,).
+
+    Parameters
+    ----------
+    x : Tensor of shape (n, d)
+    weights : Tensor of shape (n,), optional
+        Not negative, one of them above 0; without them all rows count alike.
+    """
+    weights = torch.ones(len(x), device=x.device) if weights is None else weights
+    shares = (weights / weights.sum()).unsqueeze(1)
+    mean = (shares * x).sum(dim=0)
+    centred = x - mean
+    return mean, centred.T @ (shares * centred) if full else (shares * centred.square()).sum(dim=0)
+
+
+def shrunk(values: Tensor, class_counts: Tensor, pseudo_count: float) -> Tensor:
+    """Draw what was found in each class (C, ...) to the mean over all samples, the more the smaller the class is.
+
+    Parameters
+    ----------
+    values : Tensor of shape (C, ...)
+    class_counts : Tensor of shape (C,)
+    pseudo_count : float
+        A class of so many samples is drawn half of the way.
+    """
+    counts = class_counts.to(values.dtype).view(-1, *[1] * (values.dim() - 1))
+    pooled = (counts * values).sum(dim=0) / counts.sum()
+    return (counts * values + pseudo_count * pooled) / (counts + pseudo_count)
+
+
+def noise_factors(covariances: Tensor) -> Tensor:
+    """Return factors F of covariances (C, d, d): standard normal rows times F have the positive part of each.
+
+    Of variances (C, d) the standard deviations.
+    """
+    if covariances.dim() == 2:
+        return covariances.clamp(min=0).sqrt()
+    values, vectors = torch.linalg.eigh(covariances.double())
+    return (vectors * values.clamp(min=0).sqrt().unsqueeze(1)).mT.to(covariances.dtype)
+
+
 # ---- Estimators ------------------------------------------------------------------------------------------------------
 
 
@@ -510,10 +606,11 @@ class _RAE(StoppableTraining, BaseGenerator, BaseDeepEstimator):
         "critic_fakes": ("mixtures", "mixtures_and_reconstructions"),
         "decoder": (True, False),
         "decoder_classification": (True, False),
-        "decoder_reconstruction": (True, False),
+        "decoder_reconstruction": (None, True, False),
         "encoder_passes": ("joint", "separate"),
         "loss": ("ce", "logit_adjusted"),
         "loss_reduction": ("sum", "mean"),
+        "match_moments": (True, False),
         "mixer_activation": ("leaky_relu", "relu"),
         "penalty_coefficients": ("uniform", "normal"),
         "update_order": ("algorithm", "reference_code"),
@@ -540,10 +637,10 @@ class _RAE(StoppableTraining, BaseGenerator, BaseDeepEstimator):
     loss: Literal["ce", "logit_adjusted"] = "ce"
     tau: float = 1.0
     classifier_weight: float = 5.0
-    reconstruction_weight: float = 0.01
+    reconstruction_weight: float | None = None
     loss_reduction: Literal["sum", "mean"] = "sum"
     wrong_label: Literal["other", "shuffle"] = "other"
-    decoder_reconstruction: bool = False
+    decoder_reconstruction: bool | None = None
     decoder_classification: bool = False
     critic_fakes: Literal["mixtures", "mixtures_and_reconstructions"] = "mixtures"
     gradient_penalty_weight: float = 10.0
@@ -559,7 +656,7 @@ class _RAE(StoppableTraining, BaseGenerator, BaseDeepEstimator):
     max_steps: int = 1000
     update_order: Literal["algorithm", "reference_code"] = "algorithm"
     critic_steps: int = 5
-    adversarial_every: int = 1
+    adversarial_every: int | None = None
     reconstruct_every: int = 1
     optimizer: Optimizer = "adamw"
     classifier_optimizer: Literal["own", "shared"] = "own"
@@ -570,6 +667,7 @@ class _RAE(StoppableTraining, BaseGenerator, BaseDeepEstimator):
     schedule: Schedule = "constant"
     ema: float = 0.0
     # Use
+    match_moments: bool = True
     average_mirrored: bool = False
 
     networks_: RAENetworks = field(init=False)
@@ -590,18 +688,24 @@ class _RAE(StoppableTraining, BaseGenerator, BaseDeepEstimator):
             problems.append("decoder to be True, for an over-sampler has to generate, but got False")
         return problems
 
+    def _resolved(self) -> Self:
+        """Return an estimator of the same parameters, with those that are None as the kind of data has them."""
+        defaults = DEFAULTS_TABLES if isinstance(self.format_, TableFormat) else DEFAULTS_IMAGES
+        return replace(self, **{name: value for name, value in defaults.items() if getattr(self, name) is None})
+
     def _build_networks(self) -> RAENetworks:
-        shape, n_classes = self.format_.shape, len(self.classes_)
-        default_dim = LATENT_DIM_IMAGES if len(shape) == 3 else LATENT_DIM_TABLES
-        m = default_dim if self.latent_dim is None else self.latent_dim
-        size: dict[str, Any] = {"channels": self.decoder_channels or self.channels, "hidden_units": self.hidden_units}
+        shape, n_classes, settings = self.format_.shape, len(self.classes_), self._resolved()
+        m, hidden_units = settings.latent_dim, settings.hidden_units
+        assert m is not None
+        assert hidden_units is not None
+        size: dict[str, Any] = {"channels": self.decoder_channels or self.channels, "hidden_units": hidden_units}
         networks = RAENetworks(
             encoder=build_encoder(
                 shape,
                 m,
                 encoder=self.encoder,
                 channels=self.channels,
-                hidden_units=self.hidden_units,
+                hidden_units=hidden_units,
                 dropout=self.dropout,
             ),
             classifier=linear(m, n_classes),
@@ -609,7 +713,7 @@ class _RAE(StoppableTraining, BaseGenerator, BaseDeepEstimator):
                 m,
                 n_classes,
                 n_components=self.n_components,
-                hidden_units=default_hidden_units(shape, self.hidden_units),
+                hidden_units=hidden_units,
                 dropout=self.dropout,
                 activation=self.mixer_activation,
             ),
@@ -675,11 +779,46 @@ class _RAE(StoppableTraining, BaseGenerator, BaseDeepEstimator):
         """Mix latents of class `label` with the mixer's weights and decode them."""
         assert self.networks_.decoder is not None
         onehot = F.one_hot(torch.full((n,), label, device=self.device_), len(self.classes_)).float()
-        rows = self._draw_parents(label, n, self.n_components, generator)
-        z = self.tensors_["latents"].to(self.device_)[rows]  # (n, t, m)
+        rows = self._draw_parents(label, n, self.n_components, generator).cpu()
+        z = self.tensors_["latents"][rows].to(self.device_)  # (n, t, m)
         alpha = self._proposed_weights(z, onehot, generator)
         outputs = self.networks_.decoder(convex_combination(z, alpha), onehot)
-        return Synthetic(outputs, rows.cpu().numpy(), alpha.cpu().numpy())
+        if "noise_factors" in self.tensors_:
+            mean, factor = (self.tensors_[name][label].to(self.device_) for name in ("noise_means", "noise_factors"))
+            draws = torch.randn(outputs.shape, generator=generator, device=self.device_)
+            outputs = outputs + mean + (draws @ factor if factor.dim() == 2 else draws * factor)
+        return Synthetic(outputs, rows.numpy(), alpha.cpu().numpy())
+
+    def _after_training(self, data: TrainingSet) -> None:
+        super()._after_training(data)  # a collapsed decoder shows without the noise
+        if self.decoder and self.match_moments and isinstance(self.format_, TableFormat):
+            self.tensors_ |= self._noise(data)
+
+    def _noise(self, data: TrainingSet) -> dict[str, Tensor]:
+        """Return means (C, d) and factors (C, d, d), or (C, d), of the normal noise that decoded mixtures lack."""
+        d = data.inputs.shape[1]
+        full = data.n_classes * d**2 <= MAX_COVARIANCES
+        means, covariances = [], []
+        for label in range(data.n_classes):
+            members = (data.labels == label).nonzero().squeeze(1)
+            weights = None if data.sample_weight is None else data.sample_weight[members].float()
+            self._parents = (label, ParentRows(members, weights))  # any of them, whatever base_selection says
+            with torch.inference_mode():
+                batches = range(MATCHED // PREDICT_BATCH)
+                made = torch.cat([self._generate(label, PREDICT_BATCH, data.generator).outputs for _ in batches])
+            chosen = torch.randperm(len(members), generator=data.generator, device=data.device)[:MATCHED]
+            real = data.prepare(data.inputs[members[chosen]])
+            (mean, covariance), (mean_made, covariance_made) = (
+                moments(real, None if weights is None else weights[chosen], full=full),
+                moments(made, full=full),
+            )
+            means.append(mean - mean_made)
+            covariances.append(covariance - covariance_made)
+        self._parents = None
+        return {
+            "noise_means": shrunk(torch.stack(means), data.class_counts, d).cpu(),
+            "noise_factors": noise_factors(shrunk(torch.stack(covariances), data.class_counts, d)).cpu(),
+        }
 
     def encode(self, X: Any) -> np.ndarray:
         """Return the latents (n, m) of X."""
@@ -789,8 +928,8 @@ class _RAE(StoppableTraining, BaseGenerator, BaseDeepEstimator):
 class RAEClassifier(_RAE, BaseClassifier):
     """Classifier and generator: a class-preserving regularized autoencoder.
 
-    Defaults are the paper's where it states them. A step is one update of encoder, classifier and mixer, then one of
-    the decoder and `critic_steps` of the critic.
+    Defaults are the paper's where it states them, but for those of tables that are named below. A step is one update of
+    encoder, classifier and mixer, then one of the decoder and `critic_steps` of the critic.
 
     Parameters
     ----------
@@ -818,8 +957,8 @@ class RAEClassifier(_RAE, BaseClassifier):
         Channels of the encoder's first convolution.
     decoder_channels : int, default: as `channels`
         Channels of the decoder's last and the critic's first convolution, where most of the time goes.
-    hidden_units : int, default: 1024 for images and 512 for tables
-        Width of the dense layers.
+    hidden_units : int, default: 1024 for images and 128 for tables
+        Width of the dense layers; 512 for tables in the paper.
     dropout : float in [0, 1), default=0.4
         Of encoder and mixer.
     batch_norm_momentum : float in (0, 1], default=0.1
@@ -834,15 +973,17 @@ class RAEClassifier(_RAE, BaseClassifier):
         classes are drawn to the logits in training (Menon et al., ICLR 2021). The paper has ``"ce"``.
     tau : float, default=1.0
         Strength of the logit adjustment.
-    classifier_weight, reconstruction_weight : float, default=5.0 and 0.01
-        The lambdas of Eq. 7.
+    classifier_weight : float, default=5.0
+        Lambda of the classifier's loss in Eq. 7.
+    reconstruction_weight : float, default: 0.01 for images and 5 for tables
+        Lambda of the reconstruction in Eq. 7; 0.01 in the paper.
     loss_reduction : {"sum", "mean"}, default="sum"
         Whether the t real latents and the mixture of a tuple count t : 1, as in Eq. 6, or real and mixed latents alike
         and as a mean, as in the authors' code.
     wrong_label : {"other", "shuffle"}, default="other"
         What the mixer wants its mixtures to be taken for (Eq. 3): another class, or, as in the authors' code, the label
         of a random sample of the batch, which now and then is its own.
-    decoder_reconstruction : bool, default=False
+    decoder_reconstruction : bool, default: False for images and True for tables
         Whether the reconstruction loss trains the decoder too; the paper trains it by the critic alone. With it the
         samples of a short training are pictures rather than noise.
     decoder_classification : bool, default=False
@@ -881,8 +1022,8 @@ class RAEClassifier(_RAE, BaseClassifier):
         mixer (and decoder), the four between it the decoder once and the critic `critic_steps` times.
     critic_steps : int, default=5
         Updates of the critic for each of the decoder.
-    adversarial_every : int, default=1
-        In every how many steps of Algorithm 1 decoder and critic are updated.
+    adversarial_every : int, default: 1 for images and 5 for tables
+        In every how many steps of Algorithm 1 decoder and critic are updated; 1 in the paper.
     reconstruct_every : int, default=1
         In every how many updates of the encoder the reconstruction, and what else trains the decoder there, is
         computed; its weight is small and its cost is not.
@@ -905,6 +1046,12 @@ class RAEClassifier(_RAE, BaseClassifier):
     ema : float in [0, 1), default=0.0
         Decay of a moving average of the weights of encoder, classifier and decoder, which is then used in their place;
         0.99 in the authors' code.
+    match_moments : bool, default=True
+        Of tables: whether normal noise is added to what the decoder makes of mixtures, with the mean and the covariance
+        that the samples of the class have beyond those of 4096 mixtures of it (drawn to the pooled ones where the class
+        is small, `shrunk`; of very wide tables the variances alone). A decoder returns conditional means: columns that
+        the latents do not hold would come out almost constant, and a classifier would learn to tell made rows from real
+        ones by them. Neither `decode` nor images have noise, nor does the paper: False is its way.
     average_mirrored : bool, default=False
         Whether predictions are averaged over an image and its mirror image.
     small_class, base_selection, clip
@@ -949,6 +1096,11 @@ class RAESampler(_RAE, BaseDeepSampler):
         See `latentover.estimators.BaseSampler`.
     latent_dim, n_components, encoder, ...
         See `RAEClassifier`.
+
+    Notes
+    -----
+    With a `sample_weight` the rows of a class are drawn in proportion to it in training too, and the moments that
+    `match_moments` looks at are weighted; how often a class is drawn, and how columns are scaled, does not change.
 
     Attributes
     ----------

@@ -394,7 +394,7 @@ def samples_together(runs: Sequence[Run]) -> dict[str, Any] | None:
     """One picture of what all methods made of the same classes, as a PNG with its size."""
     files = {group.title: _first_file(group, "samples.npz") for group in _groups(runs)}
     picture = side_by_side({title: read_panels(path) for title, path in files.items() if path is not None})
-    return picture and {"png": png_bytes(picture), "width": picture.width, "height": picture.height}
+    return {"png": png_bytes(picture), "width": picture.width, "height": picture.height} if picture else None
 
 
 def _certificate(group: Group) -> dict[str, Any]:

@@ -80,7 +80,8 @@ def save_minority_grid(
     panels = {title: np.stack([row[title] for row in rows]) for title in rows[0]}
     row_labels = [f"{labels[i]} (n={counts[i]})" for i in order]
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{LABELS: row_labels}, **{k: v.astype(np.float16) for k, v in panels.items()})
+    arrays: dict[str, Any] = {LABELS: row_labels, **{name: x.astype(np.float16) for name, x in panels.items()}}
+    np.savez_compressed(buffer, **arrays)
     write_whole(Path(path).with_suffix(".npz"), buffer.getvalue())
     return write_whole(path, png_bytes(minority_grid(panels, row_labels)))
 

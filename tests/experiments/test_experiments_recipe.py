@@ -238,7 +238,7 @@ def test_a_class_of_the_users_own_is_not_imported(write_recipe, tmp_path, monkey
         ("method.init_args.latent_dim", "x", "method.init_args.latent_dim to be a whole number or null, but got 'x'"),
         ("method.init_args.latent_dim", 1.5, "method.init_args.latent_dim to be a whole number or null, but got '1.5'"),
         ("method.init_args.dropout", [1], "method.init_args.dropout to be a number, but got"),
-        ("method.init_args.decoder_reconstruction", "maybe", ".*decoder_reconstruction to be true or false, but got"),
+        ("method.init_args.decoder_classification", "maybe", ".*decoder_classification to be true or false, but got"),
         (
             "method.init_args.schedule",
             "one_cycl",

@@ -4,6 +4,7 @@ import pytest
 import scipy.sparse as sp
 from imblearn.over_sampling import ADASYN, SMOTE, SVMSMOTE, BorderlineSMOTE, KMeansSMOTE
 
+from latentover.methods import classical
 from latentover.methods.classical import SAMPLERS, ClassicalSampler, Mixtures, mixtures
 
 
@@ -88,8 +89,12 @@ class TestMixtures:
         assert np.minimum(rank[pairs[:, 0], pairs[:, 1]], rank[pairs[:, 1], pairs[:, 0]]).max() == 3
 
     def test_oracle(self):
-        quarter = Mixtures(sp.csr_array(np.array([[0.75, 0.25]])))
-        np.testing.assert_allclose(quarter.of(np.array([[0.0, 0.0], [2.0, 4.0]])), [[0.5, 1.0]])
+        X = np.array([[0.0, 0.0], [2.0, 4.0]])
+        for mixtures_of_two in (
+            Mixtures(np.array([[0, 1], [1, 1]]), np.array([[0.75, 0.25], [1.0, 0.0]])),
+            Mixtures.of_stand_ins(sp.csr_array(np.array([[0.75, 0.25], [0.0, 1.0]]))),
+        ):
+            np.testing.assert_allclose(mixtures_of_two.of(X), [[0.5, 1.0], [2.0, 4.0]])
 
 
 class TestAdasyn:
@@ -133,6 +138,16 @@ class TestSampler:
         other = ClassicalSampler(random_state=0)
         other.fit_resample(X * [1, 1000, 1, 1e-3], y)
         np.testing.assert_array_equal(one.parents_, other.parents_)
+
+    def test_more_rows_than_are_mixed_at_once(self, monkeypatch):
+        X, y = blobs(60, 20)
+        frame = pd.DataFrame(X, columns=list("abcd")).assign(kind=np.where(X[:, 1] > 1, "high", "low"))
+        for data in (X, frame):
+            whole, _ = ClassicalSampler(random_state=0).fit_resample(data, y)
+            with monkeypatch.context() as patched:
+                patched.setattr(classical, "BLOCK_ELEMENTS", 50)
+                parts, _ = ClassicalSampler(random_state=0).fit_resample(data, y)
+            pd.testing.assert_frame_equal(pd.DataFrame(parts), pd.DataFrame(whole))
 
     def test_mixed_types(self):
         X, y = blobs(60, 20)

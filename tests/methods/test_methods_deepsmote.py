@@ -2,7 +2,6 @@
 
 import copy
 import warnings
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -250,24 +249,6 @@ def test_resumes_bit_equal(step, tmp_path, monkeypatch):
     for name, tensor in whole.networks_.state_dict().items():
         assert torch.equal(tensor, resumed.networks_.state_dict()[name]), name
     assert whole.sample(5, 2, random_state=0).tobytes() == resumed.sample(5, 2, random_state=0).tobytes()
-
-
-class TestStage:
-    @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
-    def test_balances_a_training_set(self, dtype):
-        X, y = make_data()
-        X = (X * 255).astype(np.uint8) if dtype == np.uint8 else X
-        format_ = DeepSMOTE(**{**SMALL, "max_epochs": 1}).fit(X, y).format_
-        sampler = DeepSMOTE(**SMALL)
-        data = replace(training_set(DeepSMOTE(**SMALL).fit(X, y), X, y), sample_weight=torch.ones(32))
-        balanced = sampler.balanced(data, format_, np.arange(3))
-        assert torch.equal(balanced.inputs[:32], data.inputs)
-        assert balanced.inputs.dtype == data.inputs.dtype
-        assert torch.bincount(balanced.labels).tolist() == balanced.class_counts.tolist() == [18, 18, 18]
-        assert balanced.sample_weight is None
-        assert not hasattr(sampler, "networks_")
-        made = balanced.prepare(balanced.inputs[32:])
-        assert 0 <= made.min() < made.max() <= 1
 
 
 @pytest.fixture(scope="module")

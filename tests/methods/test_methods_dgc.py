@@ -252,6 +252,14 @@ class TestPrediction:
         np.testing.assert_allclose(scores["none"] - scores["subtract"], discrepancies.repeat(5, 0), atol=1e-4)
         np.testing.assert_allclose(scores["add"] - scores["none"], discrepancies.repeat(5, 0), atol=1e-4)
 
+    def test_the_discrepancy_is_of_a_sample_of_bounded_size(self, blobs, monkeypatch):
+        sizes = []
+        mmd = dgc.mmd
+        monkeypatch.setattr(dgc, "mmd", lambda q, p: sizes.append((len(q), len(p))) or mmd(q, p))
+        X, y = (np.tile(a.T, 5).T for a in blobs)  # 610 rows
+        DGCClassifier(**SMALL, max_steps=2).fit(X, y)
+        assert sizes == [(16, 16)] * 4 + [(dgc.MMD_SAMPLES, dgc.MMD_SAMPLES)] * 3  # two updates of a step, three labels
+
     def test_rows_do_not_depend_on_one_another(self, fitted, blobs):
         X = blobs[0][::10]
         alone = np.concatenate([fitted.decision_function(x[None]) for x in X])

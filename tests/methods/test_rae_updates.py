@@ -26,6 +26,9 @@ SETTINGS = {
     "precision": "float32",
     "random_state": 0,
     "conditional_critic": True,
+    "reconstruction_weight": 0.01,
+    "decoder_reconstruction": False,
+    "adversarial_every": 1,
 }
 
 
