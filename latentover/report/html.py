@@ -80,6 +80,8 @@ NAMES = {
     "cifar10": "CIFAR-10",
     "cifar100": "CIFAR-100",
     "celeba": "CelebA",
+    "cifar10_jpeg": "CIFAR-10 as JPEG files",
+    "cifar10_jpeg_lt100": "CIFAR-10 as JPEG files, long-tailed",
 }
 
 
