@@ -1,7 +1,6 @@
 """The scripts on tables: their data, their arithmetic, and that every part runs."""
 
 import importlib.util
-import json
 import subprocess
 import sys
 import types
@@ -57,16 +56,10 @@ def test_smote_is_the_same_work_on_both_sides(speed, table):
     assert (line.count("|"), line.endswith("| at most 1.2 |")) == (6, True)
 
 
-def test_the_rae_has_a_line_for_each_of_its_settings(speed):
-    lines = speed.measure_rae(400, 1)
-    assert [line.count("|") for line in lines] == [6, 6]
-    assert all(" s, ACSA " in line for line in lines)
-
-
-def test_the_settings_are_those_of_the_scores(speed):
-    source = (BENCHMARKS / "tables.py").read_text(encoding="utf-8")
-    settings = source.partition("RAE: dict[str, Any] = ")[2].partition("}")[0] + "}"
-    assert json.loads(settings.replace(",\n}", "\n}").replace("True", "true")) == speed.TABLE_SETTINGS
+def test_the_rae_has_a_line(speed):
+    line = speed.measure_rae(400, 1)
+    assert line.count("|") == 6
+    assert line.count("ACSA ") == 3
 
 
 class CTGAN:
