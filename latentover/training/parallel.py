@@ -6,6 +6,7 @@ phase before its optimizer steps: `torch.nn.parallel.DistributedDataParallel` do
 `torch.autograd.grad`, which several losses on one graph and gradient penalties need.
 """
 
+import atexit
 import os
 from collections.abc import Sequence
 
@@ -21,6 +22,13 @@ def start() -> None:
         if cuda:
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
         dist.init_process_group("nccl" if cuda else "gloo")
+        atexit.register(leave)
+
+
+def leave() -> None:
+    """Leave the process group; a process that ends within it may be aborted by the group's own threads."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
 
 
 def n_processes() -> int:
