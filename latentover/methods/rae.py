@@ -790,9 +790,9 @@ class _RAE(StoppableTraining, BaseGenerator, BaseDeepEstimator):
         return Synthetic(outputs, rows.numpy(), alpha.cpu().numpy())
 
     def _after_training(self, data: TrainingSet) -> None:
-        super()._after_training(data)  # a collapsed decoder shows without the noise
         if self.decoder and self.match_moments and isinstance(self.format_, TableFormat):
             self.tensors_ |= self._noise(data)
+        super()._after_training(data)
 
     def _noise(self, data: TrainingSet) -> dict[str, Tensor]:
         """Return means (C, d) and factors (C, d, d), or (C, d), of the normal noise that decoded mixtures lack."""
