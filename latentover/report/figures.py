@@ -68,7 +68,7 @@ def recall_figure(
         rows = np.arange(len(labels))
         spread = np.linspace(-0.28, 0.28, len(recalls)) if len(recalls) > 1 else [0.0]
         for i, (method, offset) in enumerate(zip(recalls, spread, strict=True)):
-            ax.plot(100 * table[i], rows + offset, MARKERS[i % len(MARKERS)], ms=5.5, mew=0, label=_short(method, 30),
+            ax.plot(100 * table[i], rows + offset, MARKERS[i % len(MARKERS)], ms=5.5, mew=0, label=_short(method, 22),
                     color=theme.colour(i), clip_on=False)  # fmt: skip
         ax.set(xlim=(-3, 103), ylim=(len(labels) - 0.5, -0.5), xlabel="Recall, %")
         ax.set_yticks(rows - 0.17, [name for name, _ in labels])

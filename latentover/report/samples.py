@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
 
 from latentover.files import write_whole
-from latentover.report.grid import minority_grid
+from latentover.report.grid import PAPER, minority_grid
 
 if TYPE_CHECKING:
     from numpy.random import RandomState
-    from PIL import Image
 
 __all__ = ["read_panels", "save_minority_grid", "side_by_side"]
 
 LABELS = "labels"
 """Of the rows, beside the panels in a file."""
+METHODS_A_BAND = 5
+"""As many as fit into the width of a page."""
 
 
 def save_minority_grid(
@@ -106,7 +109,9 @@ def read_panels(path: str | Path) -> tuple[dict[str, NDArray[np.float16]], list[
 def side_by_side(
     grids: Mapping[str, tuple[Mapping[str, ArrayLike], Sequence[str]]], *, per_class: int = 3
 ) -> Image.Image | None:
-    """Draw what several methods made of the same classes in one picture, behind the real images of the first.
+    """Draw what several methods made of the same classes in one picture, beside the real images of the first.
+
+    Up to `METHODS_A_BAND` stand side by side; more make further bands below, each with the real images again.
 
     Parameters
     ----------
@@ -127,7 +132,16 @@ def side_by_side(
         panels.setdefault("Real", real)
         if list(row_labels) == list(labels) and synthetic.shape[2:] == panels["Real"].shape[2:]:
             panels[title] = synthetic
-    return minority_grid(panels, labels) if len(panels) > 2 else None
+    if len(panels) < 3:
+        return None
+    real, *methods = panels.items()
+    n_bands = math.ceil(len(methods) / METHODS_A_BAND)
+    per_band = math.ceil(len(methods) / n_bands)
+    bands = [minority_grid(dict([real, *methods[i * per_band : (i + 1) * per_band]]), labels) for i in range(n_bands)]
+    canvas = Image.new("RGB", (max(band.width for band in bands), sum(band.height for band in bands)), PAPER)
+    for i, band in enumerate(bands):
+        canvas.paste(band, (0, sum(above.height for above in bands[:i])))
+    return canvas
 
 
 def png_bytes(picture: Image.Image) -> bytes:

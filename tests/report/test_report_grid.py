@@ -234,6 +234,12 @@ class TestSideBySide:
         more = {**grids, "Others": (panels, ["0 (n=5)", *labels[1:]]), "Larger": (larger, labels)}
         np.testing.assert_array_equal(pixels(side_by_side(more)), both)
 
+    def test_many_methods_stand_in_bands(self, grids):
+        many = {f"Method {i}": grid for i, grid in enumerate([*grids.values()] * 3)}  # 6: two bands of 3
+        picture = pixels(side_by_side(many))
+        first, second = (pixels(side_by_side(dict(list(many.items())[part]))) for part in (slice(3), slice(3, 6)))
+        np.testing.assert_array_equal(picture, np.concatenate([first, second]))
+
     def test_one_method_is_no_comparison(self, grids):
         assert side_by_side({"First": grids["First"]}) is None
         assert side_by_side({}) is None
