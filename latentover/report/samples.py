@@ -134,10 +134,10 @@ def side_by_side(
             panels[title] = synthetic
     if len(panels) < 3:
         return None
-    real, *methods = panels.items()
+    first, *methods = panels.items()
     n_bands = math.ceil(len(methods) / METHODS_A_BAND)
     per_band = math.ceil(len(methods) / n_bands)
-    bands = [minority_grid(dict([real, *methods[i * per_band : (i + 1) * per_band]]), labels) for i in range(n_bands)]
+    bands = [minority_grid(dict([first, *methods[i * per_band : (i + 1) * per_band]]), labels) for i in range(n_bands)]
     canvas = Image.new("RGB", (max(band.width for band in bands), sum(band.height for band in bands)), PAPER)
     for i, band in enumerate(bands):
         canvas.paste(band, (0, sum(above.height for above in bands[:i])))
