@@ -5,6 +5,7 @@ The file is read three times, as a stream: its classes are counted, the rows to 
 
 import os
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -382,7 +383,7 @@ def _write(rows: "Rows", made: "Iterator[pa.Table]", path: Path, mark: str | Non
 # ---- Files as streams ------------------------------------------------------------------------------------------------
 
 
-class Rows:
+class Rows(ABC):
     """A table as a stream of record batches.
 
     Attributes
@@ -406,13 +407,13 @@ class Rows:
         """Return the names of the columns to learn from."""
         return [name for name in self.schema.names if name != target and name not in self.index]
 
+    @abstractmethod
     def batches(self, columns: Sequence[str] | None = None) -> "Iterator[pa.RecordBatch]":
         """Yield the rows in their order, all columns or those that are named."""
-        raise NotImplementedError
 
+    @abstractmethod
     def writer(self, path: Path, schema: "pa.Schema") -> Any:
         """Return a writer of a file like this one, to be used as a context."""
-        raise NotImplementedError
 
 
 class ParquetRows(Rows):

@@ -137,10 +137,6 @@ class Mixtures:
         mixed += second * X.take(self.rows[:, 1], axis=0)
         return mixed
 
-    def parents(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the two rows (n, 2) of each sample, and with which weights."""
-        return self.rows, self.weights
-
 
 # ---- Asking imbalanced-learn -----------------------------------------------------------------------------------------
 

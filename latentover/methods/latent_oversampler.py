@@ -274,7 +274,7 @@ class LatentOversampler(BaseSampler):
                 UserWarning,
                 stacklevel=4,
             )
-        return mixed.of(latents), *mixed.parents()
+        return mixed.of(latents), mixed.rows, mixed.weights
 
 
 # ---- The samplers of imbalanced-learn --------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ class TestMixtures:
         X, y = blobs(60, 20)
         for method in SAMPLERS:
             found, _ = mixtures(X, y, 1, 40, method=method)
-            rows, weights = found.parents()
+            rows, weights = found.rows, found.weights
             assert (y[rows] == 1).all()
             np.testing.assert_allclose(weights.sum(axis=1), 1)
             np.testing.assert_allclose((weights[:, :, None] * X[rows]).sum(axis=1), found.of(X), atol=1e-6)
@@ -61,7 +61,7 @@ class TestMixtures:
         for n in (0, 1, 2, 39):
             found, _ = mixtures(X, y, 1, n, method=method)
             assert len(found) == n
-            assert (y[found.parents()[0]] == 1).all()
+            assert (y[found.rows] == 1).all()
             assert np.isfinite(found.of(X)).all()
 
     def test_of_one_sample_are_copies(self):
@@ -73,10 +73,10 @@ class TestMixtures:
         weights = np.where(np.arange(80) % 2, 3.0, 1.0)
         weights[60] = 0
         found, _ = mixtures(X, y, 1, 4000, row_weights=weights)
-        rows = found.parents()[0]
+        rows = found.rows
         assert len(np.unique(found.of(X), axis=0)) == len(found) == 4000
         assert not (rows == 60).any()
-        plain = mixtures(X, y, 1, 4000)[0].parents()[0]
+        plain = mixtures(X, y, 1, 4000)[0].rows
         assert (rows % 2 == 1).mean() > (plain % 2 == 1).mean() + 0.1
 
     def test_neighbours_are_within_reach(self):
@@ -84,7 +84,7 @@ class TestMixtures:
         own = np.flatnonzero(y == 1)
         distances = np.linalg.norm(X[own][:, None] - X[own], axis=2)
         rank = distances.argsort(axis=1).argsort(axis=1)
-        rows, _ = mixtures(X, y, 1, 500, k_neighbors=3)[0].parents()
+        rows = mixtures(X, y, 1, 500, k_neighbors=3)[0].rows
         pairs = np.searchsorted(own, rows)
         assert np.minimum(rank[pairs[:, 0], pairs[:, 1]], rank[pairs[:, 1], pairs[:, 0]]).max() == 3
 
@@ -103,7 +103,7 @@ class TestAdasyn:
         rng = np.random.default_rng(0)
         X = np.concatenate([rng.normal(size=(30, 2)), rng.normal(size=(8, 2)) * 0.01 + 20, [[0.0, 0.0]]])
         y = np.repeat([0, 1], [30, 9])
-        rows, _ = mixtures(X, y, 1, 21, method="adasyn")[0].parents()
+        rows = mixtures(X, y, 1, 21, method="adasyn")[0].rows
         assert (rows == 38).any(axis=1).all()
 
 
