@@ -41,6 +41,7 @@ from latentover.training import (
     batches_per_epoch,
     learning_rate_factor,
     optimizer_step,
+    set_learning_rate,
     train,
 )
 from latentover.training.loop import History
@@ -286,8 +287,7 @@ class BAGANTraining:
         part = step / first if step < first else (step - first) / (self.n_steps - first)
         factor = learning_rate_factor(self.settings.schedule, part)
         for name, optimizer in self.optimizers.items():
-            for group in optimizer.param_groups:
-                group["lr"] = self.learning_rates[name] * factor
+            set_learning_rate(optimizer, self.learning_rates[name] * factor)
 
     def batch(self) -> tuple[Tensor, Tensor]:
         """Return inputs (B, ...) and labels (B,) of the next batch."""

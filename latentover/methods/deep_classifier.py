@@ -59,6 +59,7 @@ from latentover.training import (
     make_optimizer,
     optimizer_step,
     parallel,
+    set_learning_rate,
     train,
 )
 from latentover.training.augment import AUGMENTS, Augment
@@ -583,8 +584,7 @@ class ClassifierTraining:
             factor = schedule.at(epoch, self.n_epochs)
         else:
             factor = learning_rate_factor(schedule, progress)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate * factor
+        set_learning_rate(self.optimizer, self.settings.learning_rate * factor)
         if epoch != self.epoch:
             self.epoch = epoch
             self.start_epoch()

@@ -49,6 +49,7 @@ from latentover.training import (
     batches_per_epoch,
     learning_rate_factor,
     optimizer_step,
+    set_learning_rate,
     train,
 )
 from latentover.training.loop import History
@@ -170,8 +171,8 @@ class DeepSMOTETraining:
 
     def set_learning_rate(self, progress: float) -> None:
         """Set the learning rate to where the schedule is at `progress`."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.settings.learning_rate * learning_rate_factor(self.settings.schedule, progress)
+        settings = self.settings
+        set_learning_rate(self.optimizer, settings.learning_rate * learning_rate_factor(settings.schedule, progress))
 
     def update(self) -> dict[str, Tensor]:
         """Update encoder and decoder on T_L = R_L + P_L."""

@@ -47,6 +47,7 @@ from latentover.training import (
     autocast,
     learning_rate_factor,
     optimizer_step,
+    set_learning_rate,
     train,
 )
 from latentover.training.augment import Augment
@@ -243,8 +244,8 @@ class DGCTraining:
         """Set the learning rate to where the schedule is at `progress`."""
         rate = self.settings.learning_rate * learning_rate_factor(self.settings.schedule, progress)
         for name, optimizer in self.optimizers.items():
-            for group in optimizer.param_groups if name != "pretraining" else []:
-                group["lr"] = rate
+            if name != "pretraining":
+                set_learning_rate(optimizer, rate)
 
     def batch(self) -> tuple[Tensor, Tensor]:
         """Return inputs (B, ...), augmented, and labels (B,) of the next rows."""

@@ -65,6 +65,7 @@ from latentover.training import (
     batches_per_epoch,
     learning_rate_factor,
     optimizer_step,
+    set_learning_rate,
     train,
 )
 from latentover.training.augment import Augment
@@ -427,8 +428,8 @@ class GAMOTraining:
         settings, n_after = self.settings, self.settings.decoder_steps if self.networks.decoders is not None else 0
         part = min(progress * (settings.max_steps + n_after) / settings.max_steps, 1.0)
         for name, optimizer in self.optimizers.items():
-            for group in optimizer.param_groups if name != "decoders" else ():
-                group["lr"] = settings.learning_rate * learning_rate_factor(settings.schedule, part)
+            if name != "decoders":
+                set_learning_rate(optimizer, settings.learning_rate * learning_rate_factor(settings.schedule, part))
 
     # -- Features, points and fakes --
 

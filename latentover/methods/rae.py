@@ -82,6 +82,7 @@ from latentover.training import (
     optimizer_step,
     parallel,
     seeded,
+    set_learning_rate,
     train,
 )
 from latentover.training.adaptive import AdaptiveAugment
@@ -332,10 +333,9 @@ class RAETraining:
 
     def set_learning_rate(self, progress: float) -> None:
         """Set the learning rate of the encoder and the classifier to where the schedule is at `progress`."""
-        factor = learning_rate_factor(self.settings.schedule, progress)
+        rate = self.settings.learning_rate * learning_rate_factor(self.settings.schedule, progress)
         for optimizer in self.encoder_optimizers:
-            for group in optimizer.param_groups:
-                group["lr"] = self.settings.learning_rate * factor
+            set_learning_rate(optimizer, rate)
 
     # -- Batches, draws and passes --
 
@@ -514,7 +514,8 @@ class RAETraining:
         with autocast(self.data.device, self.data.dtype):
             with torch.no_grad():
                 fake = self._fake(latents, onehots)
-            fake_scores, real_scores = critic(fake, onehot).float(), critic(images_last(real), onehots[0]).float()
+            both = images_last(torch.cat([fake, real])), torch.cat([onehot, onehots[0]])
+            fake_scores, real_scores = critic(*both).float().split([len(fake), len(real)])
             sample = torch.rand if settings.penalty_coefficients == "uniform" else torch.randn
             coefficients = self.draw(sample, times=len(fake) // settings.batch_size)
             penalty = gradient_penalty(

@@ -1,5 +1,7 @@
 """Layers that the image and the table networks share."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -46,7 +48,8 @@ class Dropout(nn.Module):
         # The mask lies in memory as x does: other strides would cost more than the draws.
         bits = bits[: x.numel()].as_strided(x.shape, x.stride())
         dropped = min(round(self.p * 2**16), 2**16 - 1)
-        return x * (bits >= dropped - 2**15).to(x.dtype).mul_(2**16 / (2**16 - dropped))
+        # Compared in place, for booleans are slow to make and to turn into numbers.
+        return x * bits.ge_(dropped - 2**15).to(x.dtype).mul_(2**16 / (2**16 - dropped))
 
 
 class LeakyReLU(nn.Module):
@@ -58,7 +61,19 @@ class LeakyReLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply what is not positive (any shape) by `LEAK`."""
-        return x * torch.full_like(x, LEAK).masked_fill_(x > 0, 1)
+        return _LeakyReLU.apply(x)
+
+
+class _LeakyReLU(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return F.leaky_relu(x, LEAK)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return torch.ops.aten.leaky_relu_backward(gradients[0], x.detach(), LEAK, self_is_result=False)
 
 
 class HalvingConv(nn.Conv2d):

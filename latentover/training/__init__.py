@@ -14,7 +14,8 @@ from latentover.training.batches import (
 from latentover.training.checkpoints import Checkpoint
 from latentover.training.device import autocast, resolve_device, resolve_precision
 from latentover.training.loop import Phase, TrainingDiverged, apply_gradients, optimizer_step, train
-from latentover.training.optimizers import OPTIMIZERS, make_optimizer
+from latentover.training.memory import memory_kept
+from latentover.training.optimizers import OPTIMIZERS, make_optimizer, set_learning_rate
 from latentover.training.randomness import Randomness, draw_seed, seeded
 from latentover.training.schedules import SCHEDULES, learning_rate_factor
 from latentover.training.step_decay import StepDecay
@@ -55,9 +56,11 @@ __all__ = [
     "draw_seed",
     "learning_rate_factor",
     "make_optimizer",
+    "memory_kept",
     "optimizer_step",
     "resolve_device",
     "resolve_precision",
     "seeded",
+    "set_learning_rate",
     "train",
 ]

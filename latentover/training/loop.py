@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 
 from latentover.training import parallel
 from latentover.training.checkpoints import Checkpoint, Stateful
+from latentover.training.memory import memory_kept
 
 History = list[dict[str, float]]
 LINES = 10
@@ -143,7 +144,7 @@ def train(
     speak = bool(verbose) and parallel.rank() == 0
     bar_hidden = None if speak else True  # None: no bar where stderr is not a terminal
     lines_every = max(report_every, math.ceil(n_steps / LINES))
-    with tqdm(
+    progress = tqdm(
         total=n_steps,
         initial=loop["step"],
         desc=description,
@@ -151,7 +152,8 @@ def train(
         file=sys.stderr,
         leave=False,
         dynamic_ncols=True,
-    ) as bar:
+    )
+    with progress as bar, memory_kept():
         for step in range(loop["step"], n_steps):
             if on_step is not None:
                 on_step(step / n_steps)

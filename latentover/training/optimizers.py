@@ -47,3 +47,9 @@ def make_optimizer(
     if name == "sgd":
         return torch.optim.SGD(parameters, momentum=MOMENTUM, nesterov=nesterov, **arguments)
     return torch.optim.AdamW(parameters, **arguments)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
+    """Let all parameters of the optimizer have this learning rate from the next step on."""
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate

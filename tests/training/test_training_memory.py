@@ -1,0 +1,38 @@
+import subprocess
+import sys
+
+import pytest
+
+FAULTS = """
+import contextlib, resource, sys
+import torch
+from latentover.training import Phase, memory_kept, train
+
+inside = {"train": None, "memory_kept": memory_kept(), "neither": contextlib.nullcontext()}[sys.argv[1]]
+faults = []
+
+def update():
+    blocks = [torch.zeros(2**22) for _ in range(6)]  # 16 MiB each
+    del blocks
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+    return {"loss": torch.zeros(())}
+
+if inside is None:
+    train([Phase("only", update)], 30)
+else:
+    with inside:
+        for _ in range(30):
+            update()
+print(faults[-1] - faults[-9])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts the page faults of glibc's allocation")
+def test_a_training_takes_its_own_memory_again():
+    faults = {}
+    for inside in ("train", "memory_kept", "neither"):
+        command = [sys.executable, "-c", FAULTS, inside]
+        faults[inside] = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert faults["neither"] > 8 * 6 * 2**24 / 4096 / 2  # at least half of the pages of 8 steps are handed out again
+    assert faults["memory_kept"] < faults["neither"] / 10
+    assert faults["train"] < faults["neither"] / 10
