@@ -192,7 +192,8 @@ class BaseDataEstimator(BaseEstimator):
     def _train(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None = None) -> TrainingSet:
         """Check parameters and classes, learn from validated data and return it."""
         check_parameters(self)
-        self.classes_, labels = np.unique(y, return_inverse=True)
+        self.classes_ = np.unique(y)
+        labels = np.searchsorted(self.classes_, y)  # a third of the time of np.unique with the inverse
         self.class_counts_ = np.bincount(labels)
         self._check_classes()
         with naming("X", "a table or images that can be encoded"):

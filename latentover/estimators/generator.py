@@ -223,7 +223,7 @@ class BaseGenerator(BaseDataEstimator):
         outputs, parents, weights = [], [], []
         self._parents = None
         # A stream of its own for each class, so that classes of equal size do not share draws.
-        with seeded(_class_seed(seed, label), self.device_) as generator, torch.inference_mode():
+        with seeded(class_seed(seed, label), self.device_) as generator, torch.inference_mode():
             for start in range(0, max(n, 1), PREDICT_BATCH):
                 count = min(PREDICT_BATCH, n - start)
                 synthetic = self._generate(label, max(count, 1), generator)
@@ -241,5 +241,6 @@ def joined(parts: Sequence[Any]) -> Any:
     return pd.concat(parts, ignore_index=True) if isinstance(parts[0], pd.DataFrame) else np.concatenate(parts)
 
 
-def _class_seed(seed: int, number: int) -> int:
+def class_seed(seed: int, number: int) -> int:
+    """Return the seed of the stream that the samples of a class are drawn from."""
     return int(np.random.SeedSequence([seed, number]).generate_state(1)[0])

@@ -44,7 +44,8 @@ def _checked_labels(y: Any, one_hot: bool) -> tuple[np.ndarray, bool]:
         )
     if isinstance(y, list | tuple) and len({isinstance(label, str | bytes) for label in y}) > 1:
         raise ValueError("Expected y to hold labels of one type, but got text and others; NumPy would make all text.")
-    kind = type_of_target(y, input_name="y")
+    plain = isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "biuUS"
+    kind = "multiclass" if plain else type_of_target(y, input_name="y")  # which counts the labels
     if kind == "multilabel-indicator" and one_hot:
         rows = np.asarray(y)
         if not (rows.sum(axis=1) == 1).all():
@@ -55,9 +56,11 @@ def _checked_labels(y: Any, one_hot: bool) -> tuple[np.ndarray, bool]:
         return rows.argmax(axis=1), True
     if kind.endswith(("indicator", "multioutput")):
         raise ValueError("Multilabel and multioutput targets are not supported: expected one label a sample in y.")
-    check_classification_targets(y)
+    if kind not in ("binary", "multiclass"):
+        check_classification_targets(y)  # raises with scikit-learn's words
     labels = column_or_1d(y, warn=True)
-    np.unique(labels)  # labels that cannot be compared cannot be sorted
+    if labels.dtype == object:
+        np.unique(labels)  # labels that cannot be compared cannot be sorted
     return labels, False
 
 

@@ -30,7 +30,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.svm import SVC
 
 from latentover.estimators import BaseSampler
-from latentover.estimators.generator import joined
+from latentover.estimators.generator import class_seed, joined
 
 SAMPLERS = {
     "smote": SMOTE,
@@ -152,6 +152,7 @@ def mixtures(
     m_neighbors: int = 10,
     options: dict[str, Any] | None = None,
     row_weights: np.ndarray | None = None,
+    bases: np.ndarray | None = None,
     seed: int = 0,
 ) -> tuple[Mixtures, str | None]:
     """Return n new samples of a class, exactly and whatever its size; and why SMOTE made them, if it had to.
@@ -171,6 +172,8 @@ def mixtures(
         See `ClassicalSampler`.
     row_weights : ndarray of shape (n_rows,), optional
         Of more samples than are wanted those are chosen with chances in proportion to their parents' weights.
+    bases : integer ndarray of shape (n,), optional
+        For SMOTE: the row of the class, of a weight above 0, that each new sample starts from.
     seed : int
     """
     members = np.flatnonzero(labels == label)
@@ -180,6 +183,8 @@ def mixtures(
     if len(members) == 1 or n == 0:
         return Mixtures.of_copies(np.resize(members, n)), None
     settings = {"k_neighbors": min(k_neighbors, len(members) - 1), "m_neighbors": min(m_neighbors, len(X) - 1)}
+    if bases is not None:
+        return _smote(X, members, n, settings["k_neighbors"], seed, bases, chances), None
     # ADASYN counts out samples for each row and rounds: too few now and then, or none. Then it is asked for more.
     ample = max(n if chances is None else _SPARE * n, _AMPLE * len(members))
     asked = n if chances is None else ample
@@ -197,12 +202,30 @@ def mixtures(
     return found, problem
 
 
-def _smote(X: np.ndarray, members: np.ndarray, n: int, k: int, seed: int) -> Mixtures:
-    """Return n samples of a class, drawn as imbalanced-learn's SMOTE draws them; the base is the first parent."""
+def _smote(
+    X: np.ndarray,
+    members: np.ndarray,
+    n: int,
+    k: int,
+    seed: int,
+    bases: np.ndarray | None = None,
+    chances: np.ndarray | None = None,
+) -> Mixtures:
+    """Return n samples of a class, drawn as imbalanced-learn's SMOTE draws them; the base is the first parent.
+
+    With bases (n,) each is mixed with a neighbour of its own, drawn in proportion to the chances (n_rows,) if given.
+    """
     own = X[members]
     neighbors = NearestNeighbors(n_neighbors=k + 1).fit(own).kneighbors(own, return_distance=False)[:, 1:]
     random_state = np.random.RandomState(seed)
-    drawn, shares = random_state.randint(neighbors.size, size=n), random_state.uniform(size=n)
+    if bases is None:
+        drawn = random_state.randint(neighbors.size, size=n)
+    else:
+        first = np.searchsorted(members, bases)
+        likely = np.ones(neighbors.shape) if chances is None else chances[members[neighbors]]
+        ends = likely[first].cumsum(axis=1)
+        drawn = first * k + (random_state.uniform(size=(n, 1)) * ends[:, -1:] >= ends[:, :-1]).sum(axis=1)
+    shares = random_state.uniform(size=n)
     pairs = np.stack([drawn // k, neighbors.ravel()[drawn]], axis=1)
     return Mixtures(members[pairs], np.stack([1 - shares, shares], axis=1))
 
@@ -296,8 +319,9 @@ class ClassicalSampler(BaseSampler):
         See `latentover.estimators.BaseSampler`.
     small_class, clip
         See `latentover.estimators.BaseGenerator`.
-    base_selection : {"random"}, default="random"
-        The method itself chooses from which samples new ones start.
+    base_selection : {"random", "even"} or array of int, default="random"
+        See `latentover.estimators.BaseGenerator`. All but SMOTE choose by themselves from which samples new ones start
+        and take ``"random"`` alone.
     image_shape, channels_last, categorical_features, missing, device, random_state, verbose
         See `latentover.estimators.BaseDataEstimator`; everything is computed on the CPU.
 
@@ -325,7 +349,6 @@ class ClassicalSampler(BaseSampler):
     m_neighbors: int = 10
     options: Any = None
 
-    _has_bases: ClassVar[bool] = False
     _choices: ClassVar[dict[str, tuple[Any, ...]]] = {"method": tuple(SAMPLERS)}
     _numbers: ClassVar[dict[str, tuple[float, bool, type]]] = {
         "k_neighbors": (1, True, int),
@@ -334,6 +357,12 @@ class ClassicalSampler(BaseSampler):
 
     def _check_settings(self) -> list[str]:
         problems = super()._check_settings()
+        random = isinstance(self.base_selection, str) and self.base_selection == "random"
+        if not random and self.method != "smote":
+            problems.append(
+                f"base_selection to be 'random', for method={self.method!r} chooses the bases by itself, but got "
+                f"{self.base_selection!r}"
+            )
         known = sorted(SAMPLERS[self.method]().get_params(deep=False).keys() - _OURS)
         if not (self.options is None or (isinstance(self.options, dict) and self.options.keys() <= set(known))):
             problems.append(
@@ -350,6 +379,11 @@ class ClassicalSampler(BaseSampler):
         inputs = self.format_.network_input(self.tensors_["inputs"].cpu())
         weights = self.tensors_["sample_weight"].cpu().numpy() if "sample_weight" in self.tensors_ else None
         X = inputs.flatten(1).numpy()
+        seed = class_seed(seed, label)
+        bases = None
+        if not isinstance(self.base_selection, str) or self.base_selection != "random":
+            bases = self._draw_parents(label, max(n, 1), 1, torch.Generator().manual_seed(seed)).squeeze(1).numpy()
+            self._parents = None
         found, problem = mixtures(
             X,
             self.tensors_["labels"].cpu().numpy(),
@@ -360,7 +394,8 @@ class ClassicalSampler(BaseSampler):
             m_neighbors=self.m_neighbors,
             options=self.options,
             row_weights=weights,
-            seed=int(np.random.SeedSequence([seed, label]).generate_state(1)[0]),
+            bases=bases,
+            seed=seed,
         )
         if problem is not None:
             name = self.classes_.tolist()[label]

@@ -3,6 +3,8 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 from imblearn.over_sampling import ADASYN, SMOTE, SVMSMOTE, BorderlineSMOTE, KMeansSMOTE
+from scipy.stats import zscore
+from sklearn.neighbors import NearestNeighbors
 
 from latentover.methods import classical
 from latentover.methods.classical import SAMPLERS, ClassicalSampler, Mixtures, mixtures
@@ -167,12 +169,35 @@ class TestSampler:
             np.testing.assert_array_equal(new, sampler.sample(5, label, random_state=1))
         assert sampler.sample(0, 1).shape == (0, 4)
 
+    def test_smote_starts_from_each_row_as_often_as_from_any_other(self):
+        X, y = blobs(100, 7)
+        X_new, _ = (sampler := ClassicalSampler(base_selection="even", random_state=0)).fit_resample(X, y)
+        rows, weights = sampler.parents_[107:], sampler.mix_weights_[107:]
+        assert sorted(np.bincount(rows[:, 0], minlength=107)[100:]) == [13] * 5 + [14] * 2  # of 93
+        near = NearestNeighbors(n_neighbors=6).fit(own := zscore(X)[y == 1]).kneighbors(own, return_distance=False)
+        assert all(second - 100 in near[first - 100, 1:] for first, second in rows)
+        np.testing.assert_allclose(X_new[107:], (X[rows] * weights[:, :, None]).sum(axis=1), atol=1e-5)
+
+    def test_smote_starts_from_the_chosen_rows_alone_and_heeds_weights(self):
+        X, y = blobs(100, 12)
+        weights = np.ones(112)
+        weights[100:104] = 0
+        weights[111] = 50
+        sampler = ClassicalSampler(base_selection=[101, 105, 107], k_neighbors=7, random_state=0)
+        sampler.fit_resample(X, y, sample_weight=weights)
+        bases, partners = sampler.parents_[112:].T
+        assert np.bincount(bases, minlength=112)[[105, 107]].tolist() == [44, 44]
+        assert not np.isin(partners, range(104)).any()
+        assert (partners == 111).mean() > 0.8  # the expected share is 50 / 56
+        assert (bases != partners).all()
+
     @pytest.mark.parametrize(
         ("wrong", "message"),
         [
             ({"method": "rose"}, "method to be one of .*, but got 'rose'"),
             ({"options": {"kind": "x"}}, r"options to be None or a dict with keys among \[\] for method='smote'"),
-            ({"base_selection": "even"}, "base_selection to be 'random'"),
+            ({"base_selection": "even", "method": "adasyn"}, "base_selection to be 'random', for method='adasyn' choo"),
+            ({"base_selection": "odd"}, "base_selection to be 'random', 'even' or row numbers"),
         ],
     )
     def test_wrong_parameters(self, wrong, message):
