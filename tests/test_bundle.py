@@ -166,6 +166,18 @@ def test_labels_come_back_as_they_are(rows, tmp_path, labels):
     assert after.classes_.dtype == before.classes_.dtype
 
 
+def test_a_generator_trained_with_polars_makes_polars(tmp_path):
+    pl = pytest.importorskip("polars")
+    X = pl.DataFrame(
+        {"size": [1.0, 2.5, 3.0, 4.0] * 5, "kind": ["a", "b", "b", "a"] * 5, "n": pl.Series(range(20), dtype=pl.Int16)},
+        schema_overrides={"kind": pl.Enum(["a", "b", "c"])},
+    )
+    sampler = RAESampler(max_steps=2, hidden_units=8, device="cpu", random_state=0).fit(X, [0, 1] * 10)
+    new = load(save(sampler, tmp_path)).sample(7, 1, random_state=0)
+    assert new.schema == X.schema
+    assert new.equals(sampler.sample(7, 1, random_state=0))
+
+
 @pytest.mark.parametrize("layout", ["channels_last", "rows"])
 def test_other_layouts_of_images_come_back(images, tmp_path, layout):
     X, y = images

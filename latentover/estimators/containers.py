@@ -1,5 +1,7 @@
 """What the user's data came in, and how rows and labels go back into the same kind of container."""
 
+import base64
+import io
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -136,6 +138,32 @@ class Container:
     def without_rows(self) -> "Container":
         """Return the same container without a row: what a fitted estimator may keep to `restore` with."""
         return Container(self.kind, self.native[:0])
+
+    @property
+    def polars_types(self) -> str | None:
+        """Names and types of a polars frame as text: an Arrow file without a row, in base64; None of anything else."""
+        if self.kind != "polars":
+            return None
+        self.native[:0].write_ipc(file := io.BytesIO())
+        return base64.b64encode(file.getvalue()).decode("ascii")
+
+    @classmethod
+    def of_polars_types(cls, types: str) -> "Container":
+        """Return the container without a row that had these `polars_types`.
+
+        Raises
+        ------
+        ImportError
+            If polars is not installed.
+        """
+        try:
+            import polars as pl
+        except ImportError as error:
+            raise ImportError(
+                "Expected polars to be installed, which the estimator was trained with; run pip install "
+                '"latentover[polars]".'
+            ) from error
+        return cls("polars", pl.read_ipc(io.BytesIO(base64.b64decode(types))))
 
 
 def _into_pandas(rows: Any, like: Any) -> Any:

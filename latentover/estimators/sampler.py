@@ -205,6 +205,14 @@ class BaseSampler(BaseGenerator, BaseOverSampler):
         """
         return None, None
 
+    def _state(self) -> dict[str, Any]:
+        return super()._state() | {"polars_types": self._container and self._container.polars_types}
+
+    def _restore_state(self, state: dict[str, Any]) -> None:
+        super()._restore_state(state)
+        types = state.get("polars_types")
+        self._container = None if types is None else Container.of_polars_types(types)
+
     def _in_kind(self, rows: Any) -> Any:
         """Return generated rows as a frame of the kind that X was, or as the array that they are."""
         return rows if self._container is None else self._container.restore(rows)

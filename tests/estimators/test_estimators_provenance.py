@@ -11,6 +11,8 @@ from imblearn.pipeline import Pipeline
 from plain_sampler import NormalSampler, PlainSampler
 from sklearn.datasets import make_blobs
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import get_scorer
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_validate
 
 from latentover import RAESampler, save
 
@@ -154,6 +156,23 @@ class TestWeights:
             pipeline = Pipeline([("sampler", sampler), ("model", model)])
             pipeline.fit(X, Y, sample_weight=weights)
         assert (pipeline["sampler"].parents_[48:] % 2 == 1).all()
+
+    def test_are_routed_through_cross_validation_and_a_search(self):
+        weights = np.where(np.arange(len(Y)) % 2, 1.0, 0.0)
+        with sklearn.config_context(enable_metadata_routing=True):
+            sampler = fresh(SAMPLERS[0]).set_fit_resample_request(sample_weight=True)
+            model = LogisticRegression().set_fit_request(sample_weight=False)
+            pipeline = Pipeline([("sampler", sampler), ("model", model)])
+            splits = StratifiedKFold(3)
+            scorer = get_scorer("balanced_accuracy").set_score_request(sample_weight=True)
+            settings = {"cv": splits, "scoring": scorer, "error_score": "raise"}
+            found = cross_validate(pipeline, X, Y, params={"sample_weight": weights}, return_estimator=True, **settings)
+            for fitted, (train, _) in zip(found["estimator"], splits.split(X, Y), strict=True):
+                new = fitted["sampler"].synthetic_mask_
+                assert (weights[train][fitted["sampler"].parents_[new]] == 1).all()
+            search = GridSearchCV(pipeline, {"sampler__random_state": [0, 1]}, **settings)
+            search.fit(X, Y, sample_weight=weights)
+        assert (search.best_estimator_["sampler"].parents_[48:] % 2 == 1).all()
 
 
 class TestIndex:
