@@ -43,9 +43,8 @@ def samplers(steps: int) -> dict[str, Any]:
     from latentover import RAESampler
     from latentover.methods.classical import ClassicalSampler
 
-    rae = {"hidden_units": 128, "alpha": "uniform", "decoder_reconstruction": True, "adversarial_every": 5}
     return {
-        "RAE": RAESampler(**rae, max_steps=steps, random_state=0),
+        "RAE": RAESampler(max_steps=steps, random_state=0),
         "SMOTE": ClassicalSampler(method="smote", random_state=0),
     }
 

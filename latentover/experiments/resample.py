@@ -34,17 +34,7 @@ CSV_BLOCK_BYTES = 8 * 2**20
 MAX_CLASSES = 10_000
 DEFAULT_SAMPLER: dict[str, Any] = {
     "class_path": "latentover.RAESampler",
-    "init_args": {
-        "latent_dim": 8,
-        "hidden_units": 128,
-        "dropout": 0.1,
-        "alpha": "uniform",
-        "reconstruction_weight": 5.0,
-        "decoder_reconstruction": True,
-        "adversarial_every": 5,
-        "learning_rate": 1e-3,
-        "max_steps": 1000,
-    },
+    "init_args": {"dropout": 0.1, "alpha": "uniform", "learning_rate": 1e-3, "max_steps": 1000},
 }
 """The settings of ``benchmarks/tables.py`` with more steps, for there are more rows."""
 

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from interruption import resumed
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -13,7 +14,7 @@ from torch import nn
 
 from latentover.estimators import TrainingSet
 from latentover.methods.deepsmote import ClassSubsets, DeepSMOTE, DeepSMOTETraining, penalty_loss, shift_by_one
-from latentover.training import CollapseWarning, loop
+from latentover.training import CollapseWarning
 
 SMALL = {
     "latent_dim": 4,
@@ -224,31 +225,15 @@ def test_bfloat16_trains_finite_weights():
     assert fitted.sample(3, 2, random_state=0).dtype == np.float32
 
 
-class Interrupted(Exception):  # noqa: N818
-    pass
-
-
 @pytest.mark.parametrize("step", [1, 3])
 def test_resumes_bit_equal(step, tmp_path, monkeypatch):
     X, y = make_data()
     sampler = DeepSMOTE(**SMALL, schedule="cosine")
     whole = clone(sampler).fit(X, y)
-    path = str(tmp_path / "run.checkpoint")
-    runs_in = loop.Phase.runs_in
-
-    def dying(self, number):
-        if number == step:
-            raise Interrupted
-        return runs_in(self, number)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop.Phase, "runs_in", dying)
-        with pytest.raises(Interrupted):
-            clone(sampler).set_params(checkpoint=path, checkpoint_every=1).fit(X, y)
-    resumed = clone(sampler).set_params(checkpoint=path).fit(X, y)
+    again = resumed(sampler, X, y, step, tmp_path / "run.checkpoint", monkeypatch)
     for name, tensor in whole.networks_.state_dict().items():
-        assert torch.equal(tensor, resumed.networks_.state_dict()[name]), name
-    assert whole.sample(5, 2, random_state=0).tobytes() == resumed.sample(5, 2, random_state=0).tobytes()
+        assert torch.equal(tensor, again.networks_.state_dict()[name]), name
+    assert whole.sample(5, 2, random_state=0).tobytes() == again.sample(5, 2, random_state=0).tobytes()
 
 
 @pytest.fixture(scope="module")

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from interruption import resumed, training_of
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_blobs
 from torch.distributions import Normal
 
 from latentover import DGCClassifier, load, save
 from latentover.methods import dgc
-from latentover.training import loop
 
 COUNTS = [4000, 2000, 1000, 750, 500, 350, 200, 100, 60, 40]
 SMALL = {
@@ -41,30 +41,6 @@ def digits():
 @pytest.fixture(scope="module")
 def fitted(blobs):
     return DGCClassifier(**SMALL, max_steps=250).fit(*blobs)
-
-
-class Interrupted(Exception):  # noqa: N818
-    pass
-
-
-def training_of(estimator, X, y, monkeypatch):
-    """Return the training, stopped before its first step."""
-    seen = []
-
-    def instead(phases, *_, **__):
-        raise Interrupted
-
-    build = dgc.DGCTraining.__init__
-
-    def remember(self, *arguments):
-        build(self, *arguments)
-        seen.append(self)
-
-    monkeypatch.setattr(dgc, "train", instead)
-    monkeypatch.setattr(dgc.DGCTraining, "__init__", remember)
-    with pytest.raises(Interrupted):
-        estimator.fit(X, y)
-    return seen[0]
 
 
 class TestDiscrepancy:
@@ -134,7 +110,9 @@ class TestLosses:
 
     @pytest.mark.parametrize("reduction", ["mean", "sum"])
     def test_classification_is_a_mean_or_a_sum(self, blobs, monkeypatch, reduction):
-        training = training_of(DGCClassifier(**SMALL, classification_reduction=reduction), *blobs, monkeypatch)
+        training = training_of(
+            dgc.DGCTraining, DGCClassifier(**SMALL, classification_reduction=reduction), *blobs, monkeypatch
+        )
         z, labels = torch.randn(6, 4), torch.tensor([0, 1, 2, 0, 1, 2])
         logits = training.networks.classifier(z)
         each = torch.logsumexp(logits, dim=1) - logits[torch.arange(6), labels]
@@ -175,14 +153,14 @@ class TestUpdates:
         }
 
     def test_reach_their_own_networks_alone(self, digits, monkeypatch):
-        training = training_of(DGCClassifier(**SMALL, channels=4), *digits, monkeypatch)
+        training = training_of(dgc.DGCTraining, DGCClassifier(**SMALL, channels=4), *digits, monkeypatch)
         encoding = {"encoder", "hidden", "mean", "log_variance"}
         assert self.changed(training, training.update_encoder) == encoding
         assert self.changed(training, training.pretrain) == encoding
         assert self.changed(training, training.update) == {*encoding, "decoder", "classifier"}
 
     def test_perturbation_moves_the_classifier_once_more(self, blobs, monkeypatch):
-        training = training_of(DGCClassifier(**SMALL), *blobs, monkeypatch)
+        training = training_of(dgc.DGCTraining, DGCClassifier(**SMALL), *blobs, monkeypatch)
         steps = []
         step = dgc.optimizer_step
         monkeypatch.setattr(
@@ -195,7 +173,7 @@ class TestUpdates:
         assert steps[2:] == [training.optimizers["all"]]
 
     def test_pretraining_ends_when_the_moments_are_near(self, blobs, monkeypatch):
-        training = training_of(DGCClassifier(**SMALL), *blobs, monkeypatch)
+        training = training_of(dgc.DGCTraining, DGCClassifier(**SMALL), *blobs, monkeypatch)
         assert "pretraining" in training.pretrain()
         monkeypatch.setattr(dgc, "PRETRAINED", 1e9)
         assert "pretraining" in training.pretrain()
@@ -203,7 +181,7 @@ class TestUpdates:
 
     def test_order_and_number(self, blobs, monkeypatch):
         training = training_of(
-            DGCClassifier(**{**SMALL, "encoder_steps": 2, "pretraining_steps": 7}), *blobs, monkeypatch
+            dgc.DGCTraining, DGCClassifier(**{**SMALL, "encoder_steps": 2, "pretraining_steps": 7}), *blobs, monkeypatch
         )
         phases = [(phase.name, phase.repeat, [phase.runs_in(step) for step in range(3)]) for phase in training.phases()]
         assert phases == [
@@ -326,22 +304,10 @@ def test_resumes_bit_equal(digits, tmp_path, monkeypatch, step):
     X, y = digits
     estimator = DGCClassifier(**SMALL, channels=4, max_steps=7, schedule="one_cycle")
     whole = clone(estimator).fit(X, y)
-    path = tmp_path / "run.checkpoint"
-    runs_in = loop.Phase.runs_in
-
-    def dying(self, number):
-        if number == step:
-            raise Interrupted
-        return runs_in(self, number)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop.Phase, "runs_in", dying)
-        with pytest.raises(Interrupted):
-            clone(estimator).set_params(checkpoint=str(path), checkpoint_every=1).fit(X, y)
-    resumed = clone(estimator).set_params(checkpoint=str(path)).fit(X, y)
+    again = resumed(estimator, X, y, step, tmp_path / "run.checkpoint", monkeypatch)
     for key, tensor in whole.networks_.state_dict().items():
-        assert torch.equal(tensor, resumed.networks_.state_dict()[key]), key
-    np.testing.assert_array_equal(whole.predict_proba(X), resumed.predict_proba(X))
+        assert torch.equal(tensor, again.networks_.state_dict()[key]), key
+    np.testing.assert_array_equal(whole.predict_proba(X), again.predict_proba(X))
 
 
 def test_a_bundle_predicts_and_generates_the_same(fitted, blobs, tmp_path):

@@ -5,13 +5,13 @@ from collections import Counter
 import numpy as np
 import pytest
 import torch
+from interruption import resumed, training_of
 from scipy.optimize import linprog
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_blobs
 
 from latentover import GAMOClassifier, GAMOSampler, load, save
 from latentover.methods import gamo
-from latentover.training import loop
 
 COUNTS = [40, 60, 100, 200, 350, 500, 750, 1000, 2000, 4000]
 TABLE = {
@@ -36,30 +36,6 @@ def digits():
     X, y = load_digits(return_X_y=True)
     kept = np.concatenate([np.flatnonzero(y == label)[:n] for label, n in ((0, 30), (1, 15), (2, 8))])
     return (X[kept].reshape(-1, 1, 8, 8) * 15).astype(np.uint8), y[kept]
-
-
-class Interrupted(Exception):  # noqa: N818
-    pass
-
-
-def training_of(estimator, X, y, monkeypatch):
-    """Return the training, stopped before its first step."""
-    seen = []
-
-    def instead(phases, *_, **__):
-        raise Interrupted
-
-    build = gamo.GAMOTraining.__init__
-
-    def remember(self, *arguments):
-        build(self, *arguments)
-        seen.append(self)
-
-    monkeypatch.setattr(gamo, "train", instead)
-    monkeypatch.setattr(gamo.GAMOTraining, "__init__", remember)
-    with pytest.raises(Interrupted):
-        estimator.fit(X, y)
-    return seen[0]
 
 
 def weights_of(module):
@@ -91,14 +67,14 @@ class TestLabels:
         assert gamo.fake_label_probabilities(torch.tensor([7, 7]), largest=True).tolist() == [0.5, 0.5]
 
     def test_the_classifier_never_sees_a_fake_of_the_largest_class(self, blobs, monkeypatch):
-        training = training_of(GAMOClassifier(**TABLE), *blobs, monkeypatch)
+        training = training_of(gamo.GAMOTraining, GAMOClassifier(**TABLE), *blobs, monkeypatch)
         seen = sum(training.fakes(training.fake_probabilities)[1] for _ in range(30)).sum(dim=0)
         assert seen.tolist()[1] == 0  # "b"
         # "a" lacks 58 and "c" 40 of the 70 samples of "b"
         assert (seen / seen.sum())[[0, 2]].tolist() == pytest.approx([58 / 98, 40 / 98], abs=0.08)
 
     def test_the_discriminator_does(self, blobs, monkeypatch):
-        training = training_of(GAMOClassifier(**TABLE), *blobs, monkeypatch)
+        training = training_of(gamo.GAMOTraining, GAMOClassifier(**TABLE), *blobs, monkeypatch)
         seen = sum(training.fakes(training.sampled_probabilities)[1] for _ in range(10)).sum(dim=0)
         assert (seen > 0).all()
 
@@ -149,7 +125,7 @@ class TestLosses:
 
 class TestUpdates:
     def test_reach_their_own_networks_alone(self, digits, monkeypatch):
-        training = training_of(GAMOClassifier(**IMAGES), *digits, monkeypatch)
+        training = training_of(gamo.GAMOTraining, GAMOClassifier(**IMAGES), *digits, monkeypatch)
         assert changed(training, training.update_extractor) == {"extractor"}
         assert changed(training, training.update_players) == {"classifier", "discriminator"}
         assert changed(training, training.update_generator) == {"generator"}
@@ -157,7 +133,7 @@ class TestUpdates:
 
     def test_the_schedule_spans_the_game_and_leaves_the_decoders_alone(self, digits, monkeypatch):
         settings = {**IMAGES, "max_steps": 12, "decoder_steps": 4, "learning_rate": 0.01, "schedule": "cosine"}
-        training = training_of(GAMOClassifier(**settings), *digits, monkeypatch)
+        training = training_of(gamo.GAMOTraining, GAMOClassifier(**settings), *digits, monkeypatch)
         rates = {}
         for step in (0, 6, 12, 15):  # of 16, the last 4 for the decoders
             training.set_learning_rates(step / 16)
@@ -168,7 +144,7 @@ class TestUpdates:
 
     def test_order_and_number(self, digits, monkeypatch):
         """53 samples make 4 batches of 16: an epoch of the extractor before every 4 batches of the game."""
-        training = training_of(GAMOClassifier(**IMAGES, max_steps=10), *digits, monkeypatch)
+        training = training_of(gamo.GAMOTraining, GAMOClassifier(**IMAGES, max_steps=10), *digits, monkeypatch)
         runs = {phase.name: [step for step in range(14) if phase.runs_in(step)] for phase in training.phases()}
         assert list(runs) == ["extractor", "players", "generator", "decoders"]
         assert runs["extractor"] == [0, 4, 8]
@@ -177,7 +153,7 @@ class TestUpdates:
         assert runs["decoders"] == [10, 11, 12, 13]
 
     def test_of_the_generator_are_two_a_class(self, blobs, monkeypatch):
-        training = training_of(GAMOClassifier(**TABLE), *blobs, monkeypatch)
+        training = training_of(gamo.GAMOTraining, GAMOClassifier(**TABLE), *blobs, monkeypatch)
         batches = []
         update = training._update_generator
 
@@ -194,7 +170,7 @@ class TestUpdates:
         assert batches == [[0] * 6 + [1] * 6 + [2] * 6]
 
     def test_of_one_class_leave_the_other_heads(self, blobs, monkeypatch):
-        training = training_of(GAMOClassifier(**TABLE), *blobs, monkeypatch)
+        training = training_of(gamo.GAMOTraining, GAMOClassifier(**TABLE), *blobs, monkeypatch)
         generator = training.networks.generator
         before = [weights_of(head) for head in generator.heads]
         training._update_generator(
@@ -207,14 +183,14 @@ class TestUpdates:
         assert same == [True, False, True]
 
     def test_fakes_do_not_move_the_running_statistics(self, blobs, monkeypatch):
-        training = training_of(GAMOClassifier(**TABLE), *blobs, monkeypatch)
+        training = training_of(gamo.GAMOTraining, GAMOClassifier(**TABLE), *blobs, monkeypatch)
         before = [buffer.clone() for buffer in training.networks.generator.buffers()]
         training.update_players()
         assert all(torch.equal(a, b) for a, b in zip(before, training.networks.generator.buffers(), strict=True))
         assert training.networks.generator.training
 
     def test_features_stand_still_during_a_pass(self, digits, monkeypatch):
-        training = training_of(GAMOClassifier(**IMAGES), *digits, monkeypatch)
+        training = training_of(gamo.GAMOTraining, GAMOClassifier(**IMAGES), *digits, monkeypatch)
         training.update_extractor()
         features = training.features()
         training.update_players()
@@ -225,7 +201,7 @@ class TestUpdates:
 
     def test_decoders_have_a_rate_of_their_own(self, digits, monkeypatch):
         estimator = GAMOClassifier(**IMAGES, decoder_learning_rate=7e-3)
-        training = training_of(estimator, *digits, monkeypatch)
+        training = training_of(gamo.GAMOTraining, estimator, *digits, monkeypatch)
         rates = {name: optimizer.param_groups[0]["lr"] for name, optimizer in training.optimizers.items()}
         assert rates == {
             **dict.fromkeys(["extractor", "generator", "classifier", "discriminator"], 2e-3),
@@ -234,7 +210,7 @@ class TestUpdates:
 
     def test_classes_of_one_size_have_no_fakes(self, monkeypatch):
         X, y = make_blobs([10, 10], n_features=3, random_state=0)
-        training = training_of(GAMOClassifier(**TABLE), X, y, monkeypatch)
+        training = training_of(gamo.GAMOTraining, GAMOClassifier(**TABLE), X, y, monkeypatch)
         assert "classifier_fake" not in training.update_players()
 
 
@@ -385,22 +361,10 @@ def test_resumes_bit_equal(digits, tmp_path, monkeypatch, extractor, step):
     X, y = digits
     estimator = GAMOClassifier(**{**IMAGES, "extractor": extractor, "max_steps": 8 if extractor == "conv" else 11})
     whole = clone(estimator).fit(X, y)
-    path = tmp_path / "run.checkpoint"
-    runs_in = loop.Phase.runs_in
-
-    def dying(self, number):
-        if number == step:
-            raise Interrupted
-        return runs_in(self, number)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(loop.Phase, "runs_in", dying)
-        with pytest.raises(Interrupted):
-            clone(estimator).set_params(checkpoint=str(path), checkpoint_every=1).fit(X, y)
-    resumed = clone(estimator).set_params(checkpoint=str(path)).fit(X, y)
+    again = resumed(estimator, X, y, step, tmp_path / "run.checkpoint", monkeypatch)
     for key, tensor in whole.networks_.state_dict().items():
-        assert torch.equal(tensor, resumed.networks_.state_dict()[key]), key
-    np.testing.assert_array_equal(whole.sample(3, y=1, random_state=0), resumed.sample(3, y=1, random_state=0))
+        assert torch.equal(tensor, again.networks_.state_dict()[key]), key
+    np.testing.assert_array_equal(whole.sample(3, y=1, random_state=0), again.sample(3, y=1, random_state=0))
 
 
 class TestBundle:
