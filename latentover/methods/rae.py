@@ -77,6 +77,7 @@ from latentover.training import (
     autocast,
     class_probabilities,
     draw_seed,
+    gradient_norm,
     learning_rate_factor,
     make_optimizer,
     optimizer_step,
@@ -501,7 +502,7 @@ class RAETraining:
             fake = self._fake(latents, onehots)
             scores = networks.critic(fake, torch.cat(onehots)).float()
         loss = generator_loss(scores)
-        norm = optimizer_step(self.decoder_optimizer, loss, networks.decoder.parameters())
+        norm = gradient_norm(optimizer_step(self.decoder_optimizer, loss, networks.decoder.parameters()))
         self.averages["decoder"].update()
         return {"decoder": loss, "decoder_gradient": norm}
 
@@ -522,7 +523,7 @@ class RAETraining:
                 critic, real.repeat(len(latents), *[1] * (real.dim() - 1)), fake, onehot, coefficients
             )
         loss = critic_loss(fake_scores, real_scores, penalty, settings.gradient_penalty_weight)
-        norm = optimizer_step(self.critic_optimizer, loss, critic.parameters())
+        norm = gradient_norm(optimizer_step(self.critic_optimizer, loss, critic.parameters()))
         if self.adaptive is not None:
             self.adaptive.update(real_scores.detach())
         return {"critic": loss, "gradient_penalty": penalty, "critic_gradient": norm}

@@ -13,7 +13,7 @@ from latentover.training.batches import (
 )
 from latentover.training.checkpoints import Checkpoint
 from latentover.training.device import autocast, resolve_device, resolve_precision
-from latentover.training.loop import Phase, TrainingDiverged, apply_gradients, optimizer_step, train
+from latentover.training.loop import Phase, TrainingDiverged, apply_gradients, gradient_norm, optimizer_step, train
 from latentover.training.memory import memory_kept
 from latentover.training.optimizers import OPTIMIZERS, make_optimizer, set_learning_rate
 from latentover.training.randomness import Randomness, draw_seed, seeded
@@ -54,6 +54,7 @@ __all__ = [
     "class_probabilities",
     "diversity_ratio",
     "draw_seed",
+    "gradient_norm",
     "learning_rate_factor",
     "make_optimizer",
     "memory_kept",

@@ -54,8 +54,8 @@ class Phase:
 
 def apply_gradients(
     optimizers: Sequence[torch.optim.Optimizer], parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor | None]
-) -> Tensor:
-    """Step the optimizers along the gradients, averaged over all processes, and return their norm.
+) -> list[Tensor]:
+    """Step the optimizers along the gradients, averaged over all processes, and return those that there are.
 
     The parameters are those of the optimizers; where a gradient is None the parameter stays.
     """
@@ -70,19 +70,24 @@ def apply_gradients(
         optimizer.step()
     for parameter in parameters:
         parameter.grad = None
-    return torch.stack([norm.float() for norm in torch._foreach_norm(present)]).norm()
+    return present
 
 
-def optimizer_step(optimizer: torch.optim.Optimizer, loss: Tensor, parameters: Iterable[nn.Parameter]) -> Tensor:
+def optimizer_step(optimizer: torch.optim.Optimizer, loss: Tensor, parameters: Iterable[nn.Parameter]) -> list[Tensor]:
     """Update `parameters`, those of `optimizer`, along the gradient of `loss`, and touch nobody else's gradients.
 
     Returns
     -------
-    scalar Tensor
-        The norm of the gradient.
+    list of Tensor
+        The gradients of the parameters that the loss depends on, averaged over all processes.
     """
     parameters = list(parameters)
     return apply_gradients([optimizer], parameters, torch.autograd.grad(loss, parameters, allow_unused=True))
+
+
+def gradient_norm(gradients: list[Tensor]) -> Tensor:
+    """Return the norm of the vector that all these gradients make."""
+    return torch.stack([norm.float() for norm in torch._foreach_norm(gradients)]).norm()
 
 
 def train(

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from latentover.training import Phase, TrainingDiverged, apply_gradients, optimizer_step, train
+from latentover.training import Phase, TrainingDiverged, apply_gradients, gradient_norm, optimizer_step, train
 
 
 class Terminal(io.StringIO):
@@ -93,6 +93,13 @@ class TestOptimizerStep:
         assert (theirs.weight.grad == 7).all()
         assert theirs.bias.grad is None
         assert ours.weight.grad is None
+
+    def test_returns_the_gradients_of_what_has_influence(self):
+        used, idle = nn.Linear(2, 1), nn.Linear(2, 1)
+        parameters = [*used.parameters(), *idle.parameters()]
+        gradients = optimizer_step(torch.optim.SGD(parameters), used(torch.tensor([[2.0, 6.0]])).sum() * 2, parameters)
+        assert [gradient.tolist() for gradient in gradients] == [[[4.0, 12.0]], [2.0]]
+        assert gradient_norm(gradients).item() == pytest.approx((4**2 + 12**2 + 2**2) ** 0.5)
 
     def test_parameters_without_influence_stay(self):
         used, idle = nn.Linear(2, 1), nn.Linear(2, 1)
