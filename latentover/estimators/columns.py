@@ -9,7 +9,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -215,9 +215,17 @@ class FloatColumns:
 
     def decode(self, encoded: np.ndarray) -> np.ndarray:
         """Return rows (n, d) of the user's type for encoded ones."""
-        numbers = encoded * self.scale
-        numbers += self.mean
-        return numbers.clip(self.low, self.high, out=numbers).astype(self.dtype, copy=False)
+        mean, scale, low, high = self._in_own_precision
+        with np.errstate(over="ignore"):
+            numbers = encoded * scale
+            numbers += mean
+        return numbers.clip(low, high, out=numbers).astype(self.dtype, copy=False)
+
+    @cached_property
+    def _in_own_precision(self) -> tuple[np.ndarray, ...]:
+        """Mean, scale and bounds for decoding; float32 takes half the time of float64."""
+        dtype = np.promote_types(self.dtype, np.float32)
+        return tuple(values.astype(dtype) for values in (self.mean, self.scale, self.low, self.high))
 
 
 def _scaled(numbers: np.ndarray, mean: Any, scale: Any) -> np.ndarray:

@@ -16,7 +16,7 @@ from latentover.estimators.base import BaseDeepEstimator, TrainingSet, check_len
 from latentover.estimators.containers import Container
 from latentover.estimators.generator import BaseGenerator, joined
 from latentover.estimators.labels import check_labels, check_sample_weight, check_strategy
-from latentover.training import draw_seed
+from latentover.training import draw_seed, memory_kept
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -129,7 +129,8 @@ class BaseSampler(BaseGenerator, BaseOverSampler):
         native_y = np.ravel(y) if isinstance(y, np.ndarray) and y.ndim == 2 and y.shape[1] == 1 else y
         features, target = Container.of(X), Container.of(native_y)
         X, y, one_hot = self._check_X_y(X, y)
-        originals, new_X, new_y = self._resample(X, y, check_sample_weight(sample_weight, y))
+        with memory_kept():
+            originals, new_X, new_y = self._resample(X, y, check_sample_weight(sample_weight, y))
         kept = self.sample_origin_[~self.synthetic_mask_]
         new_target = new_y
         if one_hot:
