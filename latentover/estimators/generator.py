@@ -118,11 +118,14 @@ class BaseGenerator(BaseDataEstimator):
             self._parents = label, self._parent_rows(label)
         return self._parents[1].draw(n, size, generator)
 
+    def _bases_are_random(self) -> bool:
+        return isinstance(self.base_selection, str) and self.base_selection == "random"
+
     def _parent_rows(self, label: int) -> ParentRows:
-        rows = (self.tensors_["labels"] == label).nonzero().squeeze(1)
-        weights = self.tensors_["sample_weight"][rows].to(self.device_) if "sample_weight" in self.tensors_ else None
+        rows = (self.tensors_["labels"].cpu() == label).nonzero().squeeze(1)
+        weights = self.tensors_["sample_weight"][rows] if "sample_weight" in self.tensors_ else None
         bases = None
-        if not isinstance(self.base_selection, str) or self.base_selection == "even":
+        if not self._bases_are_random():
             chosen = None if isinstance(self.base_selection, str) else self.base_selection
             bases = even_bases(self._row_numbers(rows), weights, chosen)
             if len(bases) == 0:
@@ -130,7 +133,8 @@ class BaseGenerator(BaseDataEstimator):
                     f"Expected base_selection to name rows of every class that is generated, but got none of class "
                     f"{self.classes_.tolist()[label]!r}; add some, or leave that class out of sampling_strategy."
                 )
-        return ParentRows(rows.to(self.device_), weights, bases)
+            bases = bases.to(self.device_)
+        return ParentRows(rows.to(self.device_), None if weights is None else weights.to(self.device_), bases)
 
     def _row_numbers(self, rows: Any) -> Any:
         """Return the numbers that rows of the training set have in the user's data."""

@@ -44,8 +44,7 @@ def _checked_labels(y: Any, one_hot: bool) -> tuple[np.ndarray, bool]:
         )
     if isinstance(y, list | tuple) and len({isinstance(label, str | bytes) for label in y}) > 1:
         raise ValueError("Expected y to hold labels of one type, but got text and others; NumPy would make all text.")
-    plain = isinstance(y, np.ndarray) and y.ndim == 1 and y.dtype.kind in "biuUS"
-    kind = "multiclass" if plain else type_of_target(y, input_name="y")  # which counts the labels
+    kind = type_of_target(y, input_name="y")
     if kind == "multilabel-indicator" and one_hot:
         rows = np.asarray(y)
         if not (rows.sum(axis=1) == 1).all():

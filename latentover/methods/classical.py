@@ -357,8 +357,7 @@ class ClassicalSampler(BaseSampler):
 
     def _check_settings(self) -> list[str]:
         problems = super()._check_settings()
-        random = isinstance(self.base_selection, str) and self.base_selection == "random"
-        if not random and self.method != "smote":
+        if self.method != "smote" and not self._bases_are_random():
             problems.append(
                 f"base_selection to be 'random', for method={self.method!r} chooses the bases by itself, but got "
                 f"{self.base_selection!r}"
@@ -381,9 +380,9 @@ class ClassicalSampler(BaseSampler):
         X = inputs.flatten(1).numpy()
         seed = class_seed(seed, label)
         bases = None
-        if not isinstance(self.base_selection, str) or self.base_selection != "random":
-            bases = self._draw_parents(label, max(n, 1), 1, torch.Generator().manual_seed(seed)).squeeze(1).numpy()
-            self._parents = None
+        if not self._bases_are_random():
+            generator = torch.Generator(self.device_).manual_seed(seed)
+            bases = self._parent_rows(label).draw(max(n, 1), 1, generator).squeeze(1).cpu().numpy()
         found, problem = mixtures(
             X,
             self.tensors_["labels"].cpu().numpy(),

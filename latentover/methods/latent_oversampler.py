@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from latentover.estimators import BaseSampler
 from latentover.estimators.base import PREDICT_BATCH
-from latentover.estimators.generator import joined
+from latentover.estimators.generator import class_seed, joined
 from latentover.methods.classical import SAMPLERS, mixtures
 from latentover.methods.rae import RAESampler
 
@@ -254,7 +254,7 @@ class LatentOversampler(BaseSampler):
 
     def _sample(self, label: int, n: int, seed: int) -> tuple[Any, np.ndarray, np.ndarray]:
         # All latents of a class at once: a sampler looks for neighbours each time that it is asked.
-        own_seed = int(np.random.SeedSequence([seed, label]).generate_state(1)[0]) // 2
+        own_seed = class_seed(seed, label) // 2
         latents, parents, weights = self._new_latents(label, max(n, 1), own_seed)
         batches = [latents[i : min(i + PREDICT_BATCH, n)] for i in range(0, max(n, 1), PREDICT_BATCH)]
         return joined([self._decoded(batch, label) for batch in batches]), parents[:n], weights[:n]

@@ -158,7 +158,7 @@ class RowSampler(BaseSampler):
         By default as the method wants it, in proportion to its `weights` of all training rows, times the user's; as
         `base_selection` says where it says something.
         """
-        if weights is None or not (isinstance(self.base_selection, str) and self.base_selection == "random"):
+        if weights is None or not self._bases_are_random():
             return self._draw_parents(label, n, 1, generator).squeeze(1)
         rows = (self.tensors_["labels"] == label).nonzero().squeeze(1)
         chances = weights[rows].double()

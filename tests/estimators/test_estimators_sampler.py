@@ -172,6 +172,11 @@ class TestLabels:
         assert isinstance(y_new, list)
         assert len(y_new) == 28
 
+    def test_of_bytes_are_refused(self):
+        X, y = make_data(14, 6)
+        with pytest.raises(TypeError, match="labels represented as bytes"):
+            RAESampler(**TINY).fit_resample(X, np.array([b"a", b"b"])[y])
+
     @pytest.mark.parametrize("kind", LABELS)
     def test_name_the_class_of_a_sample(self, kind):
         X, numbers = make_data(14, 6)

@@ -21,6 +21,9 @@ if inside is None:
     train([Phase("only", update)], 30)
 else:
     with inside:
+        if sys.argv[1] == "memory_kept":
+            with memory_kept():  # whose end does not end the other
+                pass
         for _ in range(30):
             update()
 print(faults[-1] - faults[-9])
