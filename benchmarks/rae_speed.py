@@ -35,18 +35,18 @@ from latentover.estimators.formats import learn_format
 from latentover.experiments.environment import hardware
 from latentover.experiments.recipe import find_recipes, load_recipe
 from latentover.losses import adjusted_logits
-from latentover.methods.rae import REFERENCE_CYCLE, RAENetworks, RAETraining
+from latentover.methods.rae import REFERENCE_CYCLE, RAENetworks, RAEProgram
 from latentover.metrics import acsa
 from latentover.networks.layers import Dropout, images_last
 from latentover.training import (
     ClassTuples,
+    Engine,
     PairPool,
-    Phase,
     augment_images,
     class_probabilities,
     learning_rate_factor,
+    memory_kept,
     resolve_precision,
-    train,
 )
 
 REFERENCE: dict[str, Any] = {
@@ -97,20 +97,17 @@ class Ours:
             dtype=resolve_precision(settings.precision, CPU, images=True),
             generator=torch.Generator().manual_seed(0),
         )
-        self.training = RAETraining(networks.to(memory_format=torch.channels_last), data, settings)
-        self.trained = self.training.trained_networks()
+        program = RAEProgram(networks.to(memory_format=torch.channels_last), data, settings)
+        self.engine = Engine(program, data.generator, dtype=data.dtype)
+        self.networks, self.trained = program.networks, self.engine.trained
 
     def run(self, first: int, n_steps: int, total: int) -> None:
         """Train for the steps `first` .. `first + n_steps - 1` of `total`; losses are read at the end, as in `fit`."""
-        phases = [
-            Phase(phase.name, phase.update, repeat=phase.repeat, when=lambda i, phase=phase: phase.runs_in(first + i))
-            for phase in self.training.phases()
-        ]
-
-        def set_learning_rate(part: float) -> None:
-            self.training.set_learning_rate((first + part * n_steps) / total)
-
-        train(phases, n_steps, report_every=n_steps, on_step=set_learning_rate)
+        assert total == self.engine.program.n_steps or self.engine.program.settings.schedule == "constant"
+        with memory_kept():
+            for step in range(first, first + n_steps):
+                self.engine.run_step(step)
+        self.engine.means()
 
 
 # ---- The port --------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "bundle": ["load", "save"],
         "data.diagnosis": ["diagnose"],
         "estimators.describe": ["describe_plan"],
+        "estimators.together": ["fit_many"],
         "metrics.leakage": ["check_leakage"],
         "methods": [
             "AMDO",

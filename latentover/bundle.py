@@ -9,6 +9,7 @@ import importlib
 import json
 import os
 from dataclasses import fields, is_dataclass
+from inspect import isabstract
 from pathlib import Path
 from typing import Any
 
@@ -313,7 +314,9 @@ def _value_class(path: str) -> Any:
     if module not in _VALUE_MODULES or name not in (public := importlib.import_module(module)).__all__:
         return None
     cls = getattr(public, name)
-    return cls if is_dataclass(cls) and vars(cls)["__dataclass_params__"].frozen else None
+    if not is_dataclass(cls) or isabstract(cls):
+        return None
+    return cls if vars(cls)["__dataclass_params__"].frozen else None
 
 
 class _Reader:

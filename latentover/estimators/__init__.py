@@ -3,9 +3,12 @@
 from latentover.estimators.base import BaseClassifier, BaseDataEstimator, BaseDeepEstimator, TrainingSet
 from latentover.estimators.formats import ImageFormat, TableFormat, learn_format
 from latentover.estimators.generator import BaseGenerator, Synthetic
+from latentover.estimators.latent import LatentSpace
 from latentover.estimators.memorization import MemorizationReport
+from latentover.estimators.moments import MatchedMoments
 from latentover.estimators.sampler import BaseDeepSampler, BaseSampler
-from latentover.estimators.watch import StoppableTraining, TrainingWatch
+from latentover.estimators.together import fit_many
+from latentover.estimators.watch import StoppableTraining
 
 __all__ = [
     "BaseClassifier",
@@ -15,11 +18,13 @@ __all__ = [
     "BaseGenerator",
     "BaseSampler",
     "ImageFormat",
+    "LatentSpace",
+    "MatchedMoments",
     "MemorizationReport",
     "StoppableTraining",
     "Synthetic",
     "TableFormat",
     "TrainingSet",
-    "TrainingWatch",
+    "fit_many",
     "learn_format",
 ]

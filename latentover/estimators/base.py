@@ -1,7 +1,7 @@
 """What every estimator does, whatever its method; what those with networks do; and what every classifier does.
 
-A deep method writes two hooks, `_build_networks` and `_fit_networks`, and a third one for what it is used for:
-`_logits` to classify, `_generate` to sample. The public verbs are final here and in `latentover.estimators.sampler`.
+A deep method writes two hooks, `_build_networks` and `_program`, and a third one for what it is used for: `_logits` to
+classify, `_generate` to sample. The public verbs are final here and in `latentover.estimators.sampler`.
 """
 
 import copy
@@ -31,22 +31,22 @@ from latentover.estimators.validation import (
     check_table,
     naming,
 )
-from latentover.estimators.watch import StoppableTraining, validation_rows
+from latentover.estimators.watch import StoppableTraining, validation_acsa, validation_rows
 from latentover.networks import check_input_shape
 from latentover.training import (
     Checkpoint,
-    Randomness,
+    Engine,
+    Program,
     draw_seed,
     parallel,
     resolve_device,
     resolve_precision,
     seeded,
 )
-from latentover.training.checkpoints import Stateful
-from latentover.training.loop import History
+from latentover.training.engine import History
 
 PREDICT_BATCH = 1024
-_NOT_LEARNED_FROM = {"checkpoint", "checkpoint_every", "device", "verbose"}
+_NOT_LEARNED_FROM = {"capture", "checkpoint", "checkpoint_every", "device", "verbose"}
 """Parameters that do not change what is learned."""
 
 
@@ -95,18 +95,14 @@ class TrainingSet:
         """Number of classes C."""
         return len(self.class_counts)
 
-    @property
-    def randomness(self) -> Stateful:
-        """The state of everything that draws."""
-        return Randomness(self.generator)
+    def batches(self) -> Iterator[Tensor]:
+        """Yield all inputs, batch by batch and ready for a network."""
+        return (self.prepare(batch) for batch in self.inputs.split(PREDICT_BATCH))
 
-    @property
-    def validation_batches(self) -> Callable[[], Iterator[tuple[Tensor, Tensor]]] | None:
-        """What was set aside, batch by batch and ready for a network; None if nothing was."""
-        if self.validation is None:
-            return None
-        inputs, labels = (tensor.split(PREDICT_BATCH) for tensor in self.validation)
-        return lambda: ((self.prepare(x), y) for x, y in zip(inputs, labels, strict=True))
+    @torch.no_grad()
+    def through(self, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return what a function of network inputs (B, ...) makes of all of them."""
+        return torch.cat([function(batch) for batch in self.batches()])
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -333,6 +329,10 @@ class BaseDeepEstimator(BaseDataEstimator):
         Training steps between two writes of it.
     compile : bool, default=False
         Whether the networks run through `torch.compile`: slow to start, faster afterwards; worth it on a GPU.
+    capture : {"auto", True, False}, default="auto"
+        Whether the updates of a training are recorded as CUDA graphs and replayed, which launches all their kernels at
+        once: on CUDA, and with ``"auto"`` where networks given by the user can be recorded; a warning says where not.
+        With True that is an error, and so is another device.
 
     Attributes
     ----------
@@ -347,6 +347,7 @@ class BaseDeepEstimator(BaseDataEstimator):
     checkpoint: str | None = None
     checkpoint_every: int = 1000
     compile: bool = False
+    capture: Literal["auto", True, False] = "auto"
 
     networks_: Any = field(init=False)
     history_: History = field(init=False)
@@ -358,9 +359,12 @@ class BaseDeepEstimator(BaseDataEstimator):
         """Return untrained networks for `format_` and `classes_`."""
         raise TypeError(f"{type(self).__name__} has to define _build_networks.")
 
-    def _fit_networks(self, data: TrainingSet) -> History:
-        """Train `networks_` and return the history."""
-        raise TypeError(f"{type(self).__name__} has to define _fit_networks.")
+    def _program(self, data: TrainingSet) -> Program:
+        """Return how `networks_` are trained."""
+        raise TypeError(f"{type(self).__name__} has to define _program.")
+
+    def _keep(self, data: TrainingSet, program: Program) -> None:
+        """Fill `tensors_` with what generating needs, the networks being trained."""
 
     def _learn_format(self, X: Any, **settings: Any) -> Format:
         learned = super()._learn_format(X, **settings)
@@ -372,10 +376,43 @@ class BaseDeepEstimator(BaseDataEstimator):
         if isinstance(self.format_, ImageFormat):
             self.networks_ = self.networks_.to(memory_format=torch.channels_last)
         self.networks_.train()
-        self.history_ = self._fit_networks(data)
+        program = self._program(data)
+        engine = self._engine(program, data, **self._watch(data))
+        self.networks_ = engine.trained
+        self.history_ = engine.run()
         parallel.average_buffers(self.networks_)
         self.networks_.eval()
+        self._trained(engine)
+        self._keep(data, program)
         self._after_training(data)
+
+    def _engine(self, program: Program, data: TrainingSet, *, description: str = "", **watch: Any) -> Engine:
+        """Return what runs a program as the parameters say; `watch` says what is looked at on the way."""
+        return Engine(
+            program,
+            data.generator,
+            dtype=data.dtype,
+            capture=self.capture,
+            checkpoint=data.checkpoint,
+            verbose=self.verbose,
+            description=description or type(self).__name__,
+            **watch,
+        )
+
+    def _watch(self, data: TrainingSet) -> dict[str, Any]:
+        """Return what the engine is to look at on the way: the score of what was set aside, if anything was."""
+        if data.validation is None:
+            return {}
+        inputs, labels = (tensor.split(PREDICT_BATCH) for tensor in data.validation)
+
+        def score(networks: nn.Module) -> float:
+            pairs = zip(map(data.prepare, inputs), labels, strict=True)
+            return validation_acsa(networks, self._logits, pairs)
+
+        return {"score": score, "patience": self._patience()}
+
+    def _trained(self, engine: Engine) -> None:
+        """Look at how the training went."""
 
     def _training_set(
         self, X: Any, labels: Tensor, sample_weight: np.ndarray | None, generator: torch.Generator

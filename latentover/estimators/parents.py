@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from latentover.training.batches import _distinct_positions
+from latentover.training.batches import ClassTuples, _distinct_positions
 
 _REDRAWS = 20
 """How often partners that repeat a row of their tuple are drawn again where rows have weights."""
@@ -80,3 +80,35 @@ def even_bases(rows: Tensor, weights: Tensor | None, chosen: Sequence[int] | Non
     if chosen is not None:
         may &= torch.isin(rows, torch.as_tensor(chosen, device=rows.device))
     return may.nonzero().squeeze(1)
+
+
+class WeightedTuples(ClassTuples):
+    """Tuples as of `ClassTuples`, with the rows of a class drawn in proportion to weights (n,)."""
+
+    def __init__(
+        self,
+        labels: Tensor,
+        weights: Tensor,
+        n_tuples: int,
+        size: int,
+        generator: torch.Generator,
+        *,
+        power: float = 0.0,
+    ) -> None:
+        super().__init__(labels, n_tuples, size, generator, power=power)
+        self.parents = [ParentRows(rows, weights[rows]) for rows in self.by_class.split(self.counts.tolist())]
+        self.tuples = labels.new_empty(n_tuples, size)
+
+    def advance(self) -> None:
+        """Draw the next tuples: how many are of which class is for the host to know."""
+        classes = torch.multinomial(self.probabilities, self.n_tuples, replacement=True, generator=self.generator)
+        numbers = torch.bincount(classes, minlength=len(self.counts)).tolist()
+        drawn = [
+            rows.draw(n, self.tuple_size, self.generator) for rows, n in zip(self.parents, numbers, strict=True) if n
+        ]
+        # Class by class, and then in the order of `classes`.
+        self.tuples.copy_(torch.cat(drawn)[classes.argsort().argsort()])
+
+    def draw(self) -> Tensor:
+        """Return the tuples."""
+        return self.tuples

@@ -299,7 +299,7 @@ def _longer_index(index: pd.Index, kept: np.ndarray, added: int) -> pd.Index:
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class BaseDeepSampler(BaseSampler, BaseDeepEstimator):
-    """An over-sampler around trained networks; a method adds `_build_networks`, `_fit_networks` and `_generate`."""
+    """An over-sampler around trained networks; a method adds `_build_networks`, `_program` and `_generate`."""
 
     def _learn(self, data: TrainingSet) -> None:
         BaseDeepEstimator._learn(self, data)

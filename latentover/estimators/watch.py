@@ -1,15 +1,13 @@
-"""What happens at each report of a training: the validation score, early stopping, and a look at what is predicted."""
+"""Stopping early: the parameters, the rows that are set aside, and their score."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from latentover.metrics import acsa
-from latentover.training import ConstantPrediction, EarlyStopping, parallel
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -31,6 +29,10 @@ class StoppableTraining:
     validation_fraction: float = 0.1
     n_iter_no_change: int = 10
 
+    def _patience(self) -> int | None:
+        """Return after how many reports without a rise training stops and takes the best weights; None for never."""
+        return self.n_iter_no_change
+
 
 def validation_rows(labels: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
     """Return the rows that are set aside, sorted: of each class the `fraction`, rounded up, or none of a tiny one."""
@@ -48,53 +50,25 @@ def validation_rows(labels: Tensor, fraction: float, generator: torch.Generator)
     return torch.cat(rows).sort().values
 
 
-class TrainingWatch:
-    """Looks at each new row of the history and says whether training is to stop.
+@torch.no_grad()
+def validation_acsa(
+    networks: nn.Module, logits: Callable[[Tensor], Tensor], batches: Iterator[tuple[Tensor, Tensor]]
+) -> float:
+    """Return the average class-specific accuracy of networks in evaluation mode, which they are in inside alone.
 
     Parameters
     ----------
     networks : nn.Module
-        As they would be used if training stopped now.
     logits : callable
-        Maps a batch of network inputs to logits.
-    validation : iterable of (inputs, labels), optional
-        Batches set aside; without them nothing is scored.
-    patience : int
+        Of these networks, from inputs (B, ...) to logits (B, C).
+    batches : iterator of (inputs, labels)
     """
-
-    def __init__(
-        self,
-        networks: nn.Module,
-        logits: Callable[[Tensor], Tensor],
-        validation: Any,
-        patience: int,
-    ) -> None:
-        self.networks, self.logits, self.validation = networks, logits, validation
-        self.stopping = EarlyStopping(networks, patience)
-        self.constant = ConstantPrediction()
-
-    def __call__(self, row: dict[str, float]) -> bool:
-        """Add the validation score to the row and return whether to stop."""
-        if "predicted_classes" in row:
-            self.constant.update(int(row["step"]), row["predicted_classes"])
-        if self.validation is None:
-            return False
-        parallel.average_buffers(self.networks)
-        row["validation_acsa"] = self._score()
-        return self.stopping.update(row["validation_acsa"])
-
-    @torch.no_grad()
-    def _score(self) -> float:
-        modes = {module: module.training for module in self.networks.modules()}
-        self.networks.eval()
-        predicted, labels = [], []
-        for inputs, truth in self.validation():
-            predicted.append(self.logits(inputs).argmax(dim=1))
-            labels.append(truth)
-        for module, mode in modes.items():
-            module.training = mode
-        return float(acsa(torch.cat(labels).cpu().numpy(), torch.cat(predicted).cpu().numpy()))
-
-    def parts(self) -> dict[str, Any]:
-        """Return what belongs into a checkpoint."""
-        return {"stopping": self.stopping, "constant": self.constant}
+    modes = {module: module.training for module in networks.modules()}
+    networks.eval()
+    predicted, labels = [], []
+    for inputs, truth in batches:
+        predicted.append(logits(inputs).argmax(dim=1))
+        labels.append(truth)
+    for module, mode in modes.items():
+        module.training = mode
+    return float(acsa(torch.cat(labels).cpu().numpy(), torch.cat(predicted).cpu().numpy()))

@@ -29,25 +29,26 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latentover.estimators import BaseDeepSampler, Synthetic, TrainingSet
-from latentover.estimators.base import PREDICT_BATCH
 from latentover.networks import build_decoder
 from latentover.networks.layers import images_last, linear
 from latentover.networks.trunk import build_trunk
 from latentover.training import (
+    Action,
     ClassBatches,
+    Losses,
     NaturalBatches,
     Phase,
-    autocast,
+    Program,
+    adam,
     batches_per_epoch,
-    learning_rate_factor,
-    optimizer_step,
-    set_learning_rate,
-    train,
+    full_precision,
+    parallel,
+    rate_over,
 )
-from latentover.training.loop import History
-from latentover.training.optimizers import fused
 from latentover.training.schedules import Schedule
 
+BETAS = (0.5, 0.999)
+"""Of Adam, for all networks."""
 LATENT_DIM_IMAGES = 100
 LATENT_DIM_TABLES = 32
 
@@ -183,10 +184,15 @@ class Gaussians(nn.Module):
     def draw(self, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Return a latent (n, m) for each label (n,)."""
         noise = torch.randn(len(labels), self.means.shape[1], generator=generator, device=generator.device)
-        spread = torch.empty_like(noise)
-        for label in labels.unique():  # a factor for each sample would take n * m * m numbers
-            of_class = labels == label
-            spread[of_class] = noise[of_class] @ self.factors[label].T
+        return self.place(noise, labels)
+
+    def place(self, noise: Tensor, labels: Tensor) -> Tensor:
+        """Return the latents (n, m) that standard normal noise (n, m) becomes in the Gaussians of the labels (n,)."""
+        spread = torch.zeros_like(noise)
+        # A factor for each sample would take n * m * m numbers, and which labels there are is not for the host to know.
+        with full_precision(noise.device):
+            for label, factor in enumerate(self.factors):
+                spread = torch.where((labels == label).unsqueeze(1), noise @ factor.T, spread)
         return self.means[labels] + spread
 
 
@@ -221,123 +227,119 @@ class BAGANNetworks(nn.Module):
         return self.generator(z, z.new_empty(len(z), 0))
 
 
-class BAGANTraining:
-    """The updates of a training step: first of the autoencoder, then of the discriminator and the generator."""
+class BAGANProgram(Program):
+    """The updates of a training step: first of the autoencoder, then of the discriminator and the generator.
+
+    Parameters
+    ----------
+    networks : BAGANNetworks
+    data : TrainingSet
+    settings : BAGANSampler
+    """
+
+    networks: BAGANNetworks
 
     def __init__(self, networks: BAGANNetworks, data: TrainingSet, settings: "BAGANSampler") -> None:
-        self.networks, self.data, self.settings = networks, data, settings
-        self.batches: NaturalBatches | ClassBatches = NaturalBatches(
-            len(data.labels), settings.batch_size, data.generator
-        )
+        self.data, self.settings = data, settings
+        size = settings.batch_size * parallel.n_processes()
+        self.batches: NaturalBatches | ClassBatches = NaturalBatches(len(data.labels), size, data.generator)
         if settings.batches == "class_balanced":
-            self.batches = ClassBatches(data.labels, settings.batch_size, data.generator)
-        steps_per_epoch = batches_per_epoch(len(data.labels), settings.batch_size)
-        self.n_autoencoder_steps = settings.autoencoder_epochs * steps_per_epoch
-        self.n_steps = self.n_autoencoder_steps + settings.max_epochs * steps_per_epoch
+            self.batches = ClassBatches(data.labels, size, data.generator)
         self.probabilities = fake_class_probabilities(data.class_counts, settings.fake_classes)
         # Batch normalisation of the generator cannot train on one row.
         self.n_fakes = max(2, n_fakes_per_batch(settings.batch_size, data.n_classes))
+        steps_per_epoch = batches_per_epoch(len(data.labels), size)
+        first, n_adversarial = settings.autoencoder_epochs * steps_per_epoch, settings.max_epochs * steps_per_epoch
         trunk, generator = list(networks.trunk.parameters()), list(networks.generator.parameters())
-        self.parameters = {
-            "autoencoder": [*trunk, *networks.encoder_head.parameters(), *generator],
-            "discriminator": [*trunk, *networks.class_head.parameters()],
-            "generator": generator,
-        }
-        lr = settings.learning_rate
-        self.learning_rates = {"autoencoder": lr, "discriminator": lr, "generator": settings.generator_learning_rate}
-        self.optimizers = {
-            name: torch.optim.Adam(parameters, lr=lr, betas=(0.5, 0.999), **fused(parameters))
-            for name, parameters in self.parameters.items()
-        }
-        compiled = torch.compile if settings.compile else lambda function: function
-        self.encode, self.classify = compiled(networks.encode), compiled(networks.classify)
-        self.generate = compiled(networks.generate)
+        lr, adversarial = settings.learning_rate, rate_over(settings.schedule, n_adversarial, start=first)
+        super().__init__(
+            networks=networks,
+            optimizers={
+                "autoencoder": adam([*trunk, *networks.encoder_head.parameters(), *generator], lr, BETAS),
+                "discriminator": adam([*trunk, *networks.class_head.parameters()], lr, BETAS),
+                "generator": adam(generator, settings.generator_learning_rate, BETAS),
+            },
+            phases=self._phases(first),
+            n_steps=first + n_adversarial,
+            rates={
+                "autoencoder": rate_over(settings.schedule, first),
+                "discriminator": adversarial,
+                "generator": adversarial,
+            },
+            compile=settings.compile,
+        )
+        self.encode, self.classify = self.compiled(networks.encode), self.compiled(networks.classify)
+        self.generate = self.compiled(networks.generate)
 
-    def run(self, *, description: str) -> History:
-        """Train autoencoder and GAN and return the history."""
-        first = self.n_autoencoder_steps
+    def _phases(self, first: int) -> list[Phase | Action]:
+        """Return what a step consists of; `first` is the first adversarial one."""
 
         def adversarial(step: int) -> bool:
             return step >= first
 
-        return train(
-            [
-                Phase("autoencoder", self.update_autoencoder, when=lambda step: step < first),
-                Phase("gaussians", self.learn_gaussians, when=lambda step: step == first),
-                Phase("discriminator", self.update_discriminator, when=adversarial),
-                Phase("generator", self.update_generator, when=adversarial),
-            ],
-            self.n_steps,
-            report_every=max(1, min(100, self.n_steps // 50)),
-            on_step=self.set_learning_rates,
-            parts={
-                "networks": self.networks,
-                "batches": self.batches,
-                "randomness": self.data.randomness,
-                **{f"optimizer_{name}": optimizer for name, optimizer in self.optimizers.items()},
-            },
-            checkpoint=self.data.checkpoint,
-            verbose=self.settings.verbose,
-            description=description,
-        )
+        return [
+            Phase(
+                name="autoencoder",
+                draw=self.draw_batch,
+                losses=self.autoencoder_losses,
+                moves={"autoencoder": {"autoencoder": 1.0}},
+                streams=[self.batches],
+                when=lambda step: step < first,
+            ),
+            Action(name="gaussians", run=self.learn_gaussians, when=lambda step: step == first),
+            Phase(
+                name="discriminator",
+                draw=lambda: (*self.draw_batch(), *self.draw_latents(self.n_fakes)),
+                losses=self.discriminator_losses,
+                moves={"discriminator": {"discriminator": 1.0}},
+                streams=[self.batches],
+                when=adversarial,
+            ),
+            Phase(
+                name="generator",
+                draw=lambda: self.draw_latents(self.settings.batch_size + self.n_fakes),
+                losses=self.generator_losses,
+                moves={"generator": {"generator": 1.0}},
+                when=adversarial,
+            ),
+        ]
 
-    def set_learning_rates(self, progress: float) -> None:
-        """Set the learning rates to where the schedule of the present part of the training is."""
-        step, first = round(progress * self.n_steps), self.n_autoencoder_steps
-        part = step / first if step < first else (step - first) / (self.n_steps - first)
-        factor = learning_rate_factor(self.settings.schedule, part)
-        for name, optimizer in self.optimizers.items():
-            set_learning_rate(optimizer, self.learning_rates[name] * factor)
-
-    def batch(self) -> tuple[Tensor, Tensor]:
+    def draw_batch(self) -> tuple[Tensor, Tensor]:
         """Return inputs (B, ...) and labels (B,) of the next batch."""
-        rows = next(self.batches)
+        rows = parallel.share(self.batches.draw())
         return self.data.prepare(self.data.inputs[rows]), self.data.labels[rows]
 
-    def draw(self, n: int) -> tuple[Tensor, Tensor]:
+    def draw_latents(self, n: int) -> tuple[Tensor, Tensor]:
         """Return latents (n, m) of the Gaussians and their classes (n,)."""
-        generator = self.data.generator
+        generator, n = self.data.generator, n * parallel.n_processes()
         labels = torch.multinomial(self.probabilities, n, replacement=True, generator=generator)
-        return self.networks.gaussians.draw(labels, generator), labels
+        return parallel.part(self.networks.gaussians.draw(labels, generator)), parallel.part(labels)
 
-    def step(self, name: str, loss: Tensor) -> dict[str, Tensor]:
-        """Update the parameters of that name along the gradient of the loss."""
-        optimizer_step(self.optimizers[name], loss, self.parameters[name])
-        return {name: loss}
-
-    def update_autoencoder(self) -> dict[str, Tensor]:
-        """Update trunk, encoder head and generator on the reconstruction of a batch."""
-        x, _ = self.batch()
-        with autocast(self.data.device, self.data.dtype):
-            decoded = self.generate(self.encode(x)).float()
-        return self.step("autoencoder", autoencoder_loss(decoded, x))
+    def autoencoder_losses(self, draws: tuple[Tensor, Tensor]) -> Losses:
+        """Return the error of reconstruction of a batch."""
+        x, _ = draws
+        return {"autoencoder": autoencoder_loss(self.generate(self.encode(x)).float(), x)}
 
     @torch.no_grad()
-    def learn_gaussians(self) -> dict[str, Tensor]:
+    def learn_gaussians(self) -> None:
         """Take the Gaussian of each class from the latents of all samples, without dropout."""
         self.networks.eval()
-        batches = self.data.inputs.split(PREDICT_BATCH)
-        latents = torch.cat([self.networks.encode(self.data.prepare(batch)) for batch in batches])
+        latents = self.data.through(self.networks.encode)
         self.networks.gaussians.learn(latents, self.data.labels, self.data.sample_weight)
         self.networks.train()
-        return {}
 
-    def update_discriminator(self) -> dict[str, Tensor]:
-        """Update trunk and class head on a batch and, beside it, generated samples."""
-        x, labels = self.batch()
-        z, _ = self.draw(self.n_fakes)
-        with autocast(self.data.device, self.data.dtype):
-            with torch.no_grad():
-                fakes = self.generate(z).float()
-            logits = self.classify(torch.cat([x, fakes])).float()
-        return self.step("discriminator", discriminator_loss(logits, labels, self.n_fakes))
+    def discriminator_losses(self, draws: tuple[Tensor, Tensor, Tensor, Tensor]) -> Losses:
+        """Return what the discriminator mistakes of a batch and, beside it, of generated samples."""
+        x, labels, z, _ = draws
+        with torch.no_grad():
+            fakes = self.generate(z).float()
+        logits = self.classify(torch.cat([x, fakes])).float()
+        return {"discriminator": discriminator_loss(logits, labels, len(fakes))}
 
-    def update_generator(self) -> dict[str, Tensor]:
-        """Update the generator on what the discriminator takes its samples for."""
-        z, labels = self.draw(self.settings.batch_size + self.n_fakes)
-        with autocast(self.data.device, self.data.dtype):
-            logits = self.classify(self.generate(z)).float()
-        return self.step("generator", generator_loss(logits, labels))
+    def generator_losses(self, draws: tuple[Tensor, Tensor]) -> Losses:
+        """Return what the discriminator takes generated samples for."""
+        z, labels = draws
+        return {"generator": generator_loss(self.classify(self.generate(z)).float(), labels)}
 
 
 # ---- Estimator -------------------------------------------------------------------------------------------------------
@@ -452,8 +454,8 @@ class BAGANSampler(BaseDeepSampler):
             gaussians=Gaussians(n_classes, m),
         )
 
-    def _fit_networks(self, data: TrainingSet) -> History:
-        return BAGANTraining(self.networks_, data, self).run(description=type(self).__name__)
+    def _program(self, data: TrainingSet) -> BAGANProgram:
+        return BAGANProgram(self.networks_, data, self)
 
     def _generate(self, label: int, n: int, generator: torch.Generator) -> Synthetic:
         """Draw from the Gaussian of class `label` and generate."""

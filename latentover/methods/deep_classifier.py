@@ -16,11 +16,10 @@ the sum of the weights, a much larger step once rare classes are weighted (`loss
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Literal, Self
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from imblearn.over_sampling.base import BaseOverSampler
@@ -28,7 +27,7 @@ from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from latentover.estimators import BaseClassifier, BaseSampler, StoppableTraining, TrainingSet, TrainingWatch
+from latentover.estimators import BaseClassifier, BaseSampler, LatentSpace, StoppableTraining, TrainingSet
 from latentover.estimators.base import PREDICT_BATCH, BaseDataEstimator
 from latentover.estimators.validation import check_parameters, naming
 from latentover.losses import (
@@ -43,27 +42,26 @@ from latentover.losses import (
 )
 from latentover.losses.soft import Reduction
 from latentover.metrics.tracking import tracked_scores
-from latentover.mixing import AMMixup, ManifoldMixup, Mixed, MixingRule, NeighborMix
+from latentover.mixing import AMMixup, Mixed, MixingRule, NeighborMix
 from latentover.networks.backbones import build_backbone, network_stages
 from latentover.networks.cosine import CosineClassifier
-from latentover.networks.layers import images_last, linear
+from latentover.networks.layers import evaluating, images_last, linear
 from latentover.training import (
+    Action,
     ClassBatches,
+    Engine,
+    Losses,
     NaturalBatches,
     Phase,
+    Program,
     augment_images,
-    autocast,
     batches_per_epoch,
     class_probabilities,
-    learning_rate_factor,
     make_optimizer,
-    optimizer_step,
     parallel,
-    set_learning_rate,
-    train,
+    rate_over,
 )
 from latentover.training.augment import AUGMENTS, Augment
-from latentover.training.loop import History
 from latentover.training.optimizers import Optimizer
 from latentover.training.schedules import Schedule
 from latentover.training.step_decay import StepDecay
@@ -132,7 +130,7 @@ def _mean_of_processes(total_weight: Tensor) -> Tensor:
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class DeepClassifier(StoppableTraining, BaseClassifier):
+class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
     """A network with a linear classifier, trained with a loss, mixing and class weights of choice.
 
     Parameters
@@ -209,6 +207,8 @@ class DeepClassifier(StoppableTraining, BaseClassifier):
         times the usual L2 strength.
     schedule : {"constant", "cosine", "one_cycle"} or StepDecay, default="constant"
         Of the learning rate; a `latentover.training.step_decay.StepDecay` has a warm-up and milestones.
+    ema : float in [0, 1), default=0.0
+        Decay of a moving average of the weights, which is then used in their place.
     augment : {"none", "shift", "flip_shift", ...}, default="none"
         Of training images, see `latentover.training.augment_images`; tables stay as they are.
     average_mirrored : bool, default=False
@@ -239,8 +239,8 @@ class DeepClassifier(StoppableTraining, BaseClassifier):
     Notes
     -----
     Started by ``torchrun``, every process draws the same batches, `batch_size` times their number in size, and takes
-    its part of each; a last batch that cannot be divided begins anew with its first rows. `ManifoldMixup`, `AMMixup`
-    and the translations of M2m find partners within the part.
+    its part of each; a last batch that cannot be divided begins anew with its first rows. Rules that mix behind a stage
+    of the network, and the translations of M2m, find partners within the part.
 
     Examples
     --------
@@ -306,6 +306,7 @@ class DeepClassifier(StoppableTraining, BaseClassifier):
     learning_rate: float = 2e-4
     weight_decay: float = 1e-3
     schedule: Schedule | StepDecay = "constant"
+    ema: float = 0.0
     # Use
     average_mirrored: bool = False
     final_weights: Literal["best", "last"] = "best"
@@ -355,15 +356,17 @@ class DeepClassifier(StoppableTraining, BaseClassifier):
             networks["standardizer"] = _Standardizer(self.format_.shape[0])
         return networks
 
-    def _fit_networks(self, data: TrainingSet) -> History:
+    def _program(self, data: TrainingSet) -> "ClassifierProgram":
         self._learn_standardizer(self.networks_, data)
-        return self._run(ClassifierTraining(self, self.networks_, data))
+        return ClassifierProgram(self, self.networks_, data)
 
-    def _run(self, training: "ClassifierTraining") -> History:
-        """Train, and keep the weights that were best on the validation part beside those of the last epoch."""
-        history = training.run(description=type(self).__name__)
-        self._best_weights = training.best_weights
-        return history
+    def _patience(self) -> int | None:
+        return None if self.final_weights == "last" else super()._patience()
+
+    def _trained(self, engine: Engine) -> None:
+        """Keep the weights that were best on the validation part beside those of the last epoch."""
+        last = self.final_weights == "last"
+        self._best_weights = {name: weight.cpu() for name, weight in engine.best_weights.items()} if last else {}
 
     @property
     def best_epoch_(self) -> int:
@@ -401,24 +404,9 @@ class DeepClassifier(StoppableTraining, BaseClassifier):
         best.networks_.load_state_dict(weights)
         return best
 
-    def encode(self, X: Any) -> np.ndarray:
-        """Return the features (n, d) of X: what the linear classifier sees.
-
-        Parameters
-        ----------
-        X : as in `fit`
-
-        Examples
-        --------
-        >>> from sklearn.datasets import load_digits
-        >>> X, y = load_digits(return_X_y=True)
-        >>> DeepClassifier(max_epochs=1, hidden_units=32, random_state=0).fit(X, y).encode(X[:5]).shape
-        (5, 64)
-        """
-        check_is_fitted(self)
-        X = self._check_input(X, reset=False)
-        with torch.inference_mode():
-            return torch.cat([self._features(self.networks_, x) for x in self._batches(X)]).cpu().numpy()
+    def _encoded(self, batch: Tensor) -> Tensor:
+        """Return features (B, d): what the linear classifier sees."""
+        return self._features(self.networks_, batch)
 
     @staticmethod
     def _learn_standardizer(networks: nn.ModuleDict, data: TrainingSet) -> None:
@@ -471,8 +459,29 @@ class DeepClassifier(StoppableTraining, BaseClassifier):
         return None
 
 
-class ClassifierTraining:
-    """The training of one network for a `DeepClassifier`.
+@dataclass(frozen=True)
+class Draws:
+    """What an update draws, for this process's part of a batch.
+
+    Attributes
+    ----------
+    inputs : Tensor of shape (B, ...)
+        Augmented and standardised, not mixed.
+    labels : integer Tensor of shape (B,)
+    mixed : Mixed or None
+        The batch, where the rule mixes inputs.
+    near : (Tensor, Tensor) or None
+        Inputs and labels of the neighbours that a rule mixes hidden activations with.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    mixed: Mixed | None = None
+    near: tuple[Tensor, Tensor] | None = None
+
+
+class ClassifierProgram(Program):
+    """The training of one network for a `DeepClassifier`: one update a step, from one source of batches or another.
 
     Parameters
     ----------
@@ -482,68 +491,180 @@ class ClassifierTraining:
     data : TrainingSet
     """
 
+    networks: nn.ModuleDict
+
     def __init__(self, settings: DeepClassifier, networks: nn.ModuleDict, data: TrainingSet) -> None:
         self.settings, self.networks, self.data = settings, networks, data
-        self.n_epochs, self.epoch = settings.max_epochs, -1  # before the first
-        self.augment: str = settings.augment
+        self.epoch = -1  # before the first
         self.batch_size = settings.batch_size * parallel.n_processes()
         self.steps_per_epoch = batches_per_epoch(len(data.labels), self.batch_size)
-        # A given backbone may be frozen.
-        self.parameters = [parameter for parameter in networks.parameters() if parameter.requires_grad]
-        self.optimizer = make_optimizer(
-            settings.optimizer,
-            self.parameters,
-            settings.learning_rate,
-            settings.weight_decay,
-            nesterov=settings.nesterov,
-        )
-        self.criterion: Criterion
-        self.class_weights: Tensor | None
-        self.accuracy = _TrainingAccuracy(data.device)
-        self.source = Source(self, data)
-        self.stage: Stage | None = None
+        n_steps = settings.max_epochs * self.steps_per_epoch
+        self.accuracy = TrainingAccuracy(data.device)
+        self.source, self.stage = Source(self, data, settings.augment), None
         if settings.stage_sampler is not None:
             # A checkpoint holds the set that was made before it.
             made_before = data.checkpoint is not None and data.checkpoint.path.exists()
-            self.stage = Stage(self, data if made_before else resampled(settings.stage_sampler, data, settings))
-        self.stages: list[nn.Module] = []
-        if isinstance(settings.mixing, ManifoldMixup):
-            self.stages = hidden_stages(networks["encoder"], settings.mixing)
-        self.encoder = torch.compile(networks["encoder"]) if settings.compile else networks["encoder"]
-        self.best_weights: dict[str, Tensor] = {}
-
-    def run(self, *, description: str) -> History:
-        """Train for all epochs and return the history."""
-        last = self.settings.final_weights == "last"
-        patience = self.n_epochs + 1 if last else self.settings.n_iter_no_change
-        watch = TrainingWatch(self.networks, self._logits, self.data.validation_batches, patience)
-
-        tracked = _Rows()
-
-        def look(row: dict[str, float]) -> bool:
-            stop = watch(row)
-            if self.settings.track:
-                tracked.rows.append(self.tracked())
-            return stop
-
-        history = train(
-            [Phase("classifier", self.update)],
-            self.n_epochs * self.steps_per_epoch,
+            made = data if made_before else resampled(settings.stage_sampler, data, settings)
+            self.stage = Stage(self, made, settings.stage_augment)
+        rule = settings.mixing
+        hidden = rule is not None and rule.space == "hidden"
+        self.stages = hidden_stages(networks["encoder"], rule) if hidden and rule is not None else []
+        super().__init__(
+            networks=networks,
+            optimizers={
+                "networks": make_optimizer(
+                    settings.optimizer,
+                    networks.parameters(),
+                    settings.learning_rate,
+                    settings.weight_decay,
+                    nesterov=settings.nesterov,
+                )
+            },
+            phases=self._phases(),
+            n_steps=n_steps,
             report_every=self.steps_per_epoch,
-            on_step=self.set_epoch,
-            on_report=look,
-            parts={**self.parts(), **watch.parts(), "tracked": tracked},
-            checkpoint=self.data.checkpoint,
-            verbose=self.settings.verbose,
-            description=description,
+            rates={"networks": rate_over(settings.schedule, n_steps, steps_per_epoch=self.steps_per_epoch)},
+            ema=settings.ema,
+            averaged=("encoder", "classifier"),
+            state={"accuracy": self.accuracy},
+            compile=settings.compile,
         )
-        for row, scores in zip(history, tracked.rows, strict=False):
-            row |= scores  # not before: lines of progress are made of the rows
-        if last:
-            self.best_weights = {name: weight.cpu() for name, weight in watch.stopping.best_weights.items()}
+        self.encoder = self.compiled(networks["encoder"])
+
+    def _phases(self) -> list[Phase | Action]:
+        """Return what a step consists of."""
+        if self.stage is None:
+            return [self._phase(self.source)]
+        first = self.first_step(self.settings._stage_epoch())
+        return [
+            self._phase(self.source, when=lambda step: step < first),
+            self._phase(self.stage, when=lambda step: step >= first),
+        ]
+
+    def _phase(self, source: "Source", *, when: Callable[[int], bool] | None = None) -> Phase:
+        """Return the update on batches of a source."""
+        return Phase(
+            name="classifier",
+            draw=lambda: self.draw(source),
+            losses=lambda draws: self.losses(draws, source),
+            moves={"networks": {"classifier": 1.0}},
+            streams=[source],
+            when=when,
+            after=lambda losses: self.accuracy.update(losses, source.batches.size),
+        )
+
+    def first_step(self, epoch: int) -> int:
+        """Return the first step of an epoch, both counted from 0."""
+        return epoch * self.steps_per_epoch
+
+    def before_step(self, step: int) -> None:
+        """Take the class weights of the epoch, and begin to count the accuracy anew."""
+        if step // self.steps_per_epoch != self.epoch:
+            self.epoch = step // self.steps_per_epoch
+            for source in (self.source, self.stage):
+                if source is not None:
+                    source.start_epoch(self.epoch)
+        if step % self.steps_per_epoch == 0:
+            self.accuracy.end_epoch()
+
+    def report(self, row: dict[str, float]) -> None:
+        """Add what is tracked."""
+        if self.settings.track:
+            row.update(self.tracked())
+
+    # -- Draws --
+
+    def draw(self, source: "Source") -> Draws:
+        """Return what an update draws; inputs are mixed before the batch of all processes is divided."""
+        rows = parallel.divisible(source.batches.draw())
+        inputs, labels = self.inputs(rows, source), source.data.labels[rows]
+        rule, near, mixed = self.settings.mixing, None, None
+        if isinstance(rule, NeighborMix):
+            assert source.neighbors is not None
+            partners = rule.partner_rows(source.neighbors, rows, self.data.generator)
+            near = (self.inputs(partners, source), source.data.labels[partners])
+        if rule is not None and rule.space == "input":
+            whole = self.mix(rule, inputs, labels, source, near)
+            mixed = Mixed(*(parallel.part(x) for x in (whole.inputs, whole.labels, whole.partners, whole.label_weight)))
+            near = None
+        if near is not None:
+            near = (parallel.part(near[0]), parallel.part(near[1]))
+        return Draws(parallel.part(inputs), parallel.part(labels), mixed, near)
+
+    def inputs(self, rows: Tensor, source: "Source") -> Tensor:
+        """Return the inputs of a source's rows (B,), augmented and standardised, as the encoder takes them."""
+        data = source.data
+        return self.standardized(augment_images(data.prepare(data.inputs[rows]), source.augment, data.generator))
+
+    def mix(
+        self,
+        rule: MixingRule,
+        inputs: Tensor,
+        labels: Tensor,
+        source: "Source",
+        near: tuple[Tensor, Tensor] | None = None,
+    ) -> Mixed:
+        """Return inputs, activations or features (B, ...) as the rule mixes them."""
+        more: dict[str, Any] = {} if near is None else {"partners": near}
+        if isinstance(rule, AMMixup):
+            more["accuracy"] = self.accuracy.of_last_epoch
+        return rule(inputs, labels, source.data.class_counts, self.data.generator, **more)
+
+    # -- Losses --
+
+    def losses(self, draws: Draws, source: "Source") -> Losses:
+        """Return the loss of a batch that the rule mixes where it wants to.
+
+        A rule that mixes behind a stage of the network draws there, and from this process's part alone.
+        """
+        rule = self.settings.mixing
+        if rule is None:
+            return {"classifier": source.label_loss(self.outputs(draws.inputs), draws.labels)}
+        losses: dict[str, Tensor] = {}
+        if self.settings.bn_clean_forward and rule.space != "features":
+            with torch.no_grad():
+                losses["accuracy"] = right_share(self.outputs(draws.inputs), draws.labels)
+        clean = None
+        if rule.space == "input":
+            assert draws.mixed is not None
+            mixed, outputs = draws.mixed, self.outputs(draws.mixed.inputs)
+        elif rule.space == "hidden":
+            before, behind = self.stages[: source.layer], self.stages[source.layer :]
+            mixed = self._mixed_behind(lambda x: _run(before, x), rule, draws, source)[0]
+            outputs = self.classify(_run(behind, mixed.inputs))
         else:
-            watch.stopping.restore()
-        return history
+            mixed, features = self._mixed_behind(lambda x: self.encoder(images_last(x)), rule, draws, source)
+            clean, outputs = self.classify(features), self.classify(mixed.inputs)
+        loss = source.pair_loss(outputs, mixed)
+        if isinstance(rule, AMMixup):
+            clean = self.outputs(draws.inputs) if clean is None else clean
+            losses["accuracy"] = right_share(clean, draws.labels)
+            loss = rule.clean_weight * source.label_loss(clean, draws.labels) + loss
+        return {"classifier": loss, **losses}
+
+    def _mixed_behind(
+        self, network: Callable[[Tensor], Tensor], rule: MixingRule, draws: Draws, source: "Source"
+    ) -> tuple[Mixed, Tensor]:
+        """Return what the rule makes of a network's outputs, and these outputs (B, ...), not mixed."""
+        if draws.near is None:
+            hidden, near = network(draws.inputs), None
+        else:  # one pass for a batch and its neighbours
+            hidden, behind = network(torch.cat([draws.inputs, draws.near[0]])).split(len(draws.inputs))
+            near = (behind.float(), draws.near[1]) if rule.space == "features" else (behind, draws.near[1])
+        mixable = hidden.float() if rule.space == "features" else hidden
+        return self.mix(rule, mixable, draws.labels, source, near), hidden
+
+    def standardized(self, inputs: Tensor) -> Tensor:
+        """Return inputs (B, ...) as the encoder takes them."""
+        return images_last(self.networks["standardizer"](inputs) if "standardizer" in self.networks else inputs)
+
+    def outputs(self, inputs: Tensor) -> Tensor:
+        """Map what `inputs` returns to logits, or cosines, (B, C)."""
+        return self.classify(self.encoder(images_last(inputs)))
+
+    def classify(self, features: Tensor) -> Tensor:
+        """Map features (B, d) to logits, or cosines, (B, C) in float32."""
+        return self.networks["classifier"](features).float()
 
     @torch.no_grad()
     def tracked(self) -> dict[str, float]:
@@ -564,163 +685,70 @@ class ClassifierTraining:
         self.networks.train()
         return found
 
-    def parts(self) -> dict[str, Any]:
-        """Return all that changes while training, for checkpoints."""
-        return {
-            "networks": self.networks,
-            "optimizer": self.optimizer,
-            "batches": self.source.batches,
-            **({} if self.stage is None else {"stage": self.stage}),
-            "accuracy": self.accuracy,
-            "randomness": self.data.randomness,
-        }
-
-    def set_epoch(self, progress: float) -> None:
-        """Take learning rate and class weights of the epoch that holds this fraction of the training."""
-        step = round(progress * self.n_epochs * self.steps_per_epoch)
-        epoch = step // self.steps_per_epoch
-        schedule = self.settings.schedule
-        if isinstance(schedule, StepDecay):
-            factor = schedule.at(epoch, self.n_epochs)
-        else:
-            factor = learning_rate_factor(schedule, progress)
-        set_learning_rate(self.optimizer, self.settings.learning_rate * factor)
-        if epoch != self.epoch:
-            self.epoch = epoch
-            self.start_epoch()
-        if step % self.steps_per_epoch == 0:
-            self.accuracy.end_epoch()
-
-    def start_epoch(self) -> None:
-        """Get ready for `epoch`, counted from 0; where a method in stages takes another `source` of batches.
-
-        Called again for an epoch that goes on from a checkpoint.
-        """
-        if self.stage is not None and self.epoch >= self.settings._stage_epoch():
-            self.source, self.augment = self.stage, self.settings.stage_augment
-        self.criterion = self.settings._criterion(self.source.data.class_counts)
-        self.class_weights = self.settings._class_weights(self.source.data.class_counts, self.epoch)
-
-    def next_rows(self, batches: NaturalBatches | ClassBatches) -> Tensor:
-        """Return the rows of the next batch of all processes, which can be divided among them."""
-        rows, n = next(batches), parallel.n_processes()
-        if n == 1:
-            return rows
-        size = n * max(2, math.ceil(len(rows) / n))  # at least 2 each, for batch normalisation
-        return rows[torch.arange(size, device=rows.device) % len(rows)]
-
-    def own_generator(self) -> torch.Generator:
-        """Return a generator for what this process draws alone, after which the shared one stays in step.
-
-        How much is drawn may depend on the process's part of the batch.
-        """
-        shared = self.data.generator
-        if parallel.n_processes() == 1:
-            return shared
-        seed = int(torch.randint(2**62, (), generator=shared, device=shared.device))
-        return torch.Generator(shared.device).manual_seed(seed + parallel.rank())
-
-    def update(self) -> dict[str, Tensor]:
-        """Take one step along the gradient of a batch."""
-        rows = self.next_rows(self.source.batches)
-        inputs, labels = self.inputs(rows), self.source.data.labels[rows]
-        rule = self.settings.mixing
-        with autocast(self.data.device, self.data.dtype):
-            if rule is None:
-                loss = self.label_loss(self.outputs(parallel.part(inputs)), parallel.part(labels))
-            else:
-                if self.settings.bn_clean_forward and rule.space != "features":
-                    with torch.no_grad():
-                        self.accuracy.update(self.outputs(parallel.part(inputs)), parallel.part(labels))
-                loss = self.mixed_loss(rule, rows, inputs, labels)
-        optimizer_step(self.optimizer, loss, self.parameters)
-        return {"classifier": loss}
-
-    def mixed_loss(self, rule: MixingRule, rows: Tensor, inputs: Tensor, labels: Tensor) -> Tensor:
-        """Return the loss of a process's part of a batch that the rule mixes where it wants to.
-
-        Inputs are mixed before the batch is divided, what comes out of the network after that.
-        """
-        counts, generator = self.source.data.class_counts, self.data.generator
-        if isinstance(rule, AMMixup):
-            inputs, labels = parallel.part(inputs), parallel.part(labels)
-            features = self.encoder(inputs)
-            clean = self.classify(features)
-            accuracy = self.accuracy.of_last_epoch
-            mixed = rule(features.float(), labels, counts, self.own_generator(), accuracy=accuracy)
-            loss = rule.clean_weight * self.label_loss(clean, labels)
-            self.accuracy.update(clean, labels)
-            return loss + self.pair_loss(self.classify(mixed.inputs), mixed)
-        if isinstance(rule, ManifoldMixup):
-            inputs, labels = parallel.part(inputs), parallel.part(labels)
-            layer = rule.draw_layer(generator)
-            mixed = rule(_run(self.stages[:layer], inputs), labels, counts, generator)
-            return self.pair_loss(self.classify(_run(self.stages[layer:], mixed.inputs)), mixed)
-        if isinstance(rule, NeighborMix):
-            assert self.source.neighbors is not None
-            near = rule.partner_rows(self.source.neighbors, rows, generator)
-            mixed = rule(inputs, labels, counts, generator, (self.inputs(near), self.source.data.labels[near]))
-        else:
-            mixed = rule(inputs, labels, counts, generator)
-        mixed = Mixed(*(parallel.part(x) for x in (mixed.inputs, mixed.labels, mixed.partners, mixed.label_weight)))
-        return self.pair_loss(self.outputs(mixed.inputs), mixed)
-
-    def inputs(self, rows: Tensor) -> Tensor:
-        """Return the inputs of the source's rows (B,), augmented and standardised, as the encoder takes them."""
-        data = self.source.data
-        inputs = augment_images(data.prepare(data.inputs[rows]), self.augment, data.generator)
-        return self.standardized(inputs)
-
-    def standardized(self, inputs: Tensor) -> Tensor:
-        """Return inputs (B, ...) as the encoder takes them."""
-        return images_last(self.networks["standardizer"](inputs) if "standardizer" in self.networks else inputs)
-
-    @torch.no_grad()
-    def features(self, data: TrainingSet) -> Tensor:
-        """Return what the encoder makes of all inputs (n, d), without augmentation, in evaluation mode."""
-        self.networks.eval()
-        batches = (data.prepare(batch) for batch in data.inputs.split(PREDICT_BATCH))
-        features = torch.cat([self.networks["encoder"](self.standardized(batch)) for batch in batches])
-        self.networks.train()
-        return features
-
-    def outputs(self, inputs: Tensor) -> Tensor:
-        """Map what `inputs` returns to logits, or cosines, (B, C)."""
-        return self.classify(self.encoder(images_last(inputs)))
-
-    def classify(self, features: Tensor) -> Tensor:
-        """Map features (B, d) to logits, or cosines, (B, C) in float32."""
-        return self.networks["classifier"](features).float()
-
-    def label_loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """Return the weighted loss of samples with plain labels (B,)."""
-        return label_loss(self.criterion, outputs, labels, self.class_weights, self.settings.loss_reduction)
-
-    def pair_loss(self, outputs: Tensor, mixed: Mixed) -> Tensor:
-        """Return the weighted loss of mixed samples."""
-        return pair_loss(self.criterion, outputs, mixed, self.class_weights, self.settings.loss_reduction)
-
-    def _logits(self, batch: Tensor) -> Tensor:
-        return self.settings._outputs(self.networks, batch)
-
 
 class Source:
-    """What batches are drawn from: a training set, the stream of its rows, and neighbours for rules that mix with them.
+    """What batches are drawn from: a training set, the stream of its rows, neighbours, what follows from its counts.
 
     Parameters
     ----------
-    training : ClassifierTraining
+    program : ClassifierProgram
     data : TrainingSet
+    augment : str
+        Of its images.
     """
 
-    def __init__(self, training: ClassifierTraining, data: TrainingSet) -> None:
-        self.training, self.data, self.batches = training, data, stream(data, training)
+    def __init__(self, program: ClassifierProgram, data: TrainingSet, augment: str) -> None:
+        self.program, self.augment = program, augment
         self.neighbors: Tensor | None = None
-        rule = training.settings.mixing
+        self._take(data)
+        rule = program.settings.mixing
         if isinstance(rule, NeighborMix):
-            # Raw images: distances are compared with one another alone.
-            places = training.features(data) if rule.neighbor_space == "features" else data.inputs
-            self.neighbors = rule.prepare(places, data.labels)
+            encoder = evaluating(program.networks["encoder"])
+            self.neighbors = rule.search(
+                data.inputs, data.labels, lambda: data.through(lambda batch: encoder(program.standardized(batch)))
+            )
+        # Behind which layer a batch is mixed is for the host to know: it draws on its own.
+        self.layer, self._layers = 0, torch.Generator()
+        if rule is not None and rule.space == "hidden":
+            seed = torch.randint(2**62, (), generator=data.generator, device=data.device)
+            self._layers.manual_seed(int(seed))
+
+    def _take(self, data: TrainingSet) -> None:
+        """Draw from this training set."""
+        program, settings = self.program, self.program.settings
+        self.data, self.batches = data, stream(data, program)
+        self.criterion = settings._criterion(data.class_counts)
+        self.class_weights = settings._class_weights(data.class_counts, 0)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Take the class weights of an epoch, counted from 0, where those before were."""
+        weights = self.program.settings._class_weights(self.data.class_counts, epoch)
+        if self.class_weights is not None and weights is not None:
+            self.class_weights.copy_(weights)
+
+    def label_loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """Return the weighted loss of samples with plain labels (B,)."""
+        return label_loss(self.criterion, outputs, labels, self.class_weights, self.program.settings.loss_reduction)
+
+    def pair_loss(self, outputs: Tensor, mixed: Mixed) -> Tensor:
+        """Return the weighted loss of mixed samples."""
+        return pair_loss(self.criterion, outputs, mixed, self.class_weights, self.program.settings.loss_reduction)
+
+    def advance(self) -> Hashable:
+        """Get ready for the next batch, and draw the layer behind which it is mixed."""
+        rule = self.program.settings.mixing
+        if rule is not None and rule.space == "hidden":
+            self.layer = rule.draw_layer(self._layers)
+        return self.batches.advance(), self.layer
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return where the stream is."""
+        return {"batches": self.batches.state_dict(), "layers": self._layers.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.batches.load_state_dict(state["batches"])
+        self._layers.set_state(state["layers"])
 
 
 class Stage(Source):
@@ -729,23 +757,22 @@ class Stage(Source):
     def state_dict(self) -> dict[str, Any]:
         """Return the training set, its neighbours, and where its stream is."""
         tensors = {"inputs": self.data.inputs, "labels": self.data.labels, "neighbors": self.neighbors}
-        return {**tensors, "batches": self.batches.state_dict()}
+        return {**tensors, **super().state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the place of what was made before."""
-        self.data = with_rows(self.data, state["inputs"], state["labels"])
+        self._take(with_rows(self.data, state["inputs"], state["labels"]))
         if state["neighbors"] is not None:
             self.neighbors = state["neighbors"].to(self.data.device)
-        self.batches = stream(self.data, self.training)
-        self.batches.load_state_dict(state["batches"])
+        super().load_state_dict(state)
 
 
-def stream(data: TrainingSet, training: ClassifierTraining) -> NaturalBatches | ClassBatches:
+def stream(data: TrainingSet, program: ClassifierProgram) -> NaturalBatches | ClassBatches:
     """Return the batches of all processes."""
-    power = SAMPLING_POWERS[training.settings.batches]
+    power = SAMPLING_POWERS[program.settings.batches]
     if power < 1:
-        return ClassBatches(data.labels, training.batch_size, data.generator, power=power)
-    return NaturalBatches(len(data.labels), training.batch_size, data.generator)
+        return ClassBatches(data.labels, program.batch_size, data.generator, power=power)
+    return NaturalBatches(len(data.labels), program.batch_size, data.generator)
 
 
 def with_rows(data: TrainingSet, inputs: Tensor, labels: Tensor) -> TrainingSet:
@@ -786,7 +813,7 @@ def resampled(sampler: BaseOverSampler, data: TrainingSet, settings: DeepClassif
         sampler.set_params(**{name: value for name, value in shared.items() if name in known})
     X = data.inputs if own else data.prepare(data.inputs).flatten(1)
     y = settings.classes_[data.labels.cpu().numpy()]
-    with naming("stage_sampler", "an over-sampler that can work with the training part"):
+    with parallel.alone(), naming("stage_sampler", "an over-sampler that can work with the training part"):
         X_new, y_new = sampler.fit_resample(X.cpu().numpy(), y)
     inputs = torch.as_tensor(X_new).reshape(-1, *data.inputs.shape[1:])
     if data.inputs.dtype == torch.uint8 and inputs.dtype != torch.uint8:
@@ -814,7 +841,7 @@ def spread_rows(labels: Tensor, n: int) -> Tensor:
     return torch.cat(rows).sort().values
 
 
-def hidden_stages(encoder: nn.Module, rule: ManifoldMixup) -> list[nn.Module]:
+def hidden_stages(encoder: nn.Module, rule: MixingRule) -> list[nn.Module]:
     """Return the stages of an encoder between which `rule` mixes.
 
     Raises
@@ -828,12 +855,12 @@ def hidden_stages(encoder: nn.Module, rule: ManifoldMixup) -> list[nn.Module]:
     if stages is None:
         raise ValueError(
             f"Expected a backbone with stages to mix between, but those of {type(encoder).__name__} are not known; "
-            "give an nn.Sequential, or ManifoldMixup(layers=(0,)), which mixes the inputs."
+            f"give an nn.Sequential, or {type(rule).__name__}(layers=(0,)), which mixes the inputs."
         )
     if max(rule.layers) > len(stages):
         raise ValueError(
-            f"Expected layers of ManifoldMixup to be at most {len(stages)}, the stages of the backbone, but got "
-            f"{rule.layers!r}."
+            f"Expected layers of {type(rule).__name__} to be at most {len(stages)}, the stages of the backbone, but "
+            f"got {rule.layers!r}."
         )
     return stages
 
@@ -870,44 +897,34 @@ class _Standardizer(nn.Module):
         return (x - self.mean) / self.scale
 
 
-class _Rows:
-    """Rows of numbers that checkpoints keep."""
-
-    def __init__(self) -> None:
-        self.rows: History = []
-
-    def state_dict(self) -> dict[str, History]:
-        """Return them."""
-        return {"rows": self.rows}
-
-    def load_state_dict(self, state: dict[str, History]) -> None:
-        """Go on from there."""
-        self.rows = state["rows"]
+def right_share(outputs: Tensor, labels: Tensor) -> Tensor:
+    """Return the share of samples with outputs (B, C) and labels (B,) that are classified rightly."""
+    return (outputs.detach().argmax(dim=1) == labels).float().mean()
 
 
-class _TrainingAccuracy:
-    """The share of training samples that were classified rightly in the epoch before, kept on the device."""
+class TrainingAccuracy:
+    """The accuracy on the batches of the epoch before, kept on the device and in its place."""
 
     def __init__(self, device: torch.device) -> None:
-        self.counts = torch.zeros(2, device=device)
+        self.sums = torch.zeros(2, device=device)
         self.of_last_epoch = torch.zeros((), device=device)
 
-    def update(self, outputs: Tensor, labels: Tensor) -> None:
-        """Count a batch of outputs (B, C)."""
-        right = (outputs.detach().argmax(dim=1) == labels).sum()
-        self.counts += torch.stack([right, torch.full_like(right, len(labels))])
+    def update(self, losses: Losses, n: int) -> None:
+        """Count a batch of n samples by its ``accuracy``, where it has one."""
+        if "accuracy" in losses:
+            self.sums.add_(n * torch.stack([losses["accuracy"], torch.ones_like(losses["accuracy"])]))
 
     def end_epoch(self) -> None:
         """Begin to count anew."""
-        parallel.average([self.counts])
-        self.of_last_epoch = self.counts[0] / self.counts[1].clamp(min=1)
-        self.counts = torch.zeros_like(self.counts)
+        parallel.average([self.sums])
+        self.of_last_epoch.copy_(self.sums[0] / self.sums[1].clamp(min=1))
+        self.sums.zero_()
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return what has been counted."""
-        return {"counts": self.counts, "of_last_epoch": self.of_last_epoch}
+        return {"sums": self.sums, "of_last_epoch": self.of_last_epoch}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         """Go on counting from there."""
-        self.counts = state["counts"].to(self.counts.device)
-        self.of_last_epoch = state["of_last_epoch"].to(self.counts.device)
+        self.sums.copy_(state["sums"])
+        self.of_last_epoch.copy_(state["of_last_epoch"])

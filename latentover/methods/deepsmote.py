@@ -36,24 +36,23 @@ import torch.nn.functional as F
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from latentover.estimators import BaseDeepSampler, Synthetic, TrainingSet
+from latentover.estimators import BaseDeepSampler, LatentSpace, Synthetic, TrainingSet
 from latentover.estimators.base import PREDICT_BATCH
 from latentover.mixing import convex_combination
 from latentover.mixing.neighbors import nearest_neighbors
 from latentover.networks import build_decoder, build_encoder
 from latentover.networks.layers import images_last
 from latentover.training import (
+    Batches,
+    Losses,
     NaturalBatches,
     Phase,
-    autocast,
+    Program,
+    adam,
     batches_per_epoch,
-    learning_rate_factor,
-    optimizer_step,
-    set_learning_rate,
-    train,
+    parallel,
+    rate_over,
 )
-from latentover.training.loop import History
-from latentover.training.optimizers import fused
 from latentover.training.schedules import Schedule
 
 LATENT_DIM_IMAGES = 300
@@ -123,77 +122,87 @@ class DeepSMOTENetworks(nn.Module):
         return self.decoder(z, z.new_empty(len(z), 0))
 
 
-class ClassSubsets:
+class ClassSubsets(Batches):
     """Row numbers of up to `size` distinct samples of one class, which is drawn uniformly."""
 
     def __init__(self, labels: Tensor, size: int, generator: torch.Generator) -> None:
         self.classes = [(labels == label).nonzero().squeeze(1) for label in range(int(labels.max()) + 1)]
-        self.size, self.generator = size, generator
+        self.generator = generator
+        self.subsets = {n: labels.new_empty(n) for n in {min(len(rows), size) for rows in self.classes}}
+        self.size, self.length = size, 0
 
-    def __next__(self) -> Tensor:
-        """Return the next subset (k,)."""
+    def advance(self) -> int:
+        """Draw the next subset, for its class says how large it is, and return its size."""
         device = self.generator.device
         rows = self.classes[int(torch.randint(len(self.classes), (1,), generator=self.generator, device=device))]
-        return rows[torch.randperm(len(rows), generator=self.generator, device=device)[: self.size]]
+        drawn = rows[torch.randperm(len(rows), generator=self.generator, device=device)[: self.size]]
+        self.length = len(drawn)
+        self.subsets[self.length].copy_(drawn)
+        return self.length
+
+    def draw(self) -> Tensor:
+        """Return the subset (k,)."""
+        return self.subsets[self.length]
 
 
-class DeepSMOTETraining:
-    """The update of a training step."""
+class DeepSMOTEProgram(Program):
+    """One update a step, of encoder and decoder on T_L = R_L + P_L.
+
+    Parameters
+    ----------
+    networks : DeepSMOTENetworks
+    data : TrainingSet
+    settings : DeepSMOTE
+    """
+
+    networks: DeepSMOTENetworks
 
     def __init__(self, networks: DeepSMOTENetworks, data: TrainingSet, settings: "DeepSMOTE") -> None:
-        self.networks, self.data, self.settings = networks, data, settings
-        self.batches = NaturalBatches(len(data.labels), settings.batch_size, data.generator)
-        self.subsets = ClassSubsets(data.labels, settings.batch_size, data.generator)
-        self.n_steps = settings.max_epochs * batches_per_epoch(len(data.labels), settings.batch_size)
-        # A given encoder may be frozen. One Adam for both networks is the same as one for each.
-        self.parameters = [parameter for parameter in networks.parameters() if parameter.requires_grad]
-        self.optimizer = torch.optim.Adam(self.parameters, lr=settings.learning_rate, **fused(self.parameters))
-        compiled = torch.compile if settings.compile else lambda function: function
-        self.encode, self.decode = compiled(networks.encode), compiled(networks.decode)
-
-    def run(self, *, description: str) -> History:
-        """Train for all epochs and return the history."""
-        return train(
-            [Phase("autoencoder", self.update)],
-            self.n_steps,
-            report_every=max(1, min(100, self.n_steps // 50)),
-            on_step=self.set_learning_rate,
-            parts={
-                "networks": self.networks,
-                "optimizer": self.optimizer,
-                "batches": self.batches,
-                "randomness": self.data.randomness,
-            },
-            checkpoint=self.data.checkpoint,
-            verbose=self.settings.verbose,
-            description=description,
+        self.data, self.settings = data, settings
+        size = settings.batch_size * parallel.n_processes()
+        self.batches = NaturalBatches(len(data.labels), size, data.generator)
+        self.subsets = ClassSubsets(data.labels, size, data.generator)
+        n_steps = settings.max_epochs * batches_per_epoch(len(data.labels), size)
+        phase = Phase(
+            name="autoencoder",
+            draw=self.draw,
+            losses=self.losses,
+            moves={"autoencoder": {"reconstruction": 1.0, "penalty": 1.0}},
+            streams=[self.batches, self.subsets],
         )
+        super().__init__(
+            networks=networks,
+            # One Adam for both networks is the same as one for each.
+            optimizers={"autoencoder": adam(networks.parameters(), settings.learning_rate)},
+            phases=[phase],
+            n_steps=n_steps,
+            rates={"autoencoder": rate_over(settings.schedule, n_steps)},
+            compile=settings.compile,
+        )
+        self.encode, self.decode = self.compiled(networks.encode), self.compiled(networks.decode)
 
-    def set_learning_rate(self, progress: float) -> None:
-        """Set the learning rate to where the schedule is at `progress`."""
-        settings = self.settings
-        set_learning_rate(self.optimizer, settings.learning_rate * learning_rate_factor(settings.schedule, progress))
+    def draw(self) -> tuple[Tensor, int]:
+        """Return inputs (B + k, ...), first a batch and then samples of one class, and the size B."""
+        batch, subset = parallel.share(self.batches.draw()), parallel.share(self.subsets.draw())
+        return self.data.prepare(self.data.inputs[torch.cat([batch, subset])]), len(batch)
 
-    def update(self) -> dict[str, Tensor]:
-        """Update encoder and decoder on T_L = R_L + P_L."""
-        batch, subset = next(self.batches), next(self.subsets)
-        x = self.data.prepare(self.data.inputs[torch.cat([batch, subset])])
-        n = len(batch)
-        with autocast(self.data.device, self.data.dtype):
-            codes = self.encode(x)
-            permuted = shift_by_one(codes[n:] if self.settings.penalty == "paper" else codes[n:].detach())
-            decoded = self.decode(torch.cat([codes[:n], permuted])).float()
-        reconstruction = reconstruction_loss(decoded[:n], x[:n])
-        penalty = penalty_loss(decoded[n:], x[n:], self.settings.penalty)
-        optimizer_step(self.optimizer, reconstruction + penalty, self.parameters)
-        return {"reconstruction": reconstruction, "penalty": penalty}
+    def losses(self, draws: tuple[Tensor, int]) -> Losses:
+        """Return R_L and P_L."""
+        x, n = draws
+        codes = self.encode(x)
+        permuted = shift_by_one(codes[n:] if self.settings.penalty == "paper" else codes[n:].detach())
+        decoded = self.decode(torch.cat([codes[:n], permuted])).float()
+        return {
+            "reconstruction": reconstruction_loss(decoded[:n], x[:n]),
+            "penalty": penalty_loss(decoded[n:], x[n:], self.settings.penalty),
+        }
 
 
 # ---- Estimator -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class DeepSMOTE(BaseDeepSampler):
+class DeepSMOTE(LatentSpace, BaseDeepSampler):
     """Over-sampler: SMOTE in the latent space of an autoencoder, and its decoder.
 
     For each new sample a sample of the class is chosen and one of its `k_neighbors` nearest of that class, by the
@@ -291,12 +300,11 @@ class DeepSMOTE(BaseDeepSampler):
             build_decoder(shape, m, 0, channels=self.decoder_channels or self.channels, hidden_units=self.hidden_units),
         )
 
-    def _fit_networks(self, data: TrainingSet) -> History:
-        networks = self.networks_
-        history = DeepSMOTETraining(networks, data, self).run(description=type(self).__name__)
-        networks.eval()
-        with torch.inference_mode():
-            latents = torch.cat([networks.encode(data.prepare(x)) for x in data.inputs.split(PREDICT_BATCH)]).float()
+    def _program(self, data: TrainingSet) -> DeepSMOTEProgram:
+        return DeepSMOTEProgram(self.networks_, data, self)
+
+    def _keep(self, data: TrainingSet, program: Program) -> None:
+        latents = self._encoded_inputs(data)
         rows = torch.arange(len(latents), device=data.device)
         if data.sample_weight is not None:  # a row without weight is no parent
             rows = rows[data.sample_weight > 0]
@@ -310,7 +318,6 @@ class DeepSMOTE(BaseDeepSampler):
             "neighbors": neighbors.cpu(),
             "n_neighbors": (class_counts - 1).clamp(1, self.k_neighbors).cpu(),
         }
-        return history
 
     def _generate(self, label: int, n: int, generator: torch.Generator) -> Synthetic:
         """Decode what lies between the codes of class `label` and those of their neighbours."""
@@ -324,12 +331,8 @@ class DeepSMOTE(BaseDeepSampler):
         codes = convex_combination(self.tensors_["latents"].to(rows.device)[rows], weights)
         return Synthetic(self.networks_.decode(codes).float(), rows.cpu().numpy(), weights.cpu().numpy())
 
-    def encode(self, X: Any) -> np.ndarray:
-        """Return the codes (n, m) of X."""
-        check_is_fitted(self)
-        X = self._check_input(X, reset=False)
-        with torch.inference_mode():
-            return torch.cat([self.networks_.encode(x) for x in self._batches(X)]).cpu().numpy()
+    def _encoded(self, batch: Tensor) -> Tensor:
+        return self.networks_.encode(batch)
 
     def decode(self, Z: np.ndarray) -> Any:
         """Return what the decoder makes of codes Z (n, m), in the type and layout of the data."""

@@ -27,8 +27,9 @@ a step on the encoder alone before each (MNIST)     `encoder_steps`
 ==================================================  =================================================================
 """
 
+import math
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -41,20 +42,22 @@ from latentover.networks import build_decoder, build_encoder, default_hidden_uni
 from latentover.networks.layers import images_last, linear, with_label
 from latentover.training import (
     ClassBatches,
+    Losses,
     NaturalBatches,
     Phase,
+    Program,
+    adam,
     augment_images,
-    autocast,
-    learning_rate_factor,
-    optimizer_step,
-    set_learning_rate,
-    train,
+    full_precision,
+    host_may_look,
+    parallel,
+    rate_over,
 )
 from latentover.training.augment import Augment
-from latentover.training.loop import History
-from latentover.training.optimizers import fused
 from latentover.training.schedules import Schedule
 
+BETAS = (0.5, 0.999)
+"""Of Adam, for all networks."""
 KERNEL_SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Of the inverse multiquadratic kernels, times 2k."""
 LOG_VARIANCE_BOUND = 50.0
@@ -93,8 +96,9 @@ def mmd(q: Tensor, p: Tensor) -> Tensor:
     """
     q, p = q.float(), p.float()
     n, k = q.shape
-    within = squared_distances(q, q), squared_distances(p, p)
-    between = squared_distances(q, p)
+    with full_precision(q.device):
+        within = squared_distances(q, q), squared_distances(p, p)
+        between = squared_distances(q, p)
     total = q.new_zeros(())
     for scale in KERNEL_SCALES:
         c = 2 * k * scale
@@ -119,7 +123,8 @@ def reconstruction_loss(x: Tensor, reconstructed: Tensor) -> Tensor:
 def moments_loss(z: Tensor) -> Tensor:
     """Return how far mean and covariance of latents (n, k) are from 0 and I: mean squared differences, added."""
     centred = z - z.mean(dim=0)
-    covariance = centred.t() @ centred / max(len(z) - 1, 1)
+    with full_precision(z.device):
+        covariance = centred.t() @ centred / max(len(z) - 1, 1)
     identity = torch.eye(z.shape[1], device=z.device)
     return z.mean(dim=0).square().mean() + (covariance - identity).square().mean()
 
@@ -138,17 +143,21 @@ def posterior_targets(class_counts: Tensor, rate: float) -> Tensor:
 
 
 def posterior_repeats(labels: Tensor, class_counts: Tensor, rate: float) -> Tensor:
-    """Return which rows of a batch with labels (B,) are drawn from, a row as often as it is drawn from.
+    """Return how often each row of a batch with labels (B,) is drawn from (B,), integers.
 
     A class with m_c rows in the batch gets the floor of m_c times its target over its size, its rows taking turns.
     """
     ratios = posterior_targets(class_counts, rate) / class_counts.clamp(min=1)
-    rows = []
-    for label in labels.unique().tolist():
-        members = (labels == label).nonzero().squeeze(1)
-        n = int(len(members) * ratios[label] + 1e-9)  # 1.6 is not exact in binary
-        rows.append(members[torch.arange(n, device=labels.device) % len(members)])
-    return torch.cat(rows)
+    same = labels.unsqueeze(1) == labels
+    members, place = same.sum(dim=1), same.tril(-1).sum(dim=1)  # m_c, and the row's number among them
+    wanted = (members * ratios[labels] + 1e-9).floor().long()  # 1.6 is not exact in binary
+    return (wanted - place + members - 1).clamp(min=0) // members
+
+
+def most_repeats(class_counts: Tensor, rate: float) -> int:
+    """Return the highest number that `posterior_repeats` returns for a row of any batch."""
+    ratios = posterior_targets(class_counts, rate) / class_counts.clamp(min=1)
+    return math.ceil(ratios.max().item() - 1e-9)
 
 
 def label_bounds(reconstruction: Tensor, classification: Tensor) -> Tensor:
@@ -206,113 +215,184 @@ def draw_latents(mean: Tensor, log_variance: Tensor, noise: Tensor) -> Tensor:
     return mean + noise * (1e-8 + log_variance.exp()).sqrt()
 
 
-class DGCTraining:
-    """The updates of a training step."""
+@dataclass(frozen=True)
+class Draws:
+    """What an update draws.
+
+    Attributes
+    ----------
+    x : Tensor of shape (B, ...)
+        Inputs, augmented.
+    labels : integer Tensor of shape (B,)
+    noise, prior : Tensor of shape (B, k)
+        Of the posteriors, and a sample of the prior.
+    """
+
+    x: Tensor
+    labels: Tensor
+    noise: Tensor
+    prior: Tensor
+
+
+class DGCProgram(Program):
+    """The updates of a training step; the first one begins with the pretraining of the encoder.
+
+    Parameters
+    ----------
+    networks : DGCNetworks
+    data : TrainingSet
+    settings : DGCClassifier
+    """
+
+    networks: DGCNetworks
 
     def __init__(self, networks: DGCNetworks, data: TrainingSet, settings: "DGCClassifier") -> None:
-        self.networks, self.data, self.settings = networks, data, settings
-        self.batches = NaturalBatches(len(data.labels), settings.batch_size, data.generator)
-        self.encoder = torch.compile(networks.encoder) if settings.compile else networks.encoder
-        self.encoding = networks.encoding_parameters()
-        self.parameters = [p for p in networks.parameters() if p.requires_grad]
-        self.perturbed = list(networks.classifier.parameters())
-        adam: dict[str, Any] = {
-            "lr": settings.learning_rate,
-            "betas": (0.5, 0.999),
-            **fused(networks.parameters()),
-        }
-        self.optimizers = {
-            "pretraining": torch.optim.Adam(self.encoding, **{**adam, "lr": settings.pretraining_learning_rate}),
-            "encoder": torch.optim.Adam(self.encoding, **adam),
-            "all": torch.optim.Adam(self.parameters, **adam),
-            "classifier": torch.optim.Adam(self.perturbed, **adam),
-        }
-        self.pretrained = False
+        self.data, self.settings = data, settings
+        self.batches = NaturalBatches(len(data.labels), settings.batch_size * parallel.n_processes(), data.generator)
+        self.most_repeats = most_repeats(data.class_counts, settings.resampling_rate)
+        # Posteriors of the batch that all networks learned from last, for the classifier: by the size of the batch.
+        self.posteriors: dict[int, tuple[Tensor, ...]] = {}
+        encoding, lr = networks.encoding_parameters(), settings.learning_rate
+        names = ("encoder", "all", "classifier")
+        super().__init__(
+            networks=networks,
+            optimizers={
+                "pretraining": adam(encoding, settings.pretraining_learning_rate, BETAS),
+                "encoder": adam(encoding, lr, BETAS),
+                "all": adam(networks.parameters(), lr, BETAS),
+                "classifier": adam(networks.classifier.parameters(), lr, BETAS),
+            },
+            phases=self._phases(),
+            n_steps=settings.max_steps,
+            rates=dict.fromkeys(names, rate_over(settings.schedule, settings.max_steps)),
+            compile=settings.compile,
+        )
+        self.encoder = self.compiled(networks.encoder)
 
-    def parts(self) -> dict[str, Any]:
-        """Return all that changes while training, for checkpoints."""
-        optimizers = {f"optimizer_{name}": optimizer for name, optimizer in self.optimizers.items()}
-        return {"networks": self.networks, **optimizers, "batches": self.batches, "randomness": self.data.randomness}
-
-    def phases(self) -> list[Phase]:
-        """Return what a step consists of; the first one begins with the pretraining of the encoder."""
+    def _phases(self) -> list[Phase]:
         settings = self.settings
-        first = Phase("pretraining", self.pretrain, repeat=settings.pretraining_steps, when=lambda step: step == 0)
-        return [first, Phase("encoder", self.update_encoder, repeat=settings.encoder_steps), Phase("all", self.update)]
+        objective = {"reconstruction": 1.0, "mmd": settings.mmd_weight, "classifier": 1.0}
+        phases = [
+            Phase(
+                name="pretraining",
+                draw=self.draw_pretraining,
+                losses=self.pretraining_losses,
+                moves={"pretraining": {"pretraining": 1.0}},
+                repeat=settings.pretraining_steps,
+                when=lambda step: step == 0,
+                until=lambda losses: losses["pretraining"].item() < PRETRAINED,
+            ),
+            Phase(
+                name="encoder",
+                draw=self.draw,
+                losses=self.losses,
+                moves={"encoder": objective},
+                streams=[self.batches],
+                repeat=settings.encoder_steps,
+                reports=False,
+            ),
+            Phase(
+                name="all",
+                draw=self.draw,
+                losses=lambda draws: self.losses(draws, remember=True),
+                moves={"all": objective},
+                streams=[self.batches],
+            ),
+        ]
+        if settings.resampling_rate > 0:
+            perturbation = Phase(
+                name="perturbation",
+                draw=self.draw_perturbation,
+                losses=self.perturbation_losses,
+                moves={"classifier": {"perturbation": 1.0}},
+            )
+            phases.append(perturbation)
+        return phases
 
-    def set_learning_rate(self, progress: float) -> None:
-        """Set the learning rate to where the schedule is at `progress`."""
-        rate = self.settings.learning_rate * learning_rate_factor(self.settings.schedule, progress)
-        for name, optimizer in self.optimizers.items():
-            if name != "pretraining":
-                set_learning_rate(optimizer, rate)
+    def variant(self) -> int:
+        """Return the size of the batch, which the perturbation takes from the phase before it."""
+        return self.batches.size
 
-    def batch(self) -> tuple[Tensor, Tensor]:
-        """Return inputs (B, ...), augmented, and labels (B,) of the next rows."""
-        rows = next(self.batches)
-        x = self.data.prepare(self.data.inputs[rows])
-        return augment_images(x, self.settings.augment, self.data.generator), self.data.labels[rows]
+    # -- Draws --
 
-    def draw(self, *shape: int) -> Tensor:
-        """Return standard normal noise."""
-        return torch.randn(*shape, generator=self.data.generator, device=self.data.device)
+    def draw(self) -> Draws:
+        """Return what an update on the whole objective draws."""
+        rows = parallel.share(self.batches.draw())
+        x = augment_images(self.data.prepare(self.data.inputs[rows]), self.settings.augment, self.data.generator)
+        noise, prior = (self.draw_noise(len(rows)) for _ in range(2))
+        return Draws(x, self.data.labels[rows], noise, prior)
+
+    def draw_noise(self, n: int) -> Tensor:
+        """Return standard normal noise (n, k)."""
+        return parallel.draws(torch.randn, n, self.networks.latent_dim, generator=self.data.generator)
+
+    def draw_pretraining(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return inputs (n, ...) and labels (n,) of a sample of the training data, and noise (n, k)."""
+        n = len(self.data.labels)
+        rows = torch.randperm(n, generator=self.data.generator, device=self.data.device)[:MOMENT_SAMPLES]
+        noise = torch.randn(len(rows), self.networks.latent_dim, generator=self.data.generator, device=self.data.device)
+        return self.data.prepare(self.data.inputs[rows]), self.data.labels[rows], noise
+
+    def draw_perturbation(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return draws (n, k) from the posteriors of a batch, their labels (n,), and whether each counts (n,)."""
+        mean, log_variance, labels = self.posteriors[self.batches.size]
+        repeats = posterior_repeats(labels, self.data.class_counts, self.settings.resampling_rate)
+        rows = torch.arange(len(labels), device=labels.device)
+        if host_may_look(labels.device):
+            rows = rows.repeat_interleave(repeats)
+            counts = torch.ones_like(rows)
+        else:  # each as often as any may be, and those too many do not count
+            copies = torch.arange(self.most_repeats, device=labels.device).unsqueeze(1)
+            counts = (copies < repeats).flatten()
+            rows = rows.repeat(self.most_repeats)
+        noise = torch.randn(len(rows), mean.shape[1], generator=self.data.generator, device=self.data.device)
+        return draw_latents(mean[rows], log_variance[rows], noise), labels[rows], counts
+
+    # -- Losses --
 
     def encode(self, x: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return mean and log variance (B, k) of the latents."""
-        with autocast(self.data.device, self.data.dtype):
-            return self.networks.posterior(self.encoder(images_last(x)), labels)
+        return self.networks.posterior(self.encoder(images_last(x)), labels)
 
-    def losses(self, x: Tensor, labels: Tensor) -> tuple[Tensor, dict[str, Tensor], tuple[Tensor, Tensor]]:
-        """Return the objective of a batch, its terms, and the posteriors."""
-        settings = self.settings
-        mean, log_variance = self.encode(x, labels)
-        z = draw_latents(mean, log_variance, self.draw(*mean.shape))
-        with autocast(self.data.device, self.data.dtype):
-            reconstructed = self.networks.decode(z).float()
-        terms = {
-            "reconstruction": reconstruction_loss(x, reconstructed).mean(),
-            "mmd": mmd(z, self.draw(*z.shape)),
-            "classifier": self.classification(z, labels),
+    def losses(self, draws: Draws, *, remember: bool = False) -> Losses:
+        """Return the terms of the objective; `remember` keeps the posteriors for the perturbation."""
+        mean, log_variance = self.encode(draws.x, draws.labels)
+        z = draw_latents(mean, log_variance, draws.noise)
+        if remember:
+            self._remember(mean.detach(), log_variance.detach(), draws.labels)
+        return {
+            "reconstruction": reconstruction_loss(draws.x, self.networks.decode(z).float()).mean(),
+            "mmd": mmd(z, draws.prior),
+            "classifier": self.classification(z, draws.labels),
         }
-        total = terms["reconstruction"] + settings.mmd_weight * terms["mmd"] + terms["classifier"]
-        return total, terms, (mean.detach(), log_variance.detach())
 
-    def classification(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Return the cross-entropy of latents (B, k), as a mean or a sum."""
-        return F.cross_entropy(self.networks.classifier(z), labels, reduction=self.settings.classification_reduction)
+    def _remember(self, *posteriors: Tensor) -> None:
+        """Lay posteriors where the perturbation finds them, always in the same place."""
+        size = self.batches.size
+        if size not in self.posteriors:
+            self.posteriors[size] = tuple(torch.empty_like(tensor) for tensor in posteriors)
+        for place, tensor in zip(self.posteriors[size], posteriors, strict=True):
+            place.copy_(tensor)
 
-    # -- Updates --
+    def classification(self, z: Tensor, labels: Tensor, counts: Tensor | None = None) -> Tensor:
+        """Return the cross-entropy of latents (n, k), as a mean or a sum of those that count."""
+        reduction = self.settings.classification_reduction
+        with full_precision(z.device):
+            logits = self.networks.classifier(z)
+        if counts is None:
+            return F.cross_entropy(logits, labels, reduction=reduction)
+        total = (F.cross_entropy(logits, labels, reduction="none") * counts).sum()
+        return total if reduction == "sum" else total / counts.sum()
 
-    def pretrain(self) -> dict[str, Tensor]:
-        """Bring mean and covariance of the latents near those of the prior, until they are near enough."""
-        if self.pretrained:
-            return {}
-        n = len(self.data.labels)
-        rows = torch.randperm(n, generator=self.data.generator, device=self.data.device)[:MOMENT_SAMPLES]
-        x, labels = self.data.prepare(self.data.inputs[rows]), self.data.labels[rows]
+    def pretraining_losses(self, draws: tuple[Tensor, Tensor, Tensor]) -> Losses:
+        """Return how far mean and covariance of the latents are from those of the prior."""
+        x, labels, noise = draws
         mean, log_variance = self.encode(x, labels)
-        loss = moments_loss(draw_latents(mean, log_variance, self.draw(*mean.shape)))
-        optimizer_step(self.optimizers["pretraining"], loss, self.encoding)
-        self.pretrained = loss.item() < PRETRAINED
-        return {"pretraining": loss}
+        return {"pretraining": moments_loss(draw_latents(mean, log_variance, noise))}
 
-    def update_encoder(self) -> dict[str, Tensor]:
-        """Update the encoder alone on the whole objective."""
-        total, _, _ = self.losses(*self.batch())
-        optimizer_step(self.optimizers["encoder"], total, self.encoding)
-        return {}
-
-    def update(self) -> dict[str, Tensor]:
-        """Update everything, and then the classifier on more draws from the posteriors of the smaller classes."""
-        x, labels = self.batch()
-        total, terms, (mean, log_variance) = self.losses(x, labels)
-        optimizer_step(self.optimizers["all"], total, self.parameters)
-        if self.settings.resampling_rate > 0:
-            rows = posterior_repeats(labels, self.data.class_counts, self.settings.resampling_rate)
-            z = draw_latents(mean[rows], log_variance[rows], self.draw(len(rows), mean.shape[1]))
-            terms["perturbation"] = self.classification(z, labels[rows])
-            optimizer_step(self.optimizers["classifier"], terms["perturbation"], self.perturbed)
-        return terms
+    def perturbation_losses(self, draws: tuple[Tensor, Tensor, Tensor]) -> Losses:
+        """Return the classifier's loss of more draws from the posteriors of the smaller classes."""
+        return {"perturbation": self.classification(*draws)}
 
 
 # ---- Estimator -------------------------------------------------------------------------------------------------------
@@ -450,19 +530,10 @@ class DGCClassifier(BaseGenerator, BaseClassifier):
             units=units,
         )
 
-    def _fit_networks(self, data: TrainingSet) -> History:
-        training = DGCTraining(self.networks_, data, self)
-        history = train(
-            training.phases(),
-            self.max_steps,
-            report_every=max(1, min(100, self.max_steps // 50)),
-            on_step=training.set_learning_rate,
-            parts=training.parts(),
-            checkpoint=data.checkpoint,
-            verbose=self.verbose,
-            description=type(self).__name__,
-        )
-        self.networks_.eval()
+    def _program(self, data: TrainingSet) -> DGCProgram:
+        return DGCProgram(self.networks_, data, self)
+
+    def _keep(self, data: TrainingSet, program: Program) -> None:
         noise = torch.randn(self.prediction_samples, self.latent_dim, generator=data.generator, device=data.device)
         with torch.inference_mode():
             mean, log_variance = self._posteriors(data)
@@ -471,7 +542,6 @@ class DGCClassifier(BaseGenerator, BaseClassifier):
         tensors = {"mean": mean, "log_variance": log_variance, "labels": data.labels}
         tensors |= {"prediction_noise": noise, "discrepancies": discrepancies}
         self.tensors_ = {name: tensor.cpu() for name, tensor in tensors.items()}
-        return history
 
     def _posteriors(self, data: TrainingSet) -> tuple[Tensor, Tensor]:
         """Return mean and log variance (n, k) of all training samples under their labels."""

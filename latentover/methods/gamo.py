@@ -35,7 +35,9 @@ the game over the data, and the features stay as they are during that pass.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 from typing import Any, ClassVar, Literal
 
@@ -53,26 +55,28 @@ from latentover.estimators import (
     Synthetic,
     TrainingSet,
 )
-from latentover.estimators.base import PREDICT_BATCH
 from latentover.networks import build_encoder
 from latentover.networks.conv import n_stages
 from latentover.networks.layers import batch_norm, doubling_conv, images_last, linear, with_label
 from latentover.training import (
+    Action,
+    Losses,
     NaturalBatches,
     Phase,
+    Program,
+    adam,
     augment_images,
-    autocast,
     batches_per_epoch,
-    learning_rate_factor,
-    optimizer_step,
-    set_learning_rate,
-    train,
+    full_precision,
+    host_may_look,
+    parallel,
+    rate_over,
 )
 from latentover.training.augment import Augment
-from latentover.training.loop import History
-from latentover.training.optimizers import fused
 from latentover.training.schedules import Schedule
 
+BETAS = (0.5, 0.999)
+"""Of Adam, for all networks."""
 LEAK = 0.1
 LABEL_NOISE = 0.1
 """The discriminator's targets lie up to this far from 0 and 1."""
@@ -242,14 +246,33 @@ class ConvexGenerator(nn.Module):
         """
         return (self.heads[label](embedded) + log_prior).softmax(dim=1)
 
-    def forward(self, noise: Tensor, labels: Tensor, points: list["ClassPoints"]) -> Tensor:
+    def forward(self, noise: Tensor, labels: Tensor, points: Sequence["ClassPoints"]) -> Tensor:
         """Return a generated point (B, d) for noise (B, k) and labels (B,), from the points of each class."""
         embedded = self.embed(noise, labels)
-        fakes = embedded.new_empty(len(labels), points[0].features.shape[1])
-        for label in labels.unique().tolist():
-            rows = labels == label
-            fakes[rows] = self.weights(embedded[rows], label, points[label].log_prior) @ points[label].features
+        fakes = embedded.new_zeros(len(labels), points[0].features.shape[1])
+        if host_may_look(labels.device):
+            for label in labels.unique().tolist():
+                rows = labels == label
+                fakes[rows] = self.point(embedded[rows], label, points[label])
+            return fakes
+        for label, of_class in enumerate(points):  # a point of every class for everyone, of which one is taken
+            fakes = torch.where((labels == label).unsqueeze(1), self.point(embedded, label, of_class), fakes)
         return fakes
+
+    def by_class(self, noise: Tensor, labels: Sequence[int], points: Sequence["ClassPoints"]) -> Tensor:
+        """Return generated points (B, d) for noise (B, k), an equal number of each of the given classes in turn."""
+        n = len(noise) // len(labels)
+        embedded = self.embed(noise, class_by_class(labels, n, noise.device)).split(n)
+        return torch.cat([self.point(part, label, points[label]) for part, label in zip(embedded, labels, strict=True)])
+
+    def point(self, embedded: Tensor, label: int, points: "ClassPoints") -> Tensor:
+        """Map embedded noise (B, q) to points (B, d) of class `label`."""
+        return self.weights(embedded, label, points.log_prior) @ points.features
+
+
+def class_by_class(labels: Sequence[int], n: int, device: torch.device) -> Tensor:
+    """Return each class number n times (n * len(labels),), made on the device."""
+    return torch.cat([torch.full((n,), label, device=device) for label in labels])
 
 
 @dataclass(frozen=True)
@@ -353,6 +376,11 @@ class GAMONetworks(nn.Module):
         return self.classifier(self.features(x))
 
 
+def _integers(high: int, *size: int, **place: Any) -> Tensor:
+    """Return `torch.randint` below `high` of this size, as `torch.randn` takes it."""
+    return torch.randint(high, size, **place)
+
+
 def centred(x: Tensor) -> Tensor:
     """Return images (B, c, h, w) in [0, 1] as in [-1, 1]; rows as they are."""
     return 2 * x - 1 if x.dim() == 4 else x
@@ -366,12 +394,21 @@ def uncentred(x: Tensor) -> Tensor:
 # ---- Core ------------------------------------------------------------------------------------------------------------
 
 
-class GAMOTraining:
-    """The updates of a training step: the game, and when it is over the decoders."""
+class GAMOProgram(Program):
+    """The updates of a training step: the game, and when it is over the decoders.
+
+    Parameters
+    ----------
+    networks : GAMONetworks
+    data : TrainingSet
+    settings : GAMOClassifier or GAMOSampler
+    """
+
+    networks: GAMONetworks
 
     def __init__(self, networks: GAMONetworks, data: TrainingSet, settings: "_GAMO") -> None:
-        self.networks, self.data, self.settings = networks, data, settings
-        n, size = len(data.labels), settings.batch_size
+        self.data, self.settings = data, settings
+        n, size = len(data.labels), settings.batch_size * parallel.n_processes()
         self.members = [(data.labels == label).nonzero().squeeze(1) for label in range(data.n_classes)]
         self.onehot = F.one_hot(data.labels, data.n_classes).float()
         self.fake_probabilities = fake_label_probabilities(data.class_counts)
@@ -380,178 +417,218 @@ class GAMOTraining:
         self.pass_steps = batches_per_epoch(n, size)
         self.batches = NaturalBatches(n, size, data.generator)
         self.extractor_batches = NaturalBatches(n, size, data.generator)
+        joint = settings.generator_updates == "joint"
         # With all classes at once every class has its share; batch normalisation needs two rows.
-        self.fakes_per_class = max(math.ceil(size / data.n_classes), 1 if settings.generator_updates == "joint" else 2)
-        # A given extractor may be frozen, and flattening learns nothing.
-        self.extractor_parameters = [p for p in networks.extractor.parameters() if p.requires_grad]
-        self.extractor = torch.compile(networks.extractor) if settings.compile else networks.extractor
-        adam: dict[str, Any] = {"lr": settings.learning_rate, "betas": (0.5, 0.999), **fused(networks.parameters())}
-        self.optimizers = {
-            name: torch.optim.Adam(module.parameters(), **adam)
+        self.fakes_per_class = max(math.ceil(settings.batch_size / data.n_classes), 1 if joint else 2)
+        self.features: Tensor | None = None
+        self.points: list[ClassPoints] = []
+        adams: dict[str, torch.optim.Optimizer] = {
+            name: adam(module.parameters(), settings.learning_rate, BETAS)
             for name, module in networks.named_children()
-            if name not in ("extractor", "decoders")
+            if name != "decoders" and any(parameter.requires_grad for parameter in module.parameters())
         }
+        rates = dict.fromkeys(adams, rate_over(settings.schedule, settings.max_steps))
+        decoder_steps = 0
         if networks.decoders is not None:
-            its_own = {**adam, "lr": settings.decoder_learning_rate}
-            self.optimizers["decoders"] = torch.optim.Adam(networks.decoders.parameters(), **its_own)
-        if self.extractor_parameters:
-            self.optimizers["extractor"] = torch.optim.Adam(self.extractor_parameters, **adam)
-        self._features: Tensor | None = None
-        self._points: list[ClassPoints] = []
+            decoder_steps = settings.decoder_steps
+            adams["decoders"] = adam(networks.decoders.parameters(), settings.decoder_learning_rate, BETAS)
+        super().__init__(
+            networks=networks,
+            optimizers=adams,
+            phases=self._phases(learns_features="extractor" in adams, decodes=decoder_steps > 0),
+            n_steps=settings.max_steps + decoder_steps,
+            rates=rates,
+            compile=settings.compile,
+        )
+        self.extractor = self.compiled(networks.extractor)
 
-    def parts(self) -> dict[str, Any]:
-        """Return all that changes while training, for checkpoints; features follow from the networks."""
-        optimizers = {f"optimizer_{name}": optimizer for name, optimizer in self.optimizers.items()}
-        streams = {"batches": self.batches, "extractor_batches": self.extractor_batches}
-        return {"networks": self.networks, **optimizers, **streams, "randomness": self.data.randomness}
-
-    def phases(self) -> list[Phase]:
+    def _phases(self, *, learns_features: bool, decodes: bool) -> list[Phase | Action]:
         """Return what a step consists of: a batch of the game, or once it is over an update of every decoder."""
         game_over = self.settings.max_steps
 
         def new_pass(step: int) -> bool:
-            return step < game_over and step % self.pass_steps == 0
+            return learns_features and step < game_over and step % self.pass_steps == 0
 
         def playing(step: int) -> bool:
             return step < game_over
 
-        phases = [Phase("players", self.update_players, when=playing)]
-        phases.append(Phase("generator", self.update_generator, when=playing))
-        if self.extractor_parameters:
-            phases.insert(0, Phase("extractor", self.update_extractor, repeat=self.pass_steps, when=new_pass))
-        if self.networks.decoders is not None:
-            phases.append(Phase("decoders", self.update_decoders, when=lambda step: step >= game_over))
+        of_the_game: dict[str, Any] = {"when": playing, "full_precision": True}
+        phases: list[Phase | Action] = []
+        if learns_features:
+            extractor = Phase(
+                name="extractor",
+                draw=self.draw_extractor,
+                losses=self.extractor_losses,
+                moves={"extractor": {"extractor": 1.0}},
+                streams=[self.extractor_batches],
+                repeat=self.pass_steps,
+                when=new_pass,
+            )
+            phases.append(extractor)
+        phases += [
+            # Also where the training goes on within a pass: features follow from the networks.
+            Action(name="features", run=self.learn_features, when=lambda step: new_pass(step) or self.features is None),
+            Phase(
+                name="real",
+                draw=self.draw_real,
+                losses=self.real_losses,
+                moves={"classifier": {"classifier": 1.0}, "discriminator": {"discriminator": 1.0}},
+                streams=[self.batches],
+                **of_the_game,
+            ),
+            Phase(
+                name="fake",
+                draw=self.draw_fakes,
+                losses=self.fake_losses,
+                moves={
+                    **({} if self.balanced else {"classifier": {"classifier_fake": 1.0}}),
+                    "discriminator": {"discriminator_fake": 1.0},
+                },
+                **of_the_game,
+            ),
+        ]
+        classes = range(self.data.n_classes)
+        joint = self.settings.generator_updates == "joint"
+        for labels in [tuple(classes)] if joint else [(label,) for label in classes]:
+            for loss, losses in (("mistaking", self.mistaking_losses), ("passing", self.passing_losses)):
+                update = Phase(
+                    name="generator",
+                    draw=partial(self.draw_noise, self.fakes_per_class * len(labels)),
+                    losses=partial(losses, labels=labels),
+                    moves={"generator": {f"generator_{loss}": 1.0}},
+                    **of_the_game,
+                )
+                phases.append(update)
+        if decodes:
+            decoders = Phase(
+                name="decoders",
+                draw=self.draw_decoders,
+                losses=self.decoder_losses,
+                moves={"decoders": {"decoder": float(len(classes))}},  # the sum of their losses
+                when=lambda step: step >= game_over,
+            )
+            phases.append(decoders)
         return phases
 
-    def set_learning_rates(self, progress: float) -> None:
-        """Set the learning rates of the game to where their schedule is; the decoders, trained after it, have none."""
-        settings, n_after = self.settings, self.settings.decoder_steps if self.networks.decoders is not None else 0
-        part = min(progress * (settings.max_steps + n_after) / settings.max_steps, 1.0)
-        for name, optimizer in self.optimizers.items():
-            if name != "decoders":
-                set_learning_rate(optimizer, settings.learning_rate * learning_rate_factor(settings.schedule, part))
-
-    # -- Features, points and fakes --
-
     @torch.no_grad()
-    def features(self) -> Tensor:
-        """Return the features of all training samples (n, d), as the extractor is since its last update."""
-        if self._features is None:
-            self.networks.extractor.eval()
-            batches = self.data.inputs.split(PREDICT_BATCH)
-            self._features = torch.cat([self.networks.features(self.data.prepare(batch)) for batch in batches])
-            weights = self.data.sample_weight
-            self._points = [
-                ClassPoints.of(self._features[rows], None if weights is None else weights[rows])
-                for rows in self.members
+    def learn_features(self) -> None:
+        """Take the features of all training samples (n, d), as the extractor is since its last update."""
+        self.networks.extractor.eval()
+        features = self.data.through(self.networks.features)
+        self.networks.extractor.train()
+        weights = self.data.sample_weight
+        if self.features is None:
+            self.features = features
+            self.points = [
+                ClassPoints.of(features[rows], None if weights is None else weights[rows]) for rows in self.members
             ]
-            self.networks.extractor.train()
-        return self._features
+        self.features.copy_(features)
+        for rows, points in zip(self.members, self.points, strict=True):
+            points.features.copy_(features[rows])
 
-    def points(self) -> list[ClassPoints]:
-        """Return what the points of each class are made from."""
-        self.features()
-        return self._points
+    # -- Draws --
 
-    def draw_noise(self, n: int) -> Tensor:
-        """Return noise (n, k) for the generator."""
-        size = (n, self.networks.generator.noise_dim)
-        return torch.randn(size, generator=self.data.generator, device=self.data.device)
+    def draw_extractor(self) -> tuple[Tensor, Tensor]:
+        """Return a real batch of inputs (B, ...), augmented, and its one-hot labels (B, C)."""
+        rows = parallel.share(self.extractor_batches.draw())
+        x = augment_images(self.data.prepare(self.data.inputs[rows]), self.settings.augment, self.data.generator)
+        return x, self.onehot[rows]
 
-    def label_noise(self, n: int) -> Tensor:
-        """Return how far the discriminator's targets (n,) are from 0 and 1."""
-        return LABEL_NOISE * torch.rand(n, generator=self.data.generator, device=self.data.device)
+    def draw_real(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return a real batch of features (B, d), its one-hot labels (B, C), and noise (B,) on the targets."""
+        assert self.features is not None
+        rows = parallel.share(self.batches.draw())
+        return self.features[rows], self.onehot[rows], self.label_noise(len(rows))
 
-    @torch.no_grad()
+    def draw_fakes(self) -> tuple[tuple[Tensor, Tensor] | None, tuple[Tensor, Tensor], Tensor]:
+        """Return generated batches for classifier, if any class is rare, and discriminator, and noise (B,)."""
+        for_classifier = None if self.balanced else self.fakes(self.fake_probabilities)
+        return for_classifier, self.fakes(self.sampled_probabilities), self.label_noise(self.settings.batch_size)
+
     def fakes(self, probabilities: Tensor) -> tuple[Tensor, Tensor]:
         """Return a batch of generated points (B, d) and their one-hot labels (B, C); the generator stands still."""
-        n = self.settings.batch_size
-        labels = torch.multinomial(probabilities, n, replacement=True, generator=self.data.generator)
-        generator = self.networks.generator
+        generator, n = self.networks.generator, self.settings.batch_size
+        n_drawn = n * parallel.n_processes()
+        labels = torch.multinomial(probabilities, n_drawn, replacement=True, generator=self.data.generator)
+        labels, noise = parallel.part(labels), self.draw_noise(n)
         generator.eval()
-        generated = generator(self.draw_noise(n), labels, self.points())
+        generated = generator(noise, labels, self.points)
         generator.train()
         return generated, F.one_hot(labels, self.data.n_classes).float()
 
-    # -- Updates --
+    def draw_noise(self, n: int) -> Tensor:
+        """Return noise (n, k) for the generator."""
+        return parallel.draws(torch.randn, n, self.networks.generator.noise_dim, generator=self.data.generator)
 
-    def update_extractor(self) -> dict[str, Tensor]:
-        """Update the extractor on a real batch, through the classifier as it is."""
-        rows = next(self.extractor_batches)
-        x = augment_images(self.data.prepare(self.data.inputs[rows]), self.settings.augment, self.data.generator)
-        with autocast(self.data.device, self.data.dtype):
-            features = self.extractor(images_last(centred(x)))
-        loss = classifier_loss(self.networks.classifier(features.float()), self.onehot[rows])
-        optimizer_step(self.optimizers["extractor"], loss, self.extractor_parameters)
-        self._features = None
-        return {"extractor": loss}
+    def label_noise(self, n: int) -> Tensor:
+        """Return how far the discriminator's targets (n,) are from 0 and 1."""
+        return LABEL_NOISE * parallel.draws(torch.rand, n, generator=self.data.generator)
 
-    def update_players(self) -> dict[str, Tensor]:
-        """Update classifier and discriminator on a real batch, then on a generated one."""
-        rows = next(self.batches)
-        real, onehot = self.features()[rows], self.onehot[rows]
-        losses = {
-            "classifier": self._update_classifier(real, onehot),
-            "discriminator": self._update_discriminator(real, onehot, real=True),
+    def draw_decoders(self) -> list[tuple[Tensor, Tensor]]:
+        """Return rows (B,) of each class and noise (B, l) for its decoder."""
+        drawn = []
+        for members in self.members:
+            n, generator = self.settings.batch_size, self.data.generator
+            places = parallel.draws(partial(_integers, len(members)), n, generator=generator)
+            drawn.append((members[places], parallel.draws(torch.randn, n, VAE_LATENT, generator=generator)))
+        return drawn
+
+    # -- Losses --
+
+    def extractor_losses(self, draws: tuple[Tensor, Tensor]) -> Losses:
+        """Return the loss of a real batch through the classifier as it is."""
+        x, onehot = draws
+        features = self.extractor(images_last(centred(x)))
+        with full_precision(x.device):
+            logits = self.networks.classifier(features.float())
+        return {"extractor": classifier_loss(logits, onehot)}
+
+    def real_losses(self, draws: tuple[Tensor, Tensor, Tensor]) -> Losses:
+        """Return the losses of classifier and discriminator on a real batch."""
+        features, onehot, noise = draws
+        return {
+            "classifier": classifier_loss(self.networks.classifier(features), onehot),
+            "discriminator": discriminator_loss(self.networks.discriminator(features, onehot), noise, real=True),
         }
-        if not self.balanced:
-            losses["classifier_fake"] = self._update_classifier(*self.fakes(self.fake_probabilities))
-        fake = self.fakes(self.sampled_probabilities)
-        losses["discriminator_fake"] = self._update_discriminator(*fake, real=False)
+
+    def fake_losses(self, draws: tuple[tuple[Tensor, Tensor] | None, tuple[Tensor, Tensor], Tensor]) -> Losses:
+        """Return the losses of classifier and discriminator on generated batches, one each."""
+        for_classifier, (points, onehot), noise = draws
+        scores = self.networks.discriminator(points, onehot)
+        losses = {"discriminator_fake": discriminator_loss(scores, noise, real=False)}
+        if for_classifier is not None:
+            points, onehot = for_classifier
+            losses["classifier_fake"] = classifier_loss(self.networks.classifier(points), onehot)
         return losses
 
-    def _update_classifier(self, features: Tensor, onehot: Tensor) -> Tensor:
-        loss = classifier_loss(self.networks.classifier(features), onehot)
-        optimizer_step(self.optimizers["classifier"], loss, self.networks.classifier.parameters())
-        return loss
+    def mistaking_losses(self, noise: Tensor, labels: Sequence[int]) -> Losses:
+        """Return the generator's loss against the classifier, on an equal number of points of the given classes."""
+        points, onehot = self._generated(noise, labels)
+        return {"generator_mistaking": mistaking_loss(self.networks.classifier(points), onehot)}
 
-    def _update_discriminator(self, features: Tensor, onehot: Tensor, *, real: bool) -> Tensor:
-        scores = self.networks.discriminator(features, onehot)
-        loss = discriminator_loss(scores, self.label_noise(len(scores)), real=real)
-        optimizer_step(self.optimizers["discriminator"], loss, self.networks.discriminator.parameters())
-        return loss
+    def passing_losses(self, noise: Tensor, labels: Sequence[int]) -> Losses:
+        """Return the generator's loss against the discriminator, on an equal number of points of the given classes."""
+        points, onehot = self._generated(noise, labels)
+        return {"generator_passing": passing_loss(self.networks.discriminator(points, onehot))}
 
-    def update_generator(self) -> dict[str, Tensor]:
-        """Update the generator against the classifier and then against the discriminator, class by class or at once."""
-        n, n_classes, device = self.fakes_per_class, self.data.n_classes, self.data.device
-        if self.settings.generator_updates == "joint":
-            labels = torch.arange(n_classes, device=device).repeat_interleave(n)
-            return self._update_generator(labels, list(self.networks.generator.parameters()))
-        trunk = list(self.networks.generator.trunk.parameters())
-        losses = [
-            self._update_generator(torch.full((n,), label, device=device), [*trunk, *head.parameters()])
-            for label, head in enumerate(self.networks.generator.heads)
-        ]
-        return {name: torch.stack([each[name] for each in losses]).mean() for name in losses[0]}
+    def _generated(self, noise: Tensor, labels: Sequence[int]) -> tuple[Tensor, Tensor]:
+        points = self.networks.generator.by_class(noise, labels, self.points)
+        numbers = class_by_class(labels, len(noise) // len(labels), noise.device)
+        return points, F.one_hot(numbers, self.data.n_classes).float()
 
-    def _update_generator(self, labels: Tensor, parameters: list[nn.Parameter]) -> dict[str, Tensor]:
-        networks, optimizer = self.networks, self.optimizers["generator"]
-        onehot = F.one_hot(labels, self.data.n_classes).float()
-        fake = networks.generator(self.draw_noise(len(labels)), labels, self.points())
-        mistaking = mistaking_loss(networks.classifier(fake), onehot)
-        optimizer_step(optimizer, mistaking, parameters)
-        fake = networks.generator(self.draw_noise(len(labels)), labels, self.points())
-        passing = passing_loss(networks.discriminator(fake, onehot))
-        optimizer_step(optimizer, passing, parameters)
-        return {"generator_mistaking": mistaking.detach(), "generator_passing": passing.detach()}
-
-    def update_decoders(self) -> dict[str, Tensor]:
-        """Update the decoder of every class on samples of that class."""
-        decoders, n = self.networks.decoders, self.settings.batch_size
-        assert decoders is not None
+    def decoder_losses(self, draws: list[tuple[Tensor, Tensor]]) -> Losses:
+        """Return the mean of the losses of all decoders, each on samples of its class."""
+        assert self.features is not None
+        assert self.networks.decoders is not None
         losses = []
-        for vae, members in zip(decoders, self.members, strict=True):
+        for vae, (rows, noise) in zip(self.networks.decoders, draws, strict=True):
             assert isinstance(vae, FeatureVAE)
-            chosen = torch.randint(len(members), (n,), generator=self.data.generator, device=self.data.device)
-            rows = members[chosen]
-            mean, log_deviation = vae.posterior(self.features()[rows])
-            noise = torch.randn(mean.shape, generator=self.data.generator, device=self.data.device)
-            with autocast(self.data.device, self.data.dtype):
-                reconstructed = vae.decode(mean + log_deviation.exp() * noise).float()
+            with full_precision(noise.device):
+                mean, log_deviation = vae.posterior(self.features[rows])
+            reconstructed = vae.decode(mean + log_deviation.exp() * noise).float()
             x = centred(self.data.prepare(self.data.inputs[rows]))
             losses.append(vae_loss(x, reconstructed, mean, log_deviation, self.settings.decoder_kl))
-        optimizer_step(self.optimizers["decoders"], torch.stack(losses).sum(), decoders.parameters())
-        return {"decoder": torch.stack(losses).detach().mean()}
+        return {"decoder": torch.stack(losses).mean()}
 
 
 # ---- Estimators ------------------------------------------------------------------------------------------------------
@@ -618,23 +695,17 @@ class _GAMO(BaseGenerator, BaseDeepEstimator):
             decoders=decoders,
         )
 
-    def _fit_networks(self, data: TrainingSet) -> History:
-        training = GAMOTraining(self.networks_, data, self)
-        n_steps = self.max_steps + (self.decoder_steps if self.networks_.decoders is not None else 0)
-        history = train(
-            training.phases(),
-            n_steps,
-            report_every=max(1, min(100, n_steps // 50)),
-            parts=training.parts(),
-            checkpoint=data.checkpoint,
-            verbose=self.verbose,
-            description=type(self).__name__,
-            on_step=training.set_learning_rates,
-        )
-        self.tensors_ = {"points": training.features().cpu(), "labels": data.labels.cpu()}
+    def _program(self, data: TrainingSet) -> GAMOProgram:
+        return GAMOProgram(self.networks_, data, self)
+
+    def _keep(self, data: TrainingSet, program: Program) -> None:
+        assert isinstance(program, GAMOProgram)
+        if program.features is None:  # where nothing was left to train
+            program.learn_features()
+        assert program.features is not None
+        self.tensors_ = {"points": program.features.cpu(), "labels": data.labels.cpu()}
         if data.sample_weight is not None:
             self.tensors_["sample_weight"] = data.sample_weight.cpu()
-        return history
 
     def _logits(self, batch: Tensor) -> Tensor:
         return self.networks_.logits(batch)

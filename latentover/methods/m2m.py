@@ -23,9 +23,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latentover.estimators import TrainingSet
-from latentover.methods.deep_classifier import ClassifierTraining, DeepClassifier
-from latentover.training import ClassBatches, augment_images, autocast, optimizer_step, parallel
-from latentover.training.loop import History
+from latentover.methods.deep_classifier import ClassifierProgram, DeepClassifier
+from latentover.training import Action, ClassBatches, Losses, Phase, augment_images, host_may_look, parallel
 
 Network = Callable[[Tensor], Tensor]
 """From inputs (B, ...) to logits (B, C)."""
@@ -61,8 +60,7 @@ def acceptance_probability(n_seed: Tensor, n_target: Tensor, beta: float = 0.999
     >>> acceptance_probability(torch.tensor([5000, 500, 50]), torch.tensor(50))
     tensor([0.9929, 0.3625, 0.0000])
     """
-    base = torch.tensor(beta, dtype=torch.float64, device=n_seed.device)
-    return (1 - base ** (n_seed - n_target).clamp(min=0)).float()
+    return (1 - beta ** (n_seed - n_target).clamp(min=0).double()).float()
 
 
 # ---- Translation -----------------------------------------------------------------------------------------------------
@@ -106,9 +104,10 @@ def translate(
     """
     x = inputs.detach()
     for _ in range(n_steps):
-        x = x.requires_grad_()
-        away = model(x).gather(1, seed_labels.unsqueeze(1)).mean()
-        (gradient,) = torch.autograd.grad(F.cross_entropy(guide(x), targets) + repulsion * away, x)
+        with torch.enable_grad():
+            x = x.requires_grad_()
+            away = model(x).gather(1, seed_labels.unsqueeze(1)).mean()
+            (gradient,) = torch.autograd.grad(F.cross_entropy(guide(x), targets) + repulsion * away, x)
         with torch.no_grad():
             length = gradient.flatten(1).norm(dim=1).view(-1, *[1] * (x.dim() - 1))
             x = x - step_size * gradient / (length + 1e-10)
@@ -192,10 +191,10 @@ class M2mClassifier(DeepClassifier):
             problems.append(f"stage_sampler to be None, for M2m has a stage of its own, but got {self.stage_sampler!r}")
         return problems
 
-    def _fit_networks(self, data: TrainingSet) -> History:
+    def _program(self, data: TrainingSet) -> "M2mProgram":
         self._learn_standardizer(self.networks_, data)
         guide = self._trained_guide(data) if self.guide == "own" else self.networks_
-        return self._run(M2mTraining(self, self.networks_, data, guide))
+        return M2mProgram(self, self.networks_, data, guide)
 
     def _trained_guide(self, data: TrainingSet) -> nn.ModuleDict:
         """Return a network of the same kind, trained with plain cross-entropy."""
@@ -207,13 +206,17 @@ class M2mClassifier(DeepClassifier):
         guide = plain._build_networks().to(data.device)
         guide = guide.to(memory_format=torch.channels_last) if len(self.format_.shape) == 3 else guide
         self._learn_standardizer(guide, data)
-        training = ClassifierTraining(plain, guide.train(), replace(data, validation=None, checkpoint=None))
-        self.guide_history_ = training.run(description=f"{type(self).__name__}, guide")
-        return guide.eval().requires_grad_(requires_grad=False)
+        alone = replace(data, validation=None, checkpoint=None)
+        program = ClassifierProgram(plain, guide.train(), alone)
+        engine = plain._engine(program, alone, description=f"{type(self).__name__}, guide")
+        self.guide_history_ = engine.run()
+        trained = engine.trained.eval().requires_grad_(requires_grad=False)
+        assert isinstance(trained, nn.ModuleDict)
+        return trained
 
 
-class M2mTraining(ClassifierTraining):
-    """The training of one network with a guide.
+class M2mProgram(ClassifierProgram):
+    """The training of one network with a guide: ordinary updates, and from some epoch on translated ones.
 
     Parameters
     ----------
@@ -228,23 +231,36 @@ class M2mTraining(ClassifierTraining):
     def __init__(
         self, settings: M2mClassifier, networks: nn.ModuleDict, data: TrainingSet, guide: nn.ModuleDict
     ) -> None:
-        super().__init__(settings, networks, data)
         self.guide = guide
-        self.balanced_batches = ClassBatches(data.labels, self.batch_size, data.generator)
-        self.first_epoch = int(settings.translation_start * self.n_epochs + 0.5)
+        size = settings.batch_size * parallel.n_processes()
+        self.balanced_batches = ClassBatches(data.labels, size, data.generator)
+        super().__init__(settings, networks, data)
 
-    def update(self) -> dict[str, Tensor]:
-        """Take one step along the gradient of a batch, balanced and translated from the first such epoch on."""
-        if self.epoch < self.first_epoch:
-            return super().update()
-        rows, data = self.next_rows(self.balanced_batches), self.data
-        inputs = augment_images(data.prepare(data.inputs[rows]), self.augment, data.generator)
+    def _phases(self) -> list[Phase | Action]:
+        """Return the ordinary update and, from the first such epoch on, the one of translated batches."""
+        first = self.first_step(int(self.settings.translation_start * self.settings.max_epochs + 0.5))
+        translated = Phase(
+            name="classifier",
+            draw=self.draw_translated,
+            losses=self.translated_losses,
+            moves={"networks": {"classifier": 1.0}},
+            streams=[self.balanced_batches],
+            when=lambda step: step >= first,
+        )
+        return [self._phase(self.source, when=lambda step: step < first), translated]
+
+    def draw_translated(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return a balanced batch, of which some samples are translations: inputs, labels and the share of these."""
+        rows, data = parallel.divisible(self.balanced_batches.draw()), self.data
+        inputs = augment_images(data.prepare(data.inputs[rows]), self.settings.augment, data.generator)
         inputs, labels = parallel.part(inputs), parallel.part(data.labels[rows])
-        inputs, translated = self.translated(inputs, labels)
-        with autocast(data.device, data.dtype):
-            loss = self.label_loss(self.settings._outputs(self.networks, inputs), labels)
-        optimizer_step(self.optimizer, loss, self.parameters)
-        return {"classifier": loss, "translated": translated}
+        inputs, share = self.translated(inputs, labels)
+        return self.standardized(inputs), labels, share
+
+    def translated_losses(self, draws: tuple[Tensor, Tensor, Tensor]) -> Losses:
+        """Return the loss of a translated batch, and what share of it is translations."""
+        inputs, labels, share = draws
+        return {"classifier": self.source.label_loss(self.outputs(inputs), labels), "translated": share}
 
     def translated(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         """Return a balanced batch in which some samples are replaced by translations, and their share.
@@ -255,35 +271,48 @@ class M2mTraining(ClassifierTraining):
             Not standardised.
         labels : integer Tensor of shape (B,)
         """
-        settings, generator, counts = self.settings, self.own_generator(), self.data.class_counts
+        settings, generator, counts = self.settings, self.data.generator, self.data.class_counts
+        n = len(labels)
 
         def chance(probability: Tensor) -> Tensor:
-            return torch.rand(len(probability), generator=generator, device=probability.device) < probability
+            return parallel.draws(torch.rand, n, generator=generator) < probability
 
         acceptance = acceptance_probability(counts[labels], counts[labels].unsqueeze(1), settings.acceptance_beta)
-        # No sample of a batch is of a larger class than a slot's: nothing can be translated to it.
-        slots = (~chance(keep_probability(counts)[labels]) & (acceptance.sum(dim=1) > 0)).nonzero().squeeze(1)
-        if len(slots) == 0:
+        # No sample of a batch is of a larger class than some slot's: nothing can be translated to it.
+        seeded = acceptance.sum(dim=1) > 0
+        slots = ~chance(keep_probability(counts)[labels]) & seeded
+        itself = torch.eye(n, device=labels.device) * ~seeded
+        seeds = torch.multinomial(acceptance + itself, 1, generator=generator).squeeze(1)
+        noise, accepted = (
+            ball_noise(inputs, settings.noise_radius, generator),
+            chance(acceptance[range_of(seeds), seeds]),
+        )
+        # All samples are translated where it is not for the host to know which ones are to be.
+        rows = slots.nonzero().squeeze(1) if host_may_look(labels.device) else range_of(seeds)
+        if len(rows) == 0:
             return inputs, inputs.new_zeros(())
-        seeds = torch.multinomial(acceptance[slots], 1, generator=generator).squeeze(1)
+        start = inputs[seeds[rows]] + noise[rows]
         images = inputs.dim() == 4
-        start = inputs[seeds] + ball_noise(inputs[seeds], settings.noise_radius, generator)
         self.networks.eval()
-        with autocast(self.data.device, self.data.dtype):
-            moved = translate(
-                lambda x: settings._outputs(self.guide, x),
-                lambda x: settings._outputs(self.networks, x),
-                start.clamp(0, 1) if images else start,
-                labels[seeds],
-                labels[slots],
-                n_steps=settings.translation_steps,
-                step_size=settings.translation_step_size,
-                repulsion=settings.repulsion,
-                value_range=(0.0, 1.0) if images else None,
-            )
-            with torch.no_grad():
-                sure = settings._outputs(self.guide, moved).softmax(dim=1).gather(1, labels[slots].unsqueeze(1))
+        moved = translate(
+            lambda x: settings._outputs(self.guide, x),
+            lambda x: settings._outputs(self.networks, x),
+            start.clamp(0, 1) if images else start,
+            labels[seeds[rows]],
+            labels[rows],
+            n_steps=settings.translation_steps,
+            step_size=settings.translation_step_size,
+            repulsion=settings.repulsion,
+            value_range=(0.0, 1.0) if images else None,
+        )
+        sure = settings._outputs(self.guide, moved).softmax(dim=1).gather(1, labels[rows].unsqueeze(1))
         self.networks.train()
-        accepted = (sure.squeeze(1) >= settings.confidence) & chance(acceptance[slots, seeds])
-        replaced = inputs.index_copy(0, slots[accepted], moved[accepted])
-        return replaced, accepted.sum() / len(inputs)
+        taken = slots[rows] & accepted[rows] & (sure.squeeze(1) >= settings.confidence)
+        taken_as = taken.view(-1, *[1] * (inputs.dim() - 1))
+        replaced = inputs.index_copy(0, rows, torch.where(taken_as, moved.to(inputs.dtype), inputs[rows]))
+        return replaced, taken.sum() / n
+
+
+def range_of(x: Tensor) -> Tensor:
+    """Return the numbers 0..n-1 of the rows of x (n, ...)."""
+    return torch.arange(len(x), device=x.device)

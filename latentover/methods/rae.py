@@ -44,52 +44,46 @@ from typing import Any, ClassVar, Literal, Self
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.manifold import TSNE
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from latentover.estimators import (
     BaseClassifier,
-    BaseDeepEstimator,
     BaseDeepSampler,
     BaseGenerator,
+    LatentSpace,
+    MatchedMoments,
     StoppableTraining,
     Synthetic,
     TrainingSet,
-    TrainingWatch,
 )
 from latentover.estimators.base import PREDICT_BATCH
 from latentover.estimators.formats import TableFormat
-from latentover.estimators.parents import ParentRows
+from latentover.estimators.parents import WeightedTuples
 from latentover.losses import adjusted_logits, critic_loss, generator_loss, gradient_penalty
-from latentover.metrics import linear_separability
-from latentover.mixing import MAMix, MixingRule, Mixup, Remix, convex_combination, cyclic_shifts
+from latentover.mixing import Mixed, MixingRule, NeighborMix, convex_combination, cyclic_shifts, drawn_weights
 from latentover.networks import Mixer, build_critic, build_decoder, build_encoder
-from latentover.networks.layers import images_last, linear
+from latentover.networks.layers import evaluating, images_last, linear
 from latentover.training import (
     ClassTuples,
+    Losses,
+    Objective,
     PairPool,
     Phase,
-    WeightAverage,
-    apply_gradients,
+    Program,
+    adam,
     augment_images,
-    autocast,
     class_probabilities,
     draw_seed,
-    gradient_norm,
-    learning_rate_factor,
     make_optimizer,
-    optimizer_step,
     parallel,
+    rate_over,
     seeded,
-    set_learning_rate,
-    train,
 )
-from latentover.training.adaptive import AdaptiveAugment
+from latentover.training.adaptive import DRAWS_PER_IMAGE, AdaptiveAugment, positive_share
 from latentover.training.augment import AUGMENTS, Augment
-from latentover.training.loop import History
-from latentover.training.optimizers import Optimizer, fused
+from latentover.training.optimizers import Optimizer
 from latentover.training.schedules import Schedule
 
 DEFAULTS_IMAGES: dict[str, Any] = {
@@ -107,10 +101,8 @@ DEFAULTS_TABLES: dict[str, Any] = {
     "adversarial_every": 5,
 }
 """What parameters that are None stand for: of images the paper's values, of tables what trains well within seconds."""
-MATCHED = 4 * PREDICT_BATCH
-"""Mixtures of each class, and rows of it at most, whose moments are compared for `match_moments`."""
-MAX_COVARIANCES = 2**22
-"""Tables whose covariances of all classes together have more entries than this have columns matched one by one."""
+GAN_BETAS = (0.5, 0.9)
+"""Of Adam, for all but the encoder."""
 REFERENCE_CYCLE = 5
 """In the authors' code every fifth step updates encoder, classifier and mixer; the others the decoder and critic."""
 
@@ -153,11 +145,9 @@ def classifier_loss(real: Tensor, mixed: Tensor, n_components: int, reduction: s
     return n_components * real + mixed if reduction == "sum" else (real + mixed) / 2
 
 
-def encoder_loss(
-    classification: Tensor, reconstruction: Tensor, classifier_weight: float = 5.0, reconstruction_weight: float = 0.01
-) -> Tensor:
+def encoder_objective(classifier_weight: float = 5.0, reconstruction_weight: float = 0.01) -> Objective:
     """Eq. 7: the weighted sum of the classifier's loss and the mean absolute error of reconstruction."""
-    return classifier_weight * classification + reconstruction_weight * reconstruction
+    return {"classifier": classifier_weight, "reconstruction": reconstruction_weight}
 
 
 # ---- Core ------------------------------------------------------------------------------------------------------------
@@ -183,133 +173,123 @@ class RAENetworks(nn.Module):
 
     def logits(self, x: Tensor) -> Tensor:
         """Map inputs (B, ...) to logits (B, C)."""
-        return self.classifier(self.encoder(x)).float()
+        return self.classifier(self.encoder(images_last(x))).float()
 
 
-def drawn_weights(alpha: str | Sequence[float], draw: Any, t: int) -> Tensor:
-    """Draw convex weights (n, t) that no mixer proposes.
+@dataclass(frozen=True)
+class Draws:
+    """What an update draws; what it does not need is None.
+
+    Attributes
+    ----------
+    x : Tensor of shape (B, t, ...)
+        Tuples of inputs of one class each.
+    labels : integer Tensor of shape (B,)
+    mixing : Tensor of shape (t * B, m) or (t * B, t)
+        The mixer's noise, or the mixing weights that are drawn in its place.
+    seen : Tensor of shape (B, t, ...)
+        The inputs as encoder and classifier learn them: augmented, and blended with those of other tuples.
+    targets : Tensor of shape (B, C)
+        Labels of `seen`, one-hot or blended.
+    wrong : integer Tensor of shape (t * B,)
+        The classes that the mixer wants its mixtures to be taken for.
+    real_augmentation, fake_augmentation : Tensor of shape (n, 12)
+        For real inputs and for those that the decoder makes, under the adaptive augmentation.
+    coefficients : Tensor of shape (n,)
+        Where between a real and a generated input the gradient penalty looks.
+    """
+
+    x: Tensor
+    labels: Tensor
+    mixing: Tensor
+    seen: Tensor | None = None
+    targets: Tensor | None = None
+    wrong: Tensor | None = None
+    real_augmentation: Tensor | None = None
+    fake_augmentation: Tensor | None = None
+    coefficients: Tensor | None = None
+
+
+class RAEProgram(Program):
+    """The updates of a training step, in the order of Algorithm 1 or of the authors' code.
 
     Parameters
     ----------
-    alpha : "uniform" or t positive numbers
-        Uniform on the simplex, or the concentrations of a Dirichlet distribution, for t = 2 of Beta(a, b).
-    draw : callable
-        Maps a function of a shape to what it draws for this process's part of the batch.
-    t : int
+    networks : RAENetworks
+    data : TrainingSet
+    settings : RAEClassifier or RAESampler
     """
-    if alpha == "uniform":
-        # Exponential draws over their sum are uniform on the simplex.
-        draws = -draw(torch.rand, t).clamp(min=1e-12).log()
-    else:
-        concentrations = torch.tensor([float(a) for a in alpha])
 
-        def gamma(*shape: int, generator: torch.Generator, device: torch.device) -> Tensor:
-            return torch._standard_gamma(concentrations.to(device).expand(shape).contiguous(), generator=generator)
-
-        draws = draw(gamma, t).clamp(min=1e-12)
-    return draws / draws.sum(dim=1, keepdim=True)
-
-
-class WeightedTuples(ClassTuples):
-    """Tuples as of `ClassTuples`, with the rows of a class drawn in proportion to weights (n,)."""
-
-    def __init__(
-        self,
-        labels: Tensor,
-        weights: Tensor,
-        n_tuples: int,
-        size: int,
-        generator: torch.Generator,
-        *,
-        power: float = 0.0,
-    ) -> None:
-        super().__init__(labels, n_tuples, size, generator, power=power)
-        self.parents = [ParentRows(rows, weights[rows]) for rows in self.by_class.split(self.counts.tolist())]
-
-    def __next__(self) -> Tensor:
-        """Return the next batch of tuples."""
-        classes = torch.multinomial(self.probabilities, self.n_tuples, replacement=True, generator=self.generator)
-        numbers = torch.bincount(classes, minlength=len(self.counts)).tolist()
-        drawn = [rows.draw(n, self.size, self.generator) for rows, n in zip(self.parents, numbers, strict=True) if n]
-        return torch.cat(drawn)[classes.argsort().argsort()]  # class by class, and then in the order of `classes`
-
-
-class RAETraining:
-    """The updates of a training step, in the order of Algorithm 1 or of the authors' code."""
+    networks: RAENetworks
 
     def __init__(self, networks: RAENetworks, data: TrainingSet, settings: "_RAE") -> None:
-        self.networks = networks
-        self.data = data
         settings = settings._resolved()
+        self.data = data
         self.settings: Any = settings  # in which no number is None
         self.t = settings.n_components
+        self.groups = 1 if settings.critic_fakes == "mixtures" else 2  # of latents that the critic sees decoded
+        self.batches = self._batches()
+        rule = settings.mixing
+        self.same_class = ClassTuples(data.labels, 1, 1, data.generator)
+        self.neighbors: Tensor | None = None
+        if isinstance(rule, NeighborMix):
+            self.neighbors = rule.search(data.inputs, data.labels, lambda: data.through(evaluating(networks.encoder)))
+        self.class_probabilities = class_probabilities(data.class_counts, settings.sampling_power).float()
+        self.adaptive = AdaptiveAugment().to(data.device) if settings.augment == "adaptive" else None
+        optimizers, rate = self._optimizers(networks), rate_over(settings.schedule, settings.max_steps)
+        super().__init__(
+            networks=networks,
+            optimizers=optimizers,
+            phases=self._phases([name for name in ("encoder", "classifier") if name in optimizers]),
+            n_steps=settings.max_steps,
+            rates={name: rate for name in ("encoder", "classifier") if name in optimizers},
+            ema=settings.ema,
+            averaged=("encoder", "classifier", *(["decoder"] if settings.decoder else [])),
+            state={} if self.adaptive is None else {"adaptive": self.adaptive},
+            compile=settings.compile,
+        )
+        self.encoder, self.mixer = self.compiled(networks.encoder), self.compiled(networks.mixer)
+        self.decoder = None if networks.decoder is None else self.compiled(networks.decoder)
+
+    def _batches(self) -> ClassTuples | PairPool:
+        settings, data = self.settings, self.data
         n_tuples = settings.batch_size * parallel.n_processes()
-        power = settings.sampling_power
-        self.batches: ClassTuples | PairPool
-        if settings.batches == "pool" and data.sample_weight is not None:
-            raise ValueError("Expected batches to be 'tuples' with sample_weight, but got 'pool'; it draws rows alike.")
         if settings.batches == "pool":
-            self.batches = PairPool(data.labels, n_tuples, data.generator)
-        elif data.sample_weight is None:
-            self.batches = ClassTuples(data.labels, n_tuples, self.t, data.generator, power=power)
-        else:
-            self.batches = WeightedTuples(
-                data.labels, data.sample_weight, n_tuples, self.t, data.generator, power=power
-            )
-        self.class_probabilities = class_probabilities(data.class_counts, power).float()
-        self.adaptive = AdaptiveAugment() if settings.augment == "adaptive" else None
-        compiled = torch.compile if settings.compile else lambda module: module
-        self.encoder = compiled(networks.encoder)
-        self.mixer = compiled(networks.mixer)
-        self.decoder = compiled(networks.decoder) if networks.decoder is not None else None
-        self.averages = {
-            name: WeightAverage(network, settings.ema)
-            for name, network in networks.named_children()
-            if name in ("encoder", "classifier", "decoder")
-        }
-        self._make_optimizers()
-
-    def _make_optimizers(self) -> None:
-        networks, settings, lr = self.networks, self.settings, self.settings.learning_rate
-        # A given encoder may be frozen.
-        encoder = [p for p in networks.encoder.parameters() if p.requires_grad]
-        classifier = list(networks.classifier.parameters())
-        self.encoder_parameters = [*encoder, *classifier]
-        first = self.encoder_parameters if settings.classifier_optimizer == "shared" else encoder
-        self.encoder_optimizers: list[torch.optim.Optimizer] = (
-            [make_optimizer(settings.optimizer, first, lr, settings.weight_decay)] if first else []
+            if data.sample_weight is not None:
+                raise ValueError(
+                    "Expected batches to be 'tuples' with sample_weight, but got 'pool'; it draws rows alike."
+                )
+            return PairPool(data.labels, n_tuples, data.generator)
+        if data.sample_weight is None:
+            return ClassTuples(data.labels, n_tuples, self.t, data.generator, power=settings.sampling_power)
+        return WeightedTuples(
+            data.labels, data.sample_weight, n_tuples, self.t, data.generator, power=settings.sampling_power
         )
-        first_beta, second_beta = settings.mixer_betas
-        adam: dict[str, Any] = {"lr": settings.adversarial_learning_rate or lr, **fused(networks.parameters())}
-        gan: dict[str, Any] = {"betas": (0.5, 0.9), **adam}
-        if settings.classifier_optimizer == "own":
-            self.encoder_optimizers.append(torch.optim.Adam(classifier, **{**gan, "lr": lr}))
-        self.mixer_optimizer = torch.optim.Adam(networks.mixer.parameters(), betas=(first_beta, second_beta), **adam)
+
+    def _optimizers(self, networks: RAENetworks) -> dict[str, torch.optim.Optimizer]:
+        settings, lr = self.settings, self.settings.learning_rate
+        encoder, classifier = list(networks.encoder.parameters()), list(networks.classifier.parameters())
+        own = settings.classifier_optimizer == "own"
+        first = [
+            p for p in (encoder if own else [*encoder, *classifier]) if p.requires_grad
+        ]  # a given one may be frozen
+        optimizers: dict[str, torch.optim.Optimizer] = {}
+        if first:
+            optimizers["encoder"] = make_optimizer(settings.optimizer, first, lr, settings.weight_decay)
+        if own:
+            optimizers["classifier"] = adam(classifier, lr, GAN_BETAS)
+        other_lr = settings.adversarial_learning_rate or lr
+        optimizers["mixer"] = adam(
+            networks.mixer.parameters(), other_lr, (settings.mixer_betas[0], settings.mixer_betas[1])
+        )
         if networks.decoder is not None and networks.critic is not None:
-            self.decoder_optimizer = torch.optim.Adam(networks.decoder.parameters(), **gan)
-            self.decoder_joint_optimizer = torch.optim.Adam(networks.decoder.parameters(), **adam)
-            self.critic_optimizer = torch.optim.Adam(networks.critic.parameters(), **gan)
+            optimizers["decoder"] = adam(networks.decoder.parameters(), other_lr, GAN_BETAS)
+            optimizers["decoder_joint"] = adam(networks.decoder.parameters(), other_lr)
+            optimizers["critic"] = adam(networks.critic.parameters(), other_lr, GAN_BETAS)
+        return optimizers
 
-    def parts(self) -> dict[str, Any]:
-        """Return all that changes while training, for checkpoints."""
-        optimizers = [*self.encoder_optimizers, self.mixer_optimizer]
-        if self.networks.decoder is not None:
-            optimizers += [self.decoder_optimizer, self.decoder_joint_optimizer, self.critic_optimizer]
-        parts: dict[str, Any] = {f"optimizer_{number}": optimizer for number, optimizer in enumerate(optimizers)}
-        parts |= {f"average_{name}": average for name, average in self.averages.items()}
-        if self.adaptive is not None:
-            parts["adaptive"] = self.adaptive
-        return {"networks": self.networks, "batches": self.batches, **parts}
-
-    def trained_networks(self) -> RAENetworks:
-        """Return what is used after training: the moving averages where there are any, else the networks themselves."""
-        average, networks = {name: average.module for name, average in self.averages.items()}, self.networks
-        return RAENetworks(
-            average["encoder"], average["classifier"], networks.mixer, average.get("decoder"), networks.critic
-        )
-
-    def phases(self) -> list[Phase]:
-        """Return what a step consists of."""
+    def _phases(self, learners: Sequence[str]) -> list[Phase]:
+        """Return what a step consists of; `learners` are the optimizers of E and L."""
         settings = self.settings
         reference = settings.update_order == "reference_code"
         cycle = REFERENCE_CYCLE if reference else 1
@@ -318,37 +298,122 @@ class RAETraining:
             return step % cycle == 0 and (step > 0 or not reference)
 
         def reconstructs(step: int) -> bool:
-            return joint(step) and (step // cycle) % settings.reconstruct_every == 0
+            return settings.decoder and joint(step) and (step // cycle) % settings.reconstruct_every == 0
 
         def adversarial(step: int) -> bool:
             return not joint(step) if reference else step % settings.adversarial_every == 0
 
-        if self.networks.decoder is None:
-            return [Phase("joint", self.update_joint, when=joint)]
+        equation_6 = {"classifier": settings.classifier_weight}
+        equation_7 = encoder_objective(settings.classifier_weight, settings.reconstruction_weight)
+        mixer = {"mixer": {"mixer": 1.0}} if settings.alpha == "mixer" else {}
+        decoder = {"reconstruction": settings.reconstruction_weight} if settings.decoder_reconstruction else {}
+        decoder |= {"decoder_classification": 1.0} if settings.decoder_classification else {}
+        phases = [
+            Phase(
+                name="joint",
+                draw=self.draw_joint,
+                losses=self.joint_losses,
+                moves={**dict.fromkeys(learners, equation_6), **mixer},
+                streams=[self.batches],
+                when=lambda step: joint(step) and not reconstructs(step),
+            )
+        ]
+        if not settings.decoder:
+            return phases
+        with_decoder = Phase(
+            name="joint",
+            draw=lambda: self.draw_joint(reconstruct=True),
+            losses=lambda draws: self.joint_losses(draws, reconstruct=True),
+            moves={
+                **dict.fromkeys(learners, equation_7),
+                **mixer,
+                **({"decoder_joint": decoder} if decoder else {}),
+            },
+            streams=[self.batches],
+            when=reconstructs,
+        )
         return [
-            Phase("joint", lambda: self.update_joint(reconstruct=True), when=reconstructs),
-            Phase("joint", self.update_joint, when=lambda step: joint(step) and not reconstructs(step)),
-            Phase("decoder", self.update_decoder, when=adversarial),
-            Phase("critic", self.update_critic, when=adversarial, repeat=settings.critic_steps),
+            with_decoder,
+            *phases,
+            Phase(
+                name="decoder",
+                draw=self.draw_adversarial,
+                losses=self.decoder_losses,
+                moves={"decoder": {"decoder": 1.0}},  # Eq. 4
+                streams=[self.batches],
+                when=adversarial,
+                gradient_norm=True,
+            ),
+            Phase(
+                name="critic",
+                draw=lambda: self.draw_adversarial(penalty=True),
+                losses=self.critic_losses,
+                moves={"critic": {"critic": 1.0}},  # Eq. 5
+                streams=[self.batches],
+                when=adversarial,
+                repeat=settings.critic_steps,
+                gradient_norm=True,
+                after=None if self.adaptive is None else self.adapt_further,
+            ),
         ]
 
-    def set_learning_rate(self, progress: float) -> None:
-        """Set the learning rate of the encoder and the classifier to where the schedule is at `progress`."""
-        rate = self.settings.learning_rate * learning_rate_factor(self.settings.schedule, progress)
-        for optimizer in self.encoder_optimizers:
-            set_learning_rate(optimizer, rate)
+    # -- Draws --
 
-    # -- Batches, draws and passes --
+    def draw_joint(self, *, reconstruct: bool = False) -> Draws:
+        """Return what an update of E, L and M draws."""
+        settings = self.settings
+        rows, x, labels = self.batch()
+        seen, targets = self.augment(x), self.onehot(labels)
+        if settings.mixing is not None:
+            blend = self.blended(settings.mixing, seen, labels, rows)
+            seen, targets = blend.inputs, blend.soft_labels(self.data.n_classes)
+        return Draws(
+            x,
+            labels,
+            self.draw_mixing(),
+            seen=seen,
+            targets=targets,
+            fake_augmentation=self.augmentation(2) if reconstruct and settings.decoder_classification else None,
+            wrong=self.wrong_labels(labels.repeat(self.t)) if settings.alpha == "mixer" else None,
+        )
 
-    def batch(self) -> tuple[Tensor, Tensor]:
-        """Return inputs (B, t, ...) and labels (B,) of the next tuples."""
-        rows = parallel.part(next(self.batches))
-        x = self.data.prepare(self.data.inputs[rows.flatten()]).unflatten(0, rows.shape)
-        return x, self.data.labels[rows[:, 0]]
+    def draw_adversarial(self, *, penalty: bool = False) -> Draws:
+        """Return what an update of D or, with a gradient penalty, of the critic draws."""
+        _, x, labels = self.batch()
+        sample = torch.rand if self.settings.penalty_coefficients == "uniform" else torch.randn
+        return Draws(
+            x,
+            labels,
+            self.draw_mixing(),
+            real_augmentation=self.augmentation(1),
+            fake_augmentation=self.augmentation(self.groups),
+            coefficients=self.draw(sample, times=self.groups * self.t) if penalty else None,
+        )
 
-    def onehot(self, labels: Tensor) -> Tensor:
-        """Return one-hot labels (B, C)."""
-        return F.one_hot(labels, self.data.n_classes).float()
+    def batch(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the rows (B, t), inputs (B, t, ...) and labels (B,) of a batch of tuples."""
+        rows = parallel.part(self.batches.draw())
+        return rows, self.inputs(rows), self.data.labels[rows[:, 0]]
+
+    def inputs(self, rows: Tensor) -> Tensor:
+        """Return the inputs (B, t, ...) of rows (B, t)."""
+        return self.data.prepare(self.data.inputs[rows.flatten()]).unflatten(0, rows.shape)
+
+    def blended(self, rule: MixingRule, seen: Tensor, labels: Tensor, rows: Tensor) -> Mixed:
+        """Return tuples of inputs (B, t, ...) blended with other tuples, member by member, as the rule does.
+
+        A rule that mixes with near samples blends each tuple with neighbours of its members; where these may be of
+        other classes, with a neighbour of its first member and others of that one's class.
+        """
+        counts, generator = self.data.class_counts, self.data.generator
+        if not isinstance(rule, NeighborMix):
+            return rule(seen, labels, counts, generator)
+        assert self.neighbors is not None
+        near = rule.partner_rows(self.neighbors, rows.flatten(), generator).view_as(rows)
+        if not rule.same_class:
+            same = self.same_class.rows_of(self.data.labels[near[:, 0]], self.t - 1)
+            near = torch.cat([near[:, :1], same], dim=1)
+        return rule(seen, labels, counts, generator, (self.augment(self.inputs(near)), self.data.labels[near[:, 0]]))
 
     def draw(self, sample: Any, *shape: int, times: int | None = None) -> Tensor:
         """Return draws (times * B, *shape), `times` being t by default, of which all processes draw all."""
@@ -356,43 +421,31 @@ class RAETraining:
         drawn = sample(*size, generator=self.data.generator, device=self.data.device)
         return parallel.part(drawn, dim=1).flatten(0, 1)
 
-    def encode(self, x: Tensor) -> Tensor:
-        """Map tuples of inputs (B, t, ...) to latents (B, t, m), in one pass."""
-        return self.encoder(images_last(x.flatten(0, 1))).unflatten(0, x.shape[:2])
+    def draw_mixing(self) -> Tensor:
+        """Return the mixer's noise (t * B, m), or the mixing weights (t * B, t) that are drawn in its place."""
+        if self.settings.alpha == "mixer":
+            return self.draw(torch.randn, self.networks.mixer.latent_dim)
+        return drawn_weights(self.settings.alpha, self.draw, self.t)
 
-    def encode_members(self, x: Tensor) -> Tensor:
-        """Map tuples of inputs (B, t, ...) to latents (B, t, m), each member in a pass of its own."""
-        return torch.stack([self.encoder(images_last(x[:, j])) for j in range(self.t)], dim=1)
+    def augmentation(self, groups: int) -> Tensor | None:
+        """Return draws for the adaptive augmentation of g * t * B inputs."""
+        if not self.adapts:
+            return None
+        return self.draw(torch.rand, DRAWS_PER_IMAGE + 1, times=groups * self.t)
+
+    @property
+    def adapts(self) -> bool:
+        """Whether the critic sees images under the adaptive augmentation."""
+        return self.adaptive is not None and self.data.inputs.dim() == 4
 
     def augment(self, x: Tensor) -> Tensor:
         """Return tuples of inputs (B, t, ...) with each image augmented on its own."""
-        if self.adaptive is not None:
-            return self.adapt(x.flatten(0, 1)).unflatten(0, x.shape[:2])
-        return augment_images(x.flatten(0, 1), self.settings.augment, self.data.generator).unflatten(0, x.shape[:2])
-
-    def adapt(self, x: Tensor) -> Tensor:
-        """Return images (n, c, h, w) under the adaptive augmentation, if there is one; critic and decoder see it."""
-        return x if self.adaptive is None or x.dim() != 4 else self.adaptive(x, self.data.generator)
-
-    def mix(self, z: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Map latents (B, t, m) with labels (B, C) to the t mixtures of each tuple and their labels (Eq. 1).
-
-        Returns
-        -------
-        (Tensor, Tensor) of shapes (t * B, m) and (t * B, C)
-        """
-        orders, targets = cyclic_shifts(z), targets.repeat(self.t, 1)
-        if self.settings.alpha == "mixer":
-            weights = self.mixer(orders, targets, self.draw(torch.randn, z.shape[2]))
+        flat = x.flatten(0, 1)
+        if self.adaptive is None:
+            seen = augment_images(flat, self.settings.augment, self.data.generator)
         else:
-            weights = drawn_weights(self.settings.alpha, self.draw, self.t)
-        return convex_combination(orders, weights), targets
-
-    def adjust(self, logits: Tensor) -> Tensor:
-        """Return the logits as the classifier's loss sees them."""
-        if self.settings.loss == "ce":
-            return logits
-        return adjusted_logits(logits, self.class_probabilities, self.settings.tau)
+            seen = self.adaptive(flat, self.data.generator) if self.adapts else flat
+        return seen.unflatten(0, x.shape[:2])
 
     def wrong_labels(self, labels: Tensor) -> Tensor:
         """Return for labels (t * B,) the classes that the mixer wants to see instead."""
@@ -402,201 +455,140 @@ class RAETraining:
         shift = self.draw(lambda *size, **where: torch.randint(1, n_classes, size, **where))
         return other_labels(labels, shift, n_classes)
 
-    # -- Updates --
+    # -- Passes --
 
-    def update_joint(self, *, reconstruct: bool = False) -> dict[str, Tensor]:
-        """Update E and L on Eq. 7 (with Eq. 6), M on Eq. 3 and, where it is asked for, D; from one set of passes."""
+    def onehot(self, labels: Tensor) -> Tensor:
+        """Return one-hot labels (B, C)."""
+        return F.one_hot(labels, self.data.n_classes).float()
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Map tuples of inputs (B, t, ...) to latents (B, t, m), in one pass."""
+        return self.encoder(images_last(x.flatten(0, 1))).unflatten(0, x.shape[:2])
+
+    def encode_members(self, x: Tensor) -> Tensor:
+        """Map tuples of inputs (B, t, ...) to latents (B, t, m), each member in a pass of its own."""
+        return torch.stack([self.encoder(images_last(x[:, j])) for j in range(self.t)], dim=1)
+
+    def mix(self, z: Tensor, targets: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor]:
+        """Map latents (B, t, m) with labels (B, C) to the t mixtures of each tuple and their labels (Eq. 1).
+
+        Returns
+        -------
+        (Tensor, Tensor) of shapes (t * B, m) and (t * B, C)
+        """
+        orders, targets = cyclic_shifts(z), targets.repeat(self.t, 1)
+        weights = self.mixer(orders, targets, drawn) if self.settings.alpha == "mixer" else drawn
+        return convex_combination(orders, weights), targets
+
+    def adapt(self, x: Tensor, drawn: Tensor | None) -> Tensor:
+        """Return images (n, c, h, w) under the adaptive augmentation, if there is one."""
+        return x if self.adaptive is None or drawn is None else self.adaptive.augmented(x, drawn)
+
+    def adapt_further(self, losses: Losses) -> None:
+        """Let the adaptive augmentation follow the critic."""
+        assert self.adaptive is not None
+        self.adaptive.update(losses["critic_positive"])
+
+    def adjust(self, logits: Tensor) -> Tensor:
+        """Return the logits as the classifier's loss sees them."""
+        if self.settings.loss == "ce":
+            return logits
+        return adjusted_logits(logits, self.class_probabilities, self.settings.tau)
+
+    # -- Losses --
+
+    def joint_losses(self, draws: Draws, *, reconstruct: bool = False) -> Losses:
+        """Return the terms of Eq. 7 (with Eq. 6), Eq. 3 and, where it is asked for, what D learns from them."""
         settings, networks = self.settings, self.networks
-        x, labels = self.batch()
-        seen, real_targets = self.augment(x), self.onehot(labels)
-        if settings.mixing is not None:
-            blend = settings.mixing(seen, labels, self.data.class_counts, self.data.generator)
-            seen, real_targets = blend.inputs, blend.soft_labels(self.data.n_classes)
-        with autocast(self.data.device, self.data.dtype):
-            z = self.encode(seen)
-            if settings.encoder_passes == "separate":
-                mixed, mixed_targets = self.mix(self.encode_members(x), self.onehot(labels))
-            else:  # a tuple that was blended with another shares one soft label, which its mixtures keep
-                mixed, mixed_targets = self.mix(z, real_targets)
-            flat, targets = z.transpose(0, 1).flatten(0, 1), real_targets.repeat(self.t, 1)
-            logits, mixed_logits = networks.classifier(flat).float(), networks.classifier(mixed).float()
-            if settings.class_preserving:
-                fitted, fitted_mixed = logits, mixed_logits
-            else:  # the classifier learns on latents that do not learn from it
-                fitted = networks.classifier(flat.detach()).float()
-                fitted_mixed = networks.classifier(mixed.detach()).float()
-        real_loss = F.cross_entropy(self.adjust(fitted), targets)
-        mixed_loss = F.cross_entropy(self.adjust(fitted_mixed), mixed_targets)
-        classification = classifier_loss(real_loss, mixed_loss, self.t, settings.loss_reduction)
-        losses = {"classifier": classification}
-        total, decoder_total = settings.classifier_weight * classification, None
-        if reconstruct:
-            # The target is the image as it is, or blended as its label is, not the augmented one.
-            target = x if settings.mixing is None else seen
-            decoder_total, decoded = self._reconstruct(flat, targets, target.transpose(0, 1).flatten(0, 1), losses)
-            total = encoder_loss(
-                classification, losses["reconstruction"], settings.classifier_weight, settings.reconstruction_weight
+        assert draws.seen is not None
+        assert draws.targets is not None
+        z = self.encode(draws.seen)
+        if settings.encoder_passes == "separate":
+            mixed, mixed_targets = self.mix(self.encode_members(draws.x), self.onehot(draws.labels), draws.mixing)
+        else:  # a tuple that was blended with another shares one soft label, which its mixtures keep
+            mixed, mixed_targets = self.mix(z, draws.targets, draws.mixing)
+        flat, targets = z.transpose(0, 1).flatten(0, 1), draws.targets.repeat(self.t, 1)
+        logits, mixed_logits = networks.classifier(flat).float(), networks.classifier(mixed).float()
+        fitted, fitted_mixed = logits, mixed_logits
+        if not settings.class_preserving:  # the classifier learns on latents that do not learn from it
+            fitted = networks.classifier(flat.detach()).float()
+            fitted_mixed = networks.classifier(mixed.detach()).float()
+        losses = {
+            "classifier": classifier_loss(
+                F.cross_entropy(self.adjust(fitted), targets),
+                F.cross_entropy(self.adjust(fitted_mixed), mixed_targets),
+                self.t,
+                settings.loss_reduction,
             )
+        }
+        if reconstruct:
+            assert self.decoder is not None
+            # The target is the image as it is, or blended as its label is, not the augmented one.
+            target = draws.x if settings.mixing is None else draws.seen
+            decoded = self.decoder(flat, targets).float()
+            losses["reconstruction"] = (target.transpose(0, 1).flatten(0, 1) - decoded).abs().mean()
             if settings.decoder_classification:
-                fakes = self._fakeness(mixed, mixed_targets, decoded, targets)
-                losses["decoder_classification"] = fakes
-                decoder_total = fakes if decoder_total is None else decoder_total + fakes
-        against = None
-        if settings.alpha == "mixer":
-            against = mixer_loss(mixed_logits, self.wrong_labels(labels.repeat(self.t)))
-            losses["mixer"] = against
-        self._joint_step(total, against, decoder_total)
+                generated = self.decoder(mixed, mixed_targets).float()
+                fakes = self.adapt(torch.cat([generated, decoded]), draws.fake_augmentation)
+                losses["decoder_classification"] = F.cross_entropy(
+                    networks.classifier(self.encoder(images_last(fakes))).float(), torch.cat([mixed_targets, targets])
+                )
+        if draws.wrong is not None:
+            losses["mixer"] = mixer_loss(mixed_logits, draws.wrong)
         chosen = F.one_hot(logits.argmax(dim=1), self.data.n_classes).amax(dim=0).sum()
         return {**losses, "predicted_classes": chosen}
 
-    def _reconstruct(
-        self, flat: Tensor, targets: Tensor, images: Tensor, losses: dict[str, Tensor]
-    ) -> tuple[Tensor | None, Tensor]:
-        """Add the reconstruction loss; return the decoder's share of it, if it has one, and what was decoded."""
-        assert self.decoder is not None
-        with autocast(self.data.device, self.data.dtype):
-            decoded = self.decoder(flat, targets).float()
-        losses["reconstruction"] = (images - decoded).abs().mean()
-        learns = self.settings.decoder_reconstruction
-        return (self.settings.reconstruction_weight * losses["reconstruction"] if learns else None), decoded
+    def decoder_losses(self, draws: Draws) -> Losses:
+        """Return Eq. 4."""
+        assert self.networks.critic is not None
+        latents, onehots, _ = self.latents(draws)
+        fake = self.fakes(latents, onehots, draws)
+        return {"decoder": generator_loss(self.networks.critic(fake, torch.cat(onehots)).float())}
 
-    def _fakeness(self, mixed: Tensor, mixed_targets: Tensor, decoded: Tensor, targets: Tensor) -> Tensor:
-        """Return the cross-entropy of what the decoder made, classified by encoder and classifier."""
-        assert self.decoder is not None
-        with autocast(self.data.device, self.data.dtype):
-            generated = self.decoder(mixed, mixed_targets).float()
-            fakes = self.adapt(torch.cat([generated, decoded]))
-            logits = self.networks.classifier(self.encoder(images_last(fakes))).float()
-        return F.cross_entropy(logits, torch.cat([mixed_targets, targets]))
-
-    def _joint_step(self, total: Tensor, against: Tensor | None, decoder_total: Tensor | None) -> None:
-        """Give E and L the gradient of Eq. 7, M that of Eq. 3 and D that of its own losses."""
-        optimizers: list[torch.optim.Optimizer] = list(self.encoder_optimizers)
-        parameters: list[nn.Parameter] = []
-        gradients: list[Tensor | None] = []
-        # All gradients are taken before any weight moves: they belong to the same passes.
-        if decoder_total is not None and self.networks.decoder is not None:
-            optimizers.append(self.decoder_joint_optimizer)
-            parameters += self.networks.decoder.parameters()
-            gradients += torch.autograd.grad(decoder_total, parameters, retain_graph=True)
-        if against is not None:
-            optimizers.append(self.mixer_optimizer)
-            mixer = list(self.networks.mixer.parameters())
-            parameters += mixer
-            gradients += torch.autograd.grad(against, mixer, retain_graph=True)
-        gradients += torch.autograd.grad(total, self.encoder_parameters, allow_unused=True)
-        parameters += self.encoder_parameters
-        apply_gradients(optimizers, parameters, gradients)
-        self.averages["encoder"].update()
-        self.averages["classifier"].update()
-        if decoder_total is not None:
-            self.averages["decoder"].update()
-
-    def update_decoder(self) -> dict[str, Tensor]:
-        """Update D on Eq. 4."""
-        networks = self.networks
-        assert networks.decoder is not None
-        assert networks.critic is not None
-        latents, onehots, _ = self._adversarial_batch()
-        with autocast(self.data.device, self.data.dtype):
-            fake = self._fake(latents, onehots)
-            scores = networks.critic(fake, torch.cat(onehots)).float()
-        loss = generator_loss(scores)
-        norm = gradient_norm(optimizer_step(self.decoder_optimizer, loss, networks.decoder.parameters()))
-        self.averages["decoder"].update()
-        return {"decoder": loss, "decoder_gradient": norm}
-
-    def update_critic(self) -> dict[str, Tensor]:
-        """Update the critic on Eq. 5."""
-        critic, settings = self.networks.critic, self.settings
+    def critic_losses(self, draws: Draws) -> Losses:
+        """Return Eq. 5 and its gradient penalty."""
+        critic = self.networks.critic
         assert critic is not None
-        latents, onehots, real = self._adversarial_batch()
+        assert draws.coefficients is not None
+        latents, onehots, real = self.latents(draws)
+        with torch.no_grad():
+            fake = self.fakes(latents, onehots, draws)
         onehot = torch.cat(onehots)
-        with autocast(self.data.device, self.data.dtype):
-            with torch.no_grad():
-                fake = self._fake(latents, onehots)
-            both = images_last(torch.cat([fake, real])), torch.cat([onehot, onehots[0]])
-            fake_scores, real_scores = critic(*both).float().split([len(fake), len(real)])
-            sample = torch.rand if settings.penalty_coefficients == "uniform" else torch.randn
-            coefficients = self.draw(sample, times=len(fake) // settings.batch_size)
-            penalty = gradient_penalty(
-                critic, real.repeat(len(latents), *[1] * (real.dim() - 1)), fake, onehot, coefficients
-            )
-        loss = critic_loss(fake_scores, real_scores, penalty, settings.gradient_penalty_weight)
-        norm = gradient_norm(optimizer_step(self.critic_optimizer, loss, critic.parameters()))
+        both = images_last(torch.cat([fake, real])), torch.cat([onehot, onehots[0]])
+        fake_scores, real_scores = critic(*both).float().split([len(fake), len(real)])
+        repeated = real.repeat(self.groups, *[1] * (real.dim() - 1))
+        penalty = gradient_penalty(critic, repeated, fake, onehot, draws.coefficients)
+        losses = {
+            "critic": critic_loss(fake_scores, real_scores, penalty, self.settings.gradient_penalty_weight),
+            "gradient_penalty": penalty,
+        }
         if self.adaptive is not None:
-            self.adaptive.update(real_scores.detach())
-        return {"critic": loss, "gradient_penalty": penalty, "critic_gradient": norm}
-
-    def _fake(self, latents: Sequence[Tensor], onehots: Sequence[Tensor]) -> Tensor:
-        """Return what the decoder makes of each group of latents, a pass a group."""
-        assert self.decoder is not None
-        return self.adapt(torch.cat([self.decoder(z, y).float() for z, y in zip(latents, onehots, strict=True)]))
+            losses["critic_positive"] = positive_share(real_scores.detach())
+        return losses
 
     @torch.no_grad()
-    def _adversarial_batch(self) -> tuple[list[Tensor], list[Tensor], Tensor]:
-        """Return, of a fresh batch, groups of latents to decode, their labels (one-hot) and real inputs (t * B, ..)."""
-        x, labels = self.batch()
-        onehot = self.onehot(labels)
-        with autocast(self.data.device, self.data.dtype):
-            z = self.encode_members(x) if self.settings.encoder_passes == "separate" else self.encode(x)
-            mixed, onehots = self.mix(z, onehot)
-            real = self.adapt(x.transpose(0, 1).flatten(0, 1))
-            if self.settings.critic_fakes == "mixtures":
-                return [mixed], [onehots], real
-            return [mixed, self.encoder(images_last(real))], [onehots, onehots], real
+    def latents(self, draws: Draws) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        """Return groups of latents to decode, their labels (one-hot) and real inputs (t * B, ...)."""
+        x, onehot = draws.x, self.onehot(draws.labels)
+        z = self.encode_members(x) if self.settings.encoder_passes == "separate" else self.encode(x)
+        mixed, onehots = self.mix(z, onehot, draws.mixing)
+        real = self.adapt(x.transpose(0, 1).flatten(0, 1), draws.real_augmentation)
+        if self.groups == 1:
+            return [mixed], [onehots], real
+        return [mixed, self.encoder(images_last(real))], [onehots, onehots], real
 
-
-# ---- Noise of tables -------------------------------------------------------------------------------------------------
-
-
-def moments(x: Tensor, weights: Tensor | None = None, *, full: bool = True) -> tuple[Tensor, Tensor]:
-    """Return mean (d,) and covariance (d, d) of rows (n, d), or with ``full=False`` their variances (d,).
-
-    Parameters
-    ----------
-    x : Tensor of shape (n, d)
-    weights : Tensor of shape (n,), optional
-        Not negative, one of them above 0; without them all rows count alike.
-    """
-    weights = torch.ones(len(x), device=x.device) if weights is None else weights
-    shares = (weights / weights.sum()).unsqueeze(1)
-    mean = (shares * x).sum(dim=0)
-    centred = x - mean
-    return mean, centred.T @ (shares * centred) if full else (shares * centred.square()).sum(dim=0)
-
-
-def shrunk(values: Tensor, class_counts: Tensor, pseudo_count: float) -> Tensor:
-    """Draw what was found in each class (C, ...) to the mean over all samples, the more the smaller the class is.
-
-    Parameters
-    ----------
-    values : Tensor of shape (C, ...)
-    class_counts : Tensor of shape (C,)
-    pseudo_count : float
-        A class of so many samples is drawn half of the way.
-    """
-    counts = class_counts.to(values.dtype).view(-1, *[1] * (values.dim() - 1))
-    pooled = (counts * values).sum(dim=0) / counts.sum()
-    return (counts * values + pseudo_count * pooled) / (counts + pseudo_count)
-
-
-def noise_factors(covariances: Tensor) -> Tensor:
-    """Return factors F of covariances (C, d, d): standard normal rows times F have the positive part of each.
-
-    Of variances (C, d) the standard deviations.
-    """
-    if covariances.dim() == 2:
-        return covariances.clamp(min=0).sqrt()
-    values, vectors = torch.linalg.eigh(covariances.double())
-    return (vectors * values.clamp(min=0).sqrt().unsqueeze(1)).mT.to(covariances.dtype)
+    def fakes(self, latents: Sequence[Tensor], onehots: Sequence[Tensor], draws: Draws) -> Tensor:
+        """Return what the decoder makes of each group of latents, a pass a group."""
+        assert self.decoder is not None
+        decoded = [self.decoder(z, y).float() for z, y in zip(latents, onehots, strict=True)]
+        return self.adapt(torch.cat(decoded), draws.fake_augmentation)
 
 
 # ---- Estimators ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class _RAE(StoppableTraining, BaseGenerator, BaseDeepEstimator):
+class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
     """The trained core that both faces stand on."""
 
     _choices: ClassVar = {
@@ -612,7 +604,6 @@ class _RAE(StoppableTraining, BaseGenerator, BaseDeepEstimator):
         "encoder_passes": ("joint", "separate"),
         "loss": ("ce", "logit_adjusted"),
         "loss_reduction": ("sum", "mean"),
-        "match_moments": (True, False),
         "mixer_activation": ("leaky_relu", "relu"),
         "penalty_coefficients": ("uniform", "normal"),
         "update_order": ("algorithm", "reference_code"),
@@ -669,7 +660,6 @@ class _RAE(StoppableTraining, BaseGenerator, BaseDeepEstimator):
     schedule: Schedule = "constant"
     ema: float = 0.0
     # Use
-    match_moments: bool = True
     average_mirrored: bool = False
 
     networks_: RAENetworks = field(init=False)
@@ -680,8 +670,8 @@ class _RAE(StoppableTraining, BaseGenerator, BaseDeepEstimator):
             problems.append(
                 f"alpha to be a list of n_components = {self.n_components} concentrations, but got {self.alpha!r}"
             )
-        if self.mixing is not None and type(self.mixing) not in (Mixup, Remix, MAMix):
-            problems.append(f"mixing to be Mixup, Remix or MAMix, which need no neighbours, but got {self.mixing!r}")
+        if self.mixing is not None and self.mixing.space != "input":
+            problems.append(f"mixing to be a rule that mixes inputs, but got {self.mixing!r}")
         if self.batches == "pool" and self.n_components != 2:
             problems.append(f"n_components to be 2 with batches='pool', but got {self.n_components}")
         if not self.class_preserving and not self.decoder:
@@ -729,31 +719,13 @@ class _RAE(StoppableTraining, BaseGenerator, BaseDeepEstimator):
                 module.momentum = self.batch_norm_momentum
         return networks
 
-    def _fit_networks(self, data: TrainingSet) -> History:
-        training = RAETraining(self.networks_, data, self)
-        trained = training.trained_networks()
-        watch = TrainingWatch(
-            trained, lambda x: trained.logits(images_last(x)), data.validation_batches, self.n_iter_no_change
-        )
-        history = train(
-            training.phases(),
-            self.max_steps,
-            report_every=max(1, min(100, self.max_steps // 50)),
-            on_step=training.set_learning_rate,
-            on_report=watch,
-            parts={**training.parts(), **watch.parts(), "randomness": data.randomness},
-            checkpoint=data.checkpoint,
-            verbose=self.verbose,
-            description=type(self).__name__,
-        )
-        watch.stopping.restore()
-        self.networks_ = trained.eval()
-        with torch.inference_mode():
-            batches = data.inputs.split(PREDICT_BATCH)
-            latents = torch.cat([self.networks_.encoder(images_last(data.prepare(batch))) for batch in batches])
+    def _program(self, data: TrainingSet) -> RAEProgram:
+        return RAEProgram(self.networks_, data, self)
+
+    def _keep(self, data: TrainingSet, program: Program) -> None:
         # Sampling needs the latents of the training data, by class, and nothing else of it.
-        self.tensors_ = {"latents": latents.cpu(), "labels": data.labels.cpu()} if self.decoder else {}
-        return history
+        if self.decoder:
+            self.tensors_ = {"latents": self._encoded_inputs(data).cpu(), "labels": data.labels.cpu()}
 
     def _can_generate(self) -> bool:
         return self.decoder
@@ -785,49 +757,10 @@ class _RAE(StoppableTraining, BaseGenerator, BaseDeepEstimator):
         z = self.tensors_["latents"][rows].to(self.device_)  # (n, t, m)
         alpha = self._proposed_weights(z, onehot, generator)
         outputs = self.networks_.decoder(convex_combination(z, alpha), onehot)
-        if "noise_factors" in self.tensors_:
-            mean, factor = (self.tensors_[name][label].to(self.device_) for name in ("noise_means", "noise_factors"))
-            draws = torch.randn(outputs.shape, generator=generator, device=self.device_)
-            outputs = outputs + mean + (draws @ factor if factor.dim() == 2 else draws * factor)
-        return Synthetic(outputs, rows.numpy(), alpha.cpu().numpy())
+        return Synthetic(self._with_noise(outputs, label, generator), rows.numpy(), alpha.cpu().numpy())
 
-    def _after_training(self, data: TrainingSet) -> None:
-        if self.decoder and self.match_moments and isinstance(self.format_, TableFormat):
-            self.tensors_ |= self._noise(data)
-        super()._after_training(data)
-
-    def _noise(self, data: TrainingSet) -> dict[str, Tensor]:
-        """Return means (C, d) and factors (C, d, d), or (C, d), of the normal noise that decoded mixtures lack."""
-        d = data.inputs.shape[1]
-        full = data.n_classes * d**2 <= MAX_COVARIANCES
-        means, covariances = [], []
-        for label in range(data.n_classes):
-            members = (data.labels == label).nonzero().squeeze(1)
-            weights = None if data.sample_weight is None else data.sample_weight[members].float()
-            self._parents = (label, ParentRows(members, weights))  # any of them, whatever base_selection says
-            with torch.inference_mode():
-                batches = range(MATCHED // PREDICT_BATCH)
-                made = torch.cat([self._generate(label, PREDICT_BATCH, data.generator).outputs for _ in batches])
-            chosen = torch.randperm(len(members), generator=data.generator, device=data.device)[:MATCHED]
-            real = data.prepare(data.inputs[members[chosen]])
-            (mean, covariance), (mean_made, covariance_made) = (
-                moments(real, None if weights is None else weights[chosen], full=full),
-                moments(made, full=full),
-            )
-            means.append(mean - mean_made)
-            covariances.append(covariance - covariance_made)
-        self._parents = None
-        return {
-            "noise_means": shrunk(torch.stack(means), data.class_counts, d).cpu(),
-            "noise_factors": noise_factors(shrunk(torch.stack(covariances), data.class_counts, d)).cpu(),
-        }
-
-    def encode(self, X: Any) -> np.ndarray:
-        """Return the latents (n, m) of X."""
-        check_is_fitted(self)
-        X = self._check_input(X, reset=False)
-        with torch.inference_mode():
-            return torch.cat([self.networks_.encoder(images_last(x)) for x in self._batches(X)]).cpu().numpy()
+    def _encoded(self, batch: Tensor) -> Tensor:
+        return self.networks_.encoder(images_last(batch))
 
     def decode(self, Z: np.ndarray, y: Any) -> Any:
         """Return what the decoder makes of latents Z (n, m) with labels y (n,), in the type and layout of the data."""
@@ -910,20 +843,6 @@ class _RAE(StoppableTraining, BaseGenerator, BaseDeepEstimator):
         onehot = F.one_hot(numbers, len(self.classes_)).float().to(self.device_)
         with seeded(draw_seed(random_state), self.device_) as generator, torch.inference_mode():
             return self._proposed_weights(z, onehot, generator).cpu().numpy()
-
-    def tsne(self, X: Any, *, perplexity: float = 30.0, random_state: int | None = None) -> np.ndarray:
-        """Return where t-SNE places the latents of X in the plane (n, 2); by scikit-learn."""
-        Z = self.encode(X)
-        perplexity = min(perplexity, (len(Z) - 1) / 3)
-        return TSNE(perplexity=perplexity, random_state=random_state).fit_transform(Z)
-
-    def latent_separability(self, X: Any, y: Any) -> dict[Any, float]:
-        """Return for each class how well a hyperplane parts its latents from all others.
-
-        See `latentover.metrics.linear_separability`: 1 is perfect, 0.5 chance. It is what convex mixing within a class
-        needs to keep the class (Proposition 1 of the paper).
-        """
-        return linear_separability(self.encode(X), y)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -1011,9 +930,10 @@ class RAEClassifier(_RAE, BaseClassifier):
         Of the images that encoder and classifier train on, see `latentover.training.augment_images`; the decoder's
         and the critic's targets stay as they are. ``"adaptive"``, of the authors' code, augments what the critic sees
         too, with a probability that follows its scores (`latentover.training.AdaptiveAugment`). Default: "none".
-    mixing : Mixup, Remix, MAMix or None, default=None
+    mixing : rule of `latentover.mixing` that mixes inputs, or None, default=None
         Blends each tuple with another one, images and labels, before it is encoded; the mixtures of its latents keep
-        the blended label. A training extra that the controls have too.
+        the blended label. `SMOTEMix` blends each member with a neighbour of its own class, `NeighborMix` the tuple with
+        one of the class of a neighbour. A training extra that the controls have too.
     encoder_passes : {"joint", "separate"}, default="joint"
         Whether real and mixed latents come from one pass over the augmented images, or, as in the authors' code, the
         mixed ones from passes of their own over the images as they are, one for each place in the tuple.

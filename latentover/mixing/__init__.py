@@ -5,7 +5,7 @@ weights, mixes the inputs, and gives the mixed labels.
 """
 
 from latentover.mixing.am_mixup import AMMixup, am_mixup_rate, class_centers
-from latentover.mixing.convex import convex_combination, cyclic_shifts
+from latentover.mixing.convex import convex_combination, cyclic_shifts, drawn_weights
 from latentover.mixing.mamix import MAMix, mamix_label_weight
 from latentover.mixing.manifold_mixup import ManifoldMixup
 from latentover.mixing.mixed import Mixed, MixingRule, Partners, draw_mixing_weights, mix_inputs, permuted_partners
@@ -30,6 +30,7 @@ __all__ = [
     "convex_combination",
     "cyclic_shifts",
     "draw_mixing_weights",
+    "drawn_weights",
     "mamix_label_weight",
     "mix_inputs",
     "mixup_label_weight",

@@ -6,14 +6,14 @@ and the mixture has the label of the sample that it is nearer to. The form of th
 of the clean loss and the choice of partners are our reading.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latentover.mixing.mixed import Mixed, MixingRule, check_number, mix_inputs
+from latentover.mixing.mixed import Mixed, MixingRule, Space, check_number, mix_inputs
 
 
 def am_mixup_rate(accuracy: Tensor | float, beta: float = 0.67) -> Tensor:
@@ -70,9 +70,10 @@ class AMMixup(MixingRule):
     class_balanced_partners: bool = False
     clean_weight: float = 1.0
 
-    space: ClassVar = "features"
+    space: Space = field(default="features", kw_only=True)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_number("beta", self.beta, 0)
         check_number("clean_weight", self.clean_weight, 0)
         if self.partner not in ("random", "center"):
@@ -102,16 +103,14 @@ class AMMixup(MixingRule):
         Returns
         -------
         Mixed
-            Without rows where the batch has a single class.
+            In a batch of a single class each sample is its own partner.
         """
         others = (labels.unsqueeze(1) != labels).float()  # (B, B)
-        if not bool(others.any()):
-            none = labels[:0]
-            return Mixed(inputs[:0], none, none, inputs.new_zeros(0))
+        alone = (others.sum(dim=1, keepdim=True) == 0).float()
+        others = others + alone * torch.eye(len(labels), device=labels.device)
         n_classes = len(class_counts)
         if self.class_balanced_partners:
-            in_batch = torch.bincount(labels, minlength=n_classes)
-            others = others / in_batch[labels]
+            others = others / F.one_hot(labels, n_classes).sum(dim=0)[labels]
         rows = torch.multinomial(others, 1, generator=generator).squeeze(1)
         partners = labels[rows]
         if self.partner == "center":

@@ -3,11 +3,9 @@
 Verma et al., "Manifold Mixup: Better Representations by Interpolating Hidden States", ICML 2019.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field
 
-import torch
-
+from latentover.mixing.mixed import Space
 from latentover.mixing.mixup import Mixup
 
 
@@ -21,8 +19,9 @@ class ManifoldMixup(Mixup):
         Of the Beta(alpha, alpha) distribution of lambda.
     per_sample : bool, default=False
         Draw a lambda for every sample, and not one for the batch.
+    space : {"input", "hidden", "features"}, default="hidden"
     layers : tuple of int, default=(0, 1, 2)
-        Between which stages of the network mixing may happen: 0 is the input, 1 behind the first stage.
+        Behind which stages of the network mixing may happen: 0 is the input, 1 behind the first stage.
 
     References
     ----------
@@ -42,19 +41,4 @@ class ManifoldMixup(Mixup):
     """
 
     alpha: float = 2.0
-    layers: tuple[int, ...] = (0, 1, 2)
-
-    space: ClassVar = "hidden"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        whole = all(isinstance(layer, int) and layer >= 0 for layer in self.layers)
-        if len(self.layers) == 0 or not whole:
-            raise ValueError(
-                f"Expected layers to be whole numbers of at least 0, but got {self.layers!r}; 0 is the input."
-            )
-
-    def draw_layer(self, generator: torch.Generator) -> int:
-        """Return one of `layers`, each with the same probability."""
-        drawn = torch.randint(len(self.layers), (), generator=generator, device=generator.device)
-        return self.layers[int(drawn)]
+    space: Space = field(default="hidden", kw_only=True)

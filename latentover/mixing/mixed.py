@@ -4,11 +4,13 @@ import math
 import numbers
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
+Space = Literal["input", "hidden", "features"]
+SPACES: tuple[str, ...] = get_args(Space)
 Partners = tuple[Tensor, Tensor]
 """Inputs (B, ...) and labels (B,) of the samples j, where they do not come from the batch itself."""
 
@@ -48,15 +50,42 @@ class Mixed:
         return soft.scatter_add_(1, self.partners.unsqueeze(1), 1 - weight)
 
 
+@dataclass(frozen=True, kw_only=True)
 class MixingRule(ABC):
     """What all rules are: called with a batch, they return it mixed.
 
     A rule is a frozen dataclass whose fields are numbers, choices or other rules, so that recipes can write it and
     bundles can store it.
+
+    Parameters
+    ----------
+    space : {"input", "hidden", "features"}, default="input"
+        What a training calls the rule with: inputs, the activations behind one of `layers`, which is drawn anew for
+        each batch, or an encoder's output.
+    layers : tuple of int, default=(0, 1, 2)
+        With ``space="hidden"``: behind which stages of the network mixing may happen; 0 is the input, 1 behind the
+        first stage.
     """
 
-    space: ClassVar[Literal["input", "hidden", "features"]] = "input"
-    """What a training loop calls the rule with: inputs, the activations behind some layer, or an encoder's output."""
+    space: Space = "input"
+    layers: tuple[int, ...] = (0, 1, 2)
+
+    def __post_init__(self) -> None:
+        default, said = type(self).__dataclass_fields__["space"].default, type(self).space
+        if self.space == default != said:  # a subclass may say it as a plain class attribute
+            object.__setattr__(self, "space", said)
+        if self.space not in SPACES:
+            raise ValueError(f"Expected space to be one of {SPACES}, but got {self.space!r}.")
+        whole = all(isinstance(layer, int) and layer >= 0 for layer in self.layers)
+        if len(self.layers) == 0 or not whole:
+            raise ValueError(
+                f"Expected layers to be whole numbers of at least 0, but got {self.layers!r}; 0 is the input."
+            )
+
+    def draw_layer(self, generator: torch.Generator) -> int:
+        """Return one of `layers`, each with the same probability."""
+        drawn = torch.randint(len(self.layers), (), generator=generator, device=generator.device)
+        return self.layers[int(drawn)]
 
     @abstractmethod
     def __call__(self, inputs: Tensor, labels: Tensor, class_counts: Tensor, generator: torch.Generator) -> Mixed:
@@ -65,6 +94,7 @@ class MixingRule(ABC):
         Parameters
         ----------
         inputs : Tensor of shape (B, ...)
+            Of the space that `space` names; gradients flow through both samples of a mixture.
         labels : integer Tensor of shape (B,)
         class_counts : Tensor of shape (C,)
             Training samples of each class.

@@ -52,6 +52,7 @@ class Mixup(MixingRule):
     per_sample: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_number("alpha", self.alpha, 0, above=True)
 
     def label_weight(self, lam: Tensor, labels: Tensor, partners: Tensor, class_counts: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ in which space neighbours are searched and among how many one is drawn; here it 
 and one of `k_neighbors`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -71,6 +72,19 @@ class NeighborMix(Mixup):
         labels : integer Tensor of shape (n,)
         """
         return nearest_neighbors(features, self.k_neighbors, labels=labels if self.same_class else None)
+
+    def search(self, inputs: Tensor, labels: Tensor, features: Callable[[], Tensor]) -> Tensor:
+        """Return the neighbours (n, k_neighbors) in the space that `neighbor_space` names.
+
+        Parameters
+        ----------
+        inputs : Tensor of shape (n, ...)
+            Raw ones, for distances are compared with one another alone.
+        labels : integer Tensor of shape (n,)
+        features : callable
+            Returns what a network makes of them (n, d).
+        """
+        return self.prepare(features() if self.neighbor_space == "features" else inputs, labels)
 
     def partner_rows(self, neighbors: Tensor, rows: Tensor, generator: torch.Generator) -> Tensor:
         """Return for each row of a batch (B,) the number (B,) of a random one of its `neighbors` (n, k)."""

@@ -1,5 +1,6 @@
 """Layers that the image and the table networks share."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -121,3 +122,15 @@ class Flatten(nn.Module):
         if x.requires_grad and x.is_contiguous(memory_format=torch.channels_last):
             x.register_hook(images_last)
         return x.flatten(1)
+
+
+def evaluating(network: nn.Module) -> Callable[[Tensor], Tensor]:
+    """Return a network as a function that runs it in evaluation mode and leaves it in the mode that it is in."""
+
+    def evaluated(x: Tensor) -> Tensor:
+        training = network.training
+        outputs = network.eval()(images_last(x))
+        network.train(training)
+        return outputs
+
+    return evaluated

@@ -1,9 +1,10 @@
-"""The training loop and what it stands on: devices, randomness, batches that live on the device, progress."""
+"""Programs and the engine that runs them, and what they stand on: devices, randomness, batches, optimizers."""
 
 from latentover.training.adaptive import AdaptiveAugment, augment_chain
 from latentover.training.augment import AUGMENTS, augment_images
 from latentover.training.averaging import WeightAverage
 from latentover.training.batches import (
+    Batches,
     ClassBatches,
     ClassTuples,
     NaturalBatches,
@@ -11,41 +12,52 @@ from latentover.training.batches import (
     batches_per_epoch,
     class_probabilities,
 )
+from latentover.training.capture import host_may_look
 from latentover.training.checkpoints import Checkpoint
-from latentover.training.device import autocast, resolve_device, resolve_precision
-from latentover.training.loop import Phase, TrainingDiverged, apply_gradients, gradient_norm, optimizer_step, train
+from latentover.training.device import autocast, full_precision, resolve_device, resolve_precision
+from latentover.training.engine import Engine, apply_gradients, gradient_norm, weighted_sum
 from latentover.training.memory import memory_kept
-from latentover.training.optimizers import OPTIMIZERS, make_optimizer, set_learning_rate
+from latentover.training.optimizers import OPTIMIZERS, adam, make_optimizer
+from latentover.training.program import Action, Losses, Objective, Phase, Program
 from latentover.training.randomness import Randomness, draw_seed, seeded
-from latentover.training.schedules import SCHEDULES, learning_rate_factor
+from latentover.training.schedules import SCHEDULES, learning_rate_factor, rate_over
 from latentover.training.step_decay import StepDecay
 from latentover.training.stopping import (
     COLLAPSED,
     CollapseWarning,
     ConstantPrediction,
     EarlyStopping,
+    TrainingDiverged,
     diversity_ratio,
 )
+from latentover.training.turns import in_turns
 
 __all__ = [
     "AUGMENTS",
     "COLLAPSED",
     "OPTIMIZERS",
     "SCHEDULES",
+    "Action",
     "AdaptiveAugment",
+    "Batches",
     "Checkpoint",
     "ClassBatches",
     "ClassTuples",
     "CollapseWarning",
     "ConstantPrediction",
     "EarlyStopping",
+    "Engine",
+    "Losses",
     "NaturalBatches",
+    "Objective",
     "PairPool",
     "Phase",
+    "Program",
     "Randomness",
     "StepDecay",
     "TrainingDiverged",
     "WeightAverage",
+    "adam",
     "apply_gradients",
     "augment_chain",
     "augment_images",
@@ -54,14 +66,16 @@ __all__ = [
     "class_probabilities",
     "diversity_ratio",
     "draw_seed",
+    "full_precision",
     "gradient_norm",
+    "host_may_look",
+    "in_turns",
     "learning_rate_factor",
     "make_optimizer",
     "memory_kept",
-    "optimizer_step",
+    "rate_over",
     "resolve_device",
     "resolve_precision",
     "seeded",
-    "set_learning_rate",
-    "train",
+    "weighted_sum",
 ]

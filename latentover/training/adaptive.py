@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latentover.training.augment import patch_mask
+from latentover.training.capture import host_may_look
 
 TRANSLATION = 0.125
 ROTATION_TURNS = 0.125
@@ -49,8 +50,8 @@ class AdaptiveAugment(nn.Module):
     Attributes
     ----------
     probability : Tensor of shape ()
-        In [0, 1], at first 0. A buffer, which ``state_dict`` and ``load_state_dict`` carry. It lives where the scores
-        do, and the host never reads it there, so that a GPU need not be waited for.
+        In [0, 1], at first 0. A buffer, which ``state_dict`` and ``load_state_dict`` carry. On a GPU the host never
+        reads it, so that nothing has to be waited for.
 
     Examples
     --------
@@ -59,7 +60,7 @@ class AdaptiveAugment(nn.Module):
     >>> images = torch.rand(4, 1, 28, 28)
     >>> augment(images, generator) is images
     True
-    >>> augment.update(torch.tensor([2.0, 1.0, 0.5, 3.0]))
+    >>> augment.update(positive_share(torch.tensor([2.0, 1.0, 0.5, 3.0])))
     >>> round(augment.probability.item(), 6)
     0.00015
     """
@@ -86,10 +87,12 @@ class AdaptiveAugment(nn.Module):
         Tensor of shape (B, c, h, w)
             Differentiable with respect to x. Where no image is chosen on the CPU, x itself.
         """
-        draws = torch.rand(len(x), 1 + DRAWS_PER_IMAGE, generator=generator, device=x.device)
+        return self.augmented(x, torch.rand(len(x), 1 + DRAWS_PER_IMAGE, generator=generator, device=x.device))
+
+    def augmented(self, x: Tensor, draws: Tensor) -> Tensor:
+        """Return images (B, c, h, w), augmented with uniform draws (B, 12): whether at all, and those of the chain."""
         chosen, draws = draws[:, 0] < self.probability, draws[:, 1:]
-        if x.device.type != "cpu":
-            # Which images are chosen is not known to the host, and to ask would stop it.
+        if not host_may_look(x.device):
             return torch.where(chosen[:, None, None, None], augment_chain(x, draws), x)
         rows = chosen.nonzero().flatten()
         if len(rows) == 0:
@@ -97,17 +100,27 @@ class AdaptiveAugment(nn.Module):
         return x.index_copy(0, rows, augment_chain(x[rows], draws[rows]))
 
     @torch.no_grad()
-    def update(self, real_scores: Tensor) -> None:
-        """Move the probability towards where the critic gives the wanted share of real images a positive score.
+    def update(self, positive: Tensor) -> None:
+        """Move the probability, in its place, towards the wanted share of real images with a positive score.
 
         Parameters
         ----------
-        real_scores : Tensor of any shape
-            The critic's scores of real images; `probability` moves to their device.
+        positive : scalar Tensor
+            `positive_share` of the critic's scores of real images.
         """
-        positive = torch.heaviside(real_scores, real_scores.new_tensor(0.5)).float().mean()
-        moved = self.probability.to(real_scores.device) + (positive - self.target) * self.step
-        self.probability = moved.clamp(0, 1)
+        self.probability.add_((positive - self.target) * self.step).clamp_(0, 1)
+
+
+def positive_share(scores: Tensor) -> Tensor:
+    """Return the share of scores (of any shape) above 0; one of exactly 0 counts half.
+
+    Examples
+    --------
+    >>> import torch
+    >>> positive_share(torch.tensor([2.0, 0.0, -1.0, 3.0]))
+    tensor(0.6250)
+    """
+    return ((scores.sign() + 1) / 2).float().mean()
 
 
 def augment_chain(x: Tensor, draws: Tensor) -> Tensor:

@@ -1,8 +1,12 @@
 """Endless streams of batches, as row numbers on the device: no workers, no per-sample Python.
 
-A stream can be asked for its state and given it back, so that a training goes on where it was interrupted.
+A batch comes in two strokes: in `Batches.advance` the host gets ready for it, in `Batches.draw` the device draws it,
+which can be recorded and replayed. A stream can be asked for its state and given it back, so that a training goes on
+where it was interrupted.
 """
 
+from abc import ABC, abstractmethod
+from collections.abc import Hashable
 from typing import Any, Self
 
 import torch
@@ -11,7 +15,34 @@ from torch import Tensor
 Generator = torch.Generator
 
 
-class NaturalBatches:
+class Batches(ABC):
+    """A stream of batches: an iterator, or its two strokes one by one."""
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Tensor:
+        """Return the next batch."""
+        self.advance()
+        return self.draw().clone()
+
+    def advance(self) -> Hashable:
+        """Get ready for the next batch; batches of other shapes return other keys."""
+        return None
+
+    @abstractmethod
+    def draw(self) -> Tensor:
+        """Return the row numbers of the batch; the next one may take the same place in memory."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return nothing: what comes next is the generator's alone."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:  # noqa: B027
+        """Go on from there."""
+
+
+class NaturalBatches(Batches):
     """Row numbers (B,) epoch after epoch, each epoch in a new order; its last batch may be smaller.
 
     A last batch of a single row is joined to the one before it, for batch normalisation cannot train on it: with at
@@ -22,12 +53,11 @@ class NaturalBatches:
         self.n_samples, self.batch_size, self.generator = n_samples, int(batch_size), generator
         self.order = torch.empty(0, dtype=torch.int64, device=generator.device)
         self.start = 0
+        self._batches: dict[int, Tensor] = {}
+        self.size = 0  # of the present batch
 
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Tensor:
-        """Return the next batch."""
+    def advance(self) -> int:
+        """Lay out the next batch and return its size."""
         if self.start >= len(self.order):
             self.order = torch.randperm(self.n_samples, generator=self.generator, device=self.generator.device)
             self.start = 0
@@ -35,8 +65,13 @@ class NaturalBatches:
         if self.n_samples - end == 1:
             end += 1
         batch = self.order[self.start : end]
-        self.start = end
-        return batch
+        self.start, self.size = end, len(batch)
+        self._batches.setdefault(self.size, torch.empty_like(batch)).copy_(batch)
+        return self.size
+
+    def draw(self) -> Tensor:
+        """Return the batch."""
+        return self._batches[self.size]
 
     def state_dict(self) -> dict[str, Any]:
         """Return where in which epoch the stream is."""
@@ -82,7 +117,7 @@ def class_probabilities(class_counts: Tensor, power: float) -> Tensor:
     return weights / weights.sum()
 
 
-class ClassTuples:
+class ClassTuples(Batches):
     """Row numbers (n_tuples, size): each tuple holds rows of one class, drawn with `class_probabilities`.
 
     The rows of a tuple are distinct as long as its class has `size` rows; a smaller class repeats rows.
@@ -98,43 +133,44 @@ class ClassTuples:
     """
 
     def __init__(self, labels: Tensor, n_tuples: int, size: int, generator: Generator, *, power: float = 0.0) -> None:
-        self.n_tuples, self.size, self.generator = n_tuples, size, generator
+        self.n_tuples, self.tuple_size, self.generator = n_tuples, size, generator
         self.counts = torch.bincount(labels)
         self.starts = self.counts.cumsum(0) - self.counts
         self.by_class = labels.argsort(stable=True)
         self.probabilities = class_probabilities(self.counts, power)
 
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Tensor:
-        """Return the next batch of tuples."""
+    def draw(self) -> Tensor:
+        """Return a batch of tuples."""
         classes = torch.multinomial(self.probabilities, self.n_tuples, replacement=True, generator=self.generator)
+        return self.rows_of(classes, self.tuple_size)
+
+    def rows_of(self, classes: Tensor, size: int) -> Tensor:
+        """Return for each class number (B,) a tuple of rows of that class (B, size)."""
+        if size == 0:
+            return self.by_class[:0].expand(len(classes), 0)
         # Distinct within a tuple: a random start and then random gaps that together never go once around the class.
-        u = torch.rand(self.n_tuples, self.size, generator=self.generator, device=self.generator.device)
+        u = torch.rand(len(classes), size, generator=self.generator, device=self.generator.device)
         within = _distinct_positions(u, self.counts[classes].unsqueeze(1))
         return self.by_class[self.starts[classes].unsqueeze(1) + within]
-
-    def state_dict(self) -> dict[str, Any]:
-        """Return nothing: what comes next is the generator's alone."""
-        return {}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take nothing back."""
 
 
 class ClassBatches(ClassTuples):
     """Row numbers (B,): classes drawn with `class_probabilities`, by default all alike, and then a row of the class."""
 
+    @property
+    def size(self) -> int:
+        """Rows of a batch."""
+        return self.n_tuples
+
     def __init__(self, labels: Tensor, batch_size: int, generator: Generator, *, power: float = 0.0) -> None:
         super().__init__(labels, batch_size, 1, generator, power=power)
 
-    def __next__(self) -> Tensor:
-        """Return the next batch."""
-        return super().__next__().squeeze(1)
+    def draw(self) -> Tensor:
+        """Return a batch."""
+        return super().draw().squeeze(1)
 
 
-class PairPool:
+class PairPool(Batches):
     """Row numbers (n_pairs, 2) of same-class pairs from a pool that is drawn anew now and then.
 
     The pool holds `pairs_per_class` pairs of every class: twice as many rows are drawn, without replacement where the
@@ -174,18 +210,18 @@ class PairPool:
             )
         self.n_pairs, self.generator = n_pairs, generator
         self.pairs_per_class, self.lifetime = pairs_per_class, lifetime
-        self.pool = torch.empty(0, 2, dtype=torch.int64, device=labels.device)
+        self.pool = torch.empty(pairs_per_class * len(self.classes), 2, dtype=torch.int64, device=labels.device)
         self.used = lifetime
 
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> Tensor:
-        """Return the next batch of pairs."""
+    def advance(self) -> None:
+        """Draw the pool anew, in its place, once it has served for long enough."""
         if self.used == self.lifetime:
-            self.pool = torch.cat([self._pairs(rows) for rows in self.classes])
+            torch.cat([self._pairs(rows) for rows in self.classes], out=self.pool)
             self.used = 0
         self.used += 1
+
+    def draw(self) -> Tensor:
+        """Return a batch of pairs from the pool."""
         order = torch.randperm(len(self.pool), generator=self.generator, device=self.generator.device)
         return self.pool[order[: self.n_pairs]]
 
@@ -203,7 +239,8 @@ class PairPool:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on with that pool."""
-        self.pool, self.used = state["pool"].to(self.pool.device), state["used"]
+        self.pool.copy_(state["pool"])
+        self.used = state["used"]
 
 
 def _distinct_positions(u: Tensor, n: Tensor) -> Tensor:

@@ -55,3 +55,8 @@ def _has_bfloat16(device: torch.device) -> bool:
 def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[object]:
     """Return a context in which the passes run in `dtype`; for float32 it does nothing."""
     return torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32)
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Return a context in which the passes run in float32, within one that runs them in less."""
+    return torch.autocast(device.type, enabled=False)

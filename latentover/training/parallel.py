@@ -7,12 +7,18 @@ phase before its optimizer steps: `torch.nn.parallel.DistributedDataParallel` do
 """
 
 import atexit
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+
+_alone = False
+"""Whether this process trains on its own although there is a group."""
 
 
 def start() -> None:
@@ -33,18 +39,61 @@ def leave() -> None:
 
 def n_processes() -> int:
     """Return how many processes train this model together: 1 unless there is a process group."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    return 1 if _alone else _group_size()
 
 
 def rank() -> int:
-    """Return the number of this process among them, from 0."""
-    return dist.get_rank() if n_processes() > 1 else 0
+    """Return the number of this process among all that there are, from 0."""
+    return dist.get_rank() if _group_size() > 1 else 0
+
+
+def _group_size() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Let each process train on its own inside, and end at the same: what a training makes for itself on the way."""
+    global _alone
+    before, _alone = _alone, True
+    try:
+        yield
+    finally:
+        _alone = before
 
 
 def part(x: Tensor, dim: int = 0) -> Tensor:
     """Return this process's part of what all processes drew alike; its length has to be divisible by their number."""
     n = n_processes()
     return x if n == 1 else x.chunk(n, dim)[rank()]
+
+
+def draws(sample: Callable[..., Tensor], n: int, *shape: int, generator: torch.Generator) -> Tensor:
+    """Return this process's n of the rows (n, *shape) that all processes draw alike.
+
+    Parameters
+    ----------
+    sample : callable
+        Such as `torch.randn`.
+    """
+    return part(sample(n * n_processes(), *shape, generator=generator, device=generator.device))
+
+
+def divisible(rows: Tensor) -> Tensor:
+    """Return a batch of all processes (B, ...) that can be divided among them, into parts of at least two rows.
+
+    Where it cannot be it begins anew with its first rows; batch normalisation needs two.
+    """
+    n = n_processes()
+    if n == 1:
+        return rows
+    size = n * max(2, math.ceil(len(rows) / n))
+    return rows[torch.arange(size, device=rows.device) % len(rows)]
+
+
+def share(rows: Tensor) -> Tensor:
+    """Return this process's part of a batch of all (B, ...); see `divisible`."""
+    return part(divisible(rows))
 
 
 def average(tensors: Sequence[Tensor]) -> None:

@@ -1,12 +1,15 @@
 """When a training ends before its last step: nothing is gained any more, or something has gone wrong."""
 
 import copy
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from latentover.training.loop import TrainingDiverged
+
+class TrainingDiverged(RuntimeError):  # noqa: N818
+    """A loss became NaN or infinite, or the classifier predicts one class alone; the message names it."""
 
 
 class EarlyStopping:
@@ -16,12 +19,12 @@ class EarlyStopping:
     ----------
     networks : nn.Module
         What is scored, restored to its best at the end.
-    patience : int
-        Scores without a rise after which to stop.
+    patience : int, optional
+        Scores without a rise after which to stop; by default never.
     """
 
-    def __init__(self, networks: nn.Module, patience: int) -> None:
-        self.networks, self.patience = networks, patience
+    def __init__(self, networks: nn.Module, patience: int | None = None) -> None:
+        self.networks, self.patience = networks, math.inf if patience is None else patience
         self.best_score = -float("inf")
         self.best_weights: dict[str, Tensor] = {}
         self.waited = 0

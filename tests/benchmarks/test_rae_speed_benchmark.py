@@ -69,15 +69,16 @@ def weights(networks):
 def test_the_port_makes_our_updates(rae_speed, images, name):
     """From equal weights, with equal draws, in float32 and without dropout, losses and moves of a step are equal."""
     switches = rae_speed.REFERENCE if name == "authors' code" else SETTINGS[name]
-    settings = RAEClassifier(**{**switches, **rae_speed.QUICK, "dropout": 0.0, "precision": "float32"})
+    settings = RAEClassifier(**{**switches, **rae_speed.QUICK, "dropout": 0.0, "precision": "float32", "max_steps": 6})
     both = rae_speed.make_both(settings, *images)
-    port, ours = both["port"], both["ours"].training
+    port, ours = both["port"], both["ours"]
     port_losses, make_step = [], port.step
     port.step = lambda step: port_losses.extend(make_step(step))
     for step in range(6):
         before = weights(ours.networks)
-        ours.set_learning_rate(step / 6)
-        our_losses = [phase.update() for phase in ours.phases() if phase.runs_in(step) for _ in range(phase.repeat)]
+        ours.engine.rates.set(step)
+        phases = [phase for phase in ours.engine.program.phases if phase.runs_in(step)]
+        our_losses = [ours.engine.update(phase) for phase in phases for _ in range(phase.repeat)]
         port_losses.clear()
         port.run(step, 1, 6)
         for one, other in zip(port_losses, our_losses, strict=True):
@@ -86,7 +87,7 @@ def test_the_port_makes_our_updates(rae_speed, images, name):
         # Not to the bit: where a gradient is nothing but rounding, Adam's first steps have its sign.
         apart, moved = ((weights(ours.networks) - other).abs().sum() for other in (weights(port.networks), before))
         assert apart < 0.02 * moved
-        averaged = (weights(trained) for trained in (ours.trained_networks(), port.trained))
+        averaged = (weights(trained) for trained in (ours.trained, port.trained))
         assert torch.sub(*averaged).abs().sum() < 0.02 * moved
         port.networks.load_state_dict(ours.networks.state_dict())  # rounding errors do not add up
 

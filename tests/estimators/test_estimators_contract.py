@@ -1,6 +1,9 @@
 """Every public estimator, found by crawling the package, passes scikit-learn's and imbalanced-learn's own checks."""
 
 import inspect
+import sys
+from pathlib import Path
+from types import ModuleType
 
 import imblearn.utils.estimator_checks as imblearn_checks
 import numpy as np
@@ -50,6 +53,7 @@ ENOUGH = {
 ENOUGH["M2mClassifier"] = ENOUGH["DeepClassifier"]
 ENOUGH["GAMOClassifier"] = {"max_steps": 20, "batch_size": 32, "hidden_units": 16, "learning_rate": 0.02}
 ENOUGH["DGCClassifier"] = ENOUGH["GAMOClassifier"]
+ENOUGH["Plain"] = {"max_steps": 200}
 """Classifiers train for longer: scikit-learn checks that they classify well."""
 
 EXPECTED_FAILURES = {
@@ -67,6 +71,19 @@ def public_estimators():
     return [cls for cls in classes if issubclass(cls, BaseEstimator)]
 
 
+CONTRIBUTING = Path(__file__).parents[2] / "CONTRIBUTING.md"
+
+
+def method_as_it_is_taught():
+    """Return the class that CONTRIBUTING.md shows how to write, in a list; none where that page is not there."""
+    if not CONTRIBUTING.is_file():
+        return []
+    code = CONTRIBUTING.read_text().split("```python\n")[1].split("```")[0]
+    module = sys.modules.setdefault("contributed", ModuleType("contributed"))  # where pickles look for it
+    exec(compile(code, CONTRIBUTING.name, "exec"), vars(module))
+    return [module.Plain]
+
+
 def small(cls):
     known = inspect.signature(cls).parameters
     wanted = {**FEWEST, **ENOUGH.get(cls.__name__, {}), "device": "cpu", "random_state": 0}
@@ -81,7 +98,9 @@ def expected_failures(estimator):
 
 # Not strict: where a machine's products happen to round alike, the excused check passes.
 @sklearn_checks.parametrize_with_checks(
-    [small(cls) for cls in public_estimators()], expected_failed_checks=expected_failures, xfail_strict=False
+    [small(cls) for cls in [*public_estimators(), *method_as_it_is_taught()]],
+    expected_failed_checks=expected_failures,
+    xfail_strict=False,
 )
 def test_passes_the_checks_of_scikit_learn(estimator, check):
     check(estimator)
@@ -97,6 +116,11 @@ def test_the_crawl_finds_the_estimators():
     assert {"RAEClassifier", "RAESampler", "DeepClassifier"} <= {cls.__name__ for cls in classes}
     samplers = {cls for cls in classes if hasattr(cls, "fit_resample")}
     assert samplers == {cls for cls in classes if issubclass(cls, BaseSampler)}, "the contract is that of one base"
+
+
+@pytest.mark.skipif(not CONTRIBUTING.is_file(), reason="CONTRIBUTING.md is not beside these tests")
+def test_the_method_of_the_guide_is_tried_too():
+    assert [cls.__name__ for cls in method_as_it_is_taught()] == ["Plain"]
 
 
 def test_the_list_of_excuses_does_not_grow():

@@ -1,14 +1,15 @@
 import math
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+from interruption import drawn, engine_of
 from torch import nn
 
 from latentover import DeepClassifier, load, save
-from latentover.methods import deep_classifier
 from latentover.mixing import AMMixup, MAMix, ManifoldMixup, Mixup, NeighborMix, Remix, SMOTEMix
-from latentover.training import batches_per_epoch
+from latentover.training import Engine, batches_per_epoch
 from latentover.training.step_decay import StepDecay
 
 STILL = {
@@ -337,12 +338,12 @@ class TestSchedule:
     def test_steps_fall_between_epochs(self, schedule, monkeypatch):
         used = []
 
-        def spy(optimizer, loss, parameters):
-            used.append(optimizer.param_groups[0]["lr"])
-            return optimizer_step(optimizer, loss, parameters)
+        def spy(self, phase):
+            used.append(self.program.optimizers["networks"].param_groups[0]["lr"])
+            return update(self, phase)
 
-        optimizer_step = deep_classifier.optimizer_step
-        monkeypatch.setattr(deep_classifier, "optimizer_step", spy)
+        update = Engine.update
+        monkeypatch.setattr(Engine, "update", spy)
         X, y = np.random.default_rng(0).normal(size=(6, 3)), np.array([0, 0, 0, 1, 1, 1])
         settings = {**STILL, "batch_size": 2, "max_epochs": 200, "learning_rate": 1e-6}
         DeepClassifier(**settings, backbone=nn.Linear(3, 4), schedule=schedule).fit(X, y)
@@ -431,15 +432,15 @@ class TestCheckpoint:
         small = {**STILL, "learning_rate": 0.01, "max_epochs": 5, "batch_size": 8, "dropout": 0.2}
         small |= {"checkpoint": str(tmp_path / "training"), "checkpoint_every": 5, **settings}
         whole = DeepClassifier(**small).fit(*data)
-        update, steps = deep_classifier.ClassifierTraining.update, []
+        update, steps = Engine.update, []
 
-        def interrupted(self):
+        def interrupted(self, phase):
             steps.append(0)
             if len(steps) > stop:
                 raise InterruptedError
-            return update(self)
+            return update(self, phase)
 
-        monkeypatch.setattr(deep_classifier.ClassifierTraining, "update", interrupted)
+        monkeypatch.setattr(Engine, "update", interrupted)
         with pytest.raises(InterruptedError):
             DeepClassifier(**small).fit(*data)
         monkeypatch.undo()
@@ -485,3 +486,87 @@ def test_weights_shrink_by_the_weight_decay_in_a_step(data):
     )
     for old, new in zip(plain, decayed, strict=True):
         torch.testing.assert_close(new, 0.81 * old)
+
+
+class Watching(Mixup):
+    """A rule that remembers the shapes that it was called with."""
+
+    seen: ClassVar[list] = []
+
+    def __call__(self, inputs, *arguments, **keywords):
+        self.seen.append(tuple(inputs.shape))
+        return super().__call__(inputs, *arguments, **keywords)
+
+
+class TestSpaces:
+    """`space` says what a rule is called with, whatever its class."""
+
+    @pytest.mark.parametrize(
+        ("space", "shapes"), [("input", {(8, 3)}), ("features", {(8, 4)}), ("hidden", {(8, 3), (8, 6), (8, 4)})]
+    )
+    def test_the_rule_is_called_with_what_it_asks_for(self, space, shapes):
+        Watching.seen.clear()
+        backbone = nn.Sequential(nn.Linear(3, 6), nn.Linear(6, 4))
+        settings = {**STILL, "batch_size": 8, "max_epochs": 12, "feature_dim": 4, "backbone": backbone}
+        X, y = np.random.default_rng(0).normal(size=(32, 3)), np.repeat([0, 1], [24, 8])
+        DeepClassifier(**settings, mixing=Watching(space=space)).fit(X, y)
+        assert set(Watching.seen) == shapes
+
+    @pytest.mark.parametrize("cls", [Mixup, Remix, MAMix, NeighborMix, SMOTEMix, AMMixup], ids=lambda cls: cls.__name__)
+    @pytest.mark.parametrize("space", ["input", "hidden", "features"])
+    def test_the_gradient_is_that_of_a_second_writing(self, cls, space, monkeypatch):
+        """The rule applied to what comes out behind the stage, and what is left of the network on the mixture."""
+        X, y = np.random.default_rng(0).normal(size=(16, 3)).astype(np.float32), np.repeat([0, 1], [12, 4])
+        backbone = nn.Sequential(nn.Linear(3, 6), nn.Tanh(), nn.Linear(6, 4))
+        rule = cls(space=space, layers=(2,))
+        settings = {**STILL, "batch_size": 16, "feature_dim": 4, "backbone": backbone, "mixing": rule}
+        engine = engine_of(DeepClassifier(**settings, reweighting="class_weights"), X, y, monkeypatch)
+        (phase,), program = engine.program.phases, engine.program
+        draws = drawn(engine, phase)
+        generator, state = program.data.generator, program.data.generator.get_state()
+        losses, gradients = engine.gradients(phase, draws)
+        encoder, classifier = program.networks["encoder"], program.networks["classifier"]
+        before, behind = {
+            "input": (nn.Identity(), encoder),
+            "hidden": (encoder[:2], encoder[2:]),
+            "features": (encoder, nn.Identity()),
+        }[space]
+        if space == "input":
+            mixed = draws.mixed
+        else:
+            generator.set_state(state)  # the rule draws where it mixes
+            more = {} if draws.near is None else {"partners": (before(draws.near[0]), draws.near[1])}
+            mixed = rule(before(draws.inputs), draws.labels, program.data.class_counts, generator, **more)
+        logits = classifier(behind(mixed.inputs))
+        weights = torch.tensor([16 / 24, 16 / 8])
+        total, norm = 0.0, 0.0
+        for i in range(len(logits)):
+            first, second = mixed.labels[i], mixed.partners[i]
+            share = mixed.label_weight[i]
+            log_p = logits[i].log_softmax(dim=0)
+            total = total - share * weights[first] * log_p[first] - (1 - share) * weights[second] * log_p[second]
+            norm = norm + share * weights[first] + (1 - share) * weights[second]
+        expected = total / norm
+        if cls is AMMixup:
+            clean = classifier(encoder(draws.inputs)).log_softmax(dim=1)[torch.arange(16), draws.labels]
+            expected = expected - (weights[draws.labels] * clean).sum() / weights[draws.labels].sum()
+        torch.testing.assert_close(losses["classifier"], expected)
+        theirs = torch.autograd.grad(expected, list(program.networks.parameters()))
+        for ours, other in zip(gradients["networks"], theirs, strict=True):
+            torch.testing.assert_close(ours, other, rtol=1e-4, atol=1e-6)
+
+
+def test_the_moving_average_is_used(data):
+    """With almost no decay it is the network itself, with almost one the network after its first update."""
+    settings = {**STILL, "learning_rate": 0.05, "max_epochs": 8}
+    plain, quick, slow = (DeepClassifier(**settings, ema=ema).fit(*data) for ema in (0.0, 1e-6, 0.999999))
+    first = DeepClassifier(**{**settings, "max_epochs": 1}).fit(*data)
+    for name, weight in plain.networks_.named_parameters():
+        torch.testing.assert_close(quick.networks_.get_parameter(name), weight, rtol=1e-3, atol=1e-4)
+    moved = [
+        (slow.networks_.get_parameter(name) - plain.networks_.get_parameter(name)).abs().max().item()
+        for name, _ in plain.networks_.named_parameters()
+    ]
+    assert max(moved) > 0.01
+    assert [row["classifier"] for row in slow.history_] == [row["classifier"] for row in plain.history_]
+    assert first.history_[0]["classifier"] == plain.history_[0]["classifier"]

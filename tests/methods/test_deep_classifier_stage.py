@@ -11,9 +11,9 @@ from torch import nn
 
 from latentover import ClassicalSampler, DeepClassifier, DeepSMOTE, load, save
 from latentover.methods import deep_classifier
-from latentover.methods.deep_classifier import ClassifierTraining
+from latentover.methods.deep_classifier import Source
 from latentover.mixing import MAMix, NeighborMix, SMOTEMix
-from latentover.training import loop
+from latentover.training import Engine
 
 COUNTS = [40, 14, 6]
 SMALL = {
@@ -60,11 +60,12 @@ def seen(monkeypatch):
     batches = []
 
     def spy(self, outputs, labels):
-        batches.append((self.source.data.inputs, labels, self.class_weights))
+        weights = None if self.class_weights is None else self.class_weights.clone()
+        batches.append((self.data.inputs, labels, weights))
         return label_loss(self, outputs, labels)
 
-    label_loss = ClassifierTraining.label_loss
-    monkeypatch.setattr(ClassifierTraining, "label_loss", spy)
+    label_loss = Source.label_loss
+    monkeypatch.setattr(Source, "label_loss", spy)
     return batches
 
 
@@ -169,12 +170,12 @@ class TestSettings:
         counts, criterion = [], DeepClassifier._criterion
 
         def spy(self, class_counts):
-            counts.append(class_counts.tolist())
-            return criterion(self, class_counts)
+            losses = criterion(self, class_counts)
+            return lambda *batch: counts.append(class_counts.tolist()) or losses(*batch)
 
         monkeypatch.setattr(DeepClassifier, "_criterion", spy)
         DeepClassifier(**SMALL, loss="ldam", stage_sampler=RandomOverSampler()).fit(*table)
-        assert counts == [COUNTS] * 2 + [[40, 40, 40]] * 2
+        assert counts == [COUNTS] * 6 + [[40, 40, 40]] * 6
 
     def test_mixing_rules_get_its_counts(self, table):
         counts = []
@@ -327,7 +328,7 @@ class TestErrors:
 
     @pytest.mark.parametrize("sampler", [SMOTE(k_neighbors=20), ADASYN(n_neighbors=0)])
     def test_of_a_sampler_come_before_the_training(self, table, sampler, monkeypatch):
-        monkeypatch.setattr(ClassifierTraining, "update", lambda self: pytest.fail("has begun to train"))
+        monkeypatch.setattr(Engine, "update", lambda *_: pytest.fail("has begun to train"))
         with pytest.raises((TypeError, ValueError), match="Expected stage_sampler to be an over-sampler that can work"):
             DeepClassifier(**SMALL, stage_sampler=sampler).fit(*table)
 
@@ -346,16 +347,16 @@ class TestCheckpoint:
     def test_an_interrupted_training_ends_at_the_same_weights(self, table, settings, stop, tmp_path, monkeypatch):
         small = {**SMALL, "dropout": 0.2, "checkpoint": str(tmp_path / "training"), "checkpoint_every": 1, **settings}
         whole = DeepClassifier(**small).fit(*table)
-        update, steps = ClassifierTraining.update, []
+        update, steps = Engine.update, []
 
-        def interrupted(self):
-            steps.append(0)
+        def interrupted(self, phase):
+            steps.extend([0] * (phase.name == "classifier"))
             if len(steps) > stop:
                 raise InterruptedError
-            return update(self)
+            return update(self, phase)
 
         with monkeypatch.context() as patch:
-            patch.setattr(ClassifierTraining, "update", interrupted)
+            patch.setattr(Engine, "update", interrupted)
             with pytest.raises(InterruptedError):
                 DeepClassifier(**small).fit(*table)
         # The set is in the checkpoint: the sampler is not asked again.
@@ -368,15 +369,15 @@ class TestCheckpoint:
     def test_the_sampler_has_one_of_its_own(self, table, tmp_path, monkeypatch):
         small = {**SMALL, "stage_sampler": DEEP, "checkpoint": str(tmp_path / "training"), "checkpoint_every": 1}
         whole = DeepClassifier(**small).fit(*table)
-        runs_in, steps = loop.Phase.runs_in, []
+        run_step, steps = Engine.run_step, []
 
         def dying(self, number):
-            steps.append((self.name, number))
+            steps.append((self.program.phases[0].name, number))
             if steps[-1] == ("autoencoder", 1) and steps.count(steps[-1]) == 1:
                 raise InterruptedError
-            return runs_in(self, number)
+            run_step(self, number)
 
-        monkeypatch.setattr(loop.Phase, "runs_in", dying)
+        monkeypatch.setattr(Engine, "run_step", dying)
         with pytest.raises(InterruptedError):
             DeepClassifier(**small).fit(*table)
         assert [path.name for path in tmp_path.iterdir()] == ["training.sampler"]

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from latentover import DeepClassifier, M2mClassifier, load, save
-from latentover.methods import deep_classifier
 from latentover.methods.deep_classifier import spread_rows
 from latentover.metrics.tracking import tracked_scores
 from latentover.mixing import AMMixup, MAMix
+from latentover.training import Engine
 
 SMALL = {
     "feature_dim": 4,
@@ -70,15 +70,15 @@ class TestTracking:
     def test_an_interrupted_training_has_the_same_history(self, data, tmp_path, monkeypatch):
         settings = {**SMALL, "track": True, "checkpoint": str(tmp_path / "training"), "checkpoint_every": 8}
         whole = DeepClassifier(**settings).fit(*data)
-        update, steps = deep_classifier.ClassifierTraining.update, []
+        update, steps = Engine.update, []
 
-        def interrupted(self):
+        def interrupted(self, phase):
             steps.append(0)
             if len(steps) > 18:
                 raise InterruptedError
-            return update(self)
+            return update(self, phase)
 
-        monkeypatch.setattr(deep_classifier.ClassifierTraining, "update", interrupted)
+        monkeypatch.setattr(Engine, "update", interrupted)
         with pytest.raises(InterruptedError):
             DeepClassifier(**settings).fit(*data)
         monkeypatch.undo()

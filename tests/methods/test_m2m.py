@@ -2,11 +2,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from interruption import drawn, engine_of, moved, phases_of
 from torch import nn
 
 from latentover import M2mClassifier
-from latentover.methods.m2m import M2mTraining, acceptance_probability, ball_noise, keep_probability, translate
+from latentover.methods import m2m
+from latentover.methods.m2m import M2mProgram, acceptance_probability, ball_noise, keep_probability, translate
 from latentover.mixing import Mixup
+from latentover.training.capture import recordable
+from latentover.training.engine import parameters_of
 
 COUNTS = torch.tensor([5000, 500, 50])
 SMALL = {
@@ -83,6 +87,232 @@ class TestTranslate:
         torch.testing.assert_close(noise.flatten(1).norm(dim=1), torch.full((4,), 0.5))
 
 
+def translating(X, y, monkeypatch, **settings):
+    """Return the engine of a training whose guide is the trained network itself, stopped before its first step."""
+    settings = {**SMALL, "guide": "reference_code", **settings}
+    return engine_of(M2mClassifier(**settings), X, y, monkeypatch)
+
+
+def seed_numbers(inputs, replaced):
+    """Return from which row each row was made, where translations hardly move anything."""
+    return torch.cdist(replaced, inputs).argmin(dim=1)
+
+
+class TestWhatIsTranslated:
+    """The guide takes everything for everything and translations stay where they start: what is left are the draws."""
+
+    BETA = 0.998
+    COUNTS = (600, 200, 4)
+
+    @pytest.fixture(params=[False, True], ids=["looking", "recordable"])
+    def way(self, request, monkeypatch):
+        with recordable() if request.param else monkeypatch.context():
+            yield
+
+    @pytest.fixture
+    def program(self, monkeypatch):
+        y = np.repeat([0, 1, 2], self.COUNTS)
+        X = np.random.default_rng(0).normal(size=(len(y), 4))
+        small = {"noise_radius": 1e-6, "translation_step_size": 1e-6, "translation_steps": 1}
+        engine = translating(X, y, monkeypatch, acceptance_beta=self.BETA, confidence=0.0, **small)
+        return engine.program
+
+    def translations(self, program, labels, rounds):
+        """Return the labels, the numbers of the rows themselves and those of the rows they were made from."""
+        found = []
+        for _ in range(rounds):
+            inputs = torch.randn(len(labels), 4)
+            with torch.no_grad():
+                replaced, share = program.translated(inputs, labels)
+            seeds, changed = seed_numbers(inputs, replaced), (replaced != inputs).any(dim=1)
+            assert torch.equal(changed, seeds != torch.arange(len(labels)))
+            assert changed.sum().item() == pytest.approx(share.item() * len(labels))
+            found.append(seeds)
+        return torch.stack(found)
+
+    def chance(self, seed, target):
+        return 1 - self.BETA ** max(self.COUNTS[seed] - self.COUNTS[target], 0)
+
+    def test_share_is_that_of_the_probabilities(self, program, way):
+        """A slot of class k is open with 1 - n_k / n_max, takes b with p_b / sum p, and that with p_b once more."""
+        labels = torch.tensor([0, 1, 2] * 60)
+        seeds = self.translations(program, labels, rounds=60)
+        changed = seeds != torch.arange(len(labels))
+        for target, larger in ((0, ()), (1, (0,)), (2, (0, 1))):
+            slots = changed[:, labels == target]
+            chances = [self.chance(seed, target) for seed in larger]
+            taken = sum(p**2 for p in chances) / sum(chances) if chances else 0.0
+            expected = (1 - self.COUNTS[target] / 600) * taken
+            spread = np.sqrt(expected * (1 - expected) / slots.numel())
+            assert slots.float().mean().item() == pytest.approx(expected, abs=5 * spread)
+
+    def test_seeds_are_of_larger_classes_in_the_shares_of_their_probabilities(self, program, way):
+        labels = torch.tensor([0, 1, 2] * 60)
+        seeds = self.translations(program, labels, rounds=60)
+        changed = seeds != torch.arange(len(labels))
+        targets, sources = labels.expand_as(seeds)[changed], labels[seeds[changed]]
+        assert (sources < targets).all()
+        first, second = self.chance(0, 2) ** 2, self.chance(1, 2) ** 2
+        found = sources[targets == 2] == 0
+        expected = first / (first + second)
+        spread = np.sqrt(expected * (1 - expected) / len(found))
+        assert found.float().mean().item() == pytest.approx(expected, abs=5 * spread)
+        times = torch.bincount(seeds[changed], minlength=len(labels))[labels == 0].float()
+        assert times.min() > 0, "each row of the largest class"
+
+    def test_with_every_slot_open_the_share_is_the_acceptance(self, monkeypatch, way):
+        """Of two classes, one of them three samples: its slots are open with 0.9985 and taken with 0.632."""
+        y = np.repeat([0, 1], [2000, 3])
+        X = np.random.default_rng(0).normal(size=(2003, 4))
+        settings = {"acceptance_beta": 0.9995, "confidence": 0.0, "translation_steps": 1}
+        program = translating(X, y, monkeypatch, **settings).program
+        labels, taken = torch.tensor([0] * 20 + [1] * 380), []
+        for _ in range(20):
+            with torch.no_grad():
+                taken.append(program.translated(torch.randn(400, 4), labels)[1].item() * 400 / 380)
+        expected = (1 - 3 / 2000) * (1 - 0.9995**1997)
+        spread = np.sqrt(expected * (1 - expected) / (20 * 380))
+        assert np.mean(taken) == pytest.approx(expected, abs=5 * spread)
+
+    @pytest.mark.parametrize("labels", [[2] * 9, [1] * 9, [0] * 9, [1, 1, 1, 0, 0]], ids=str)
+    def test_a_slot_without_a_larger_class_in_the_batch_stays(self, program, way, labels):
+        labels = torch.tensor(labels)
+        seeds = self.translations(program, labels, rounds=40)
+        largest = labels == labels.min()
+        assert (seeds == torch.arange(len(labels)))[:, largest].all()
+        assert bool((seeds != torch.arange(len(labels))).any()) == bool((~largest).any())
+
+    def test_a_batch_may_have_slots_of_both_kinds(self, program, way):
+        """The largest class is missing: the middle one stays, and the rare one is made from it."""
+        labels = torch.tensor([1, 2] * 50)
+        seeds = self.translations(program, labels, rounds=40)
+        changed = seeds != torch.arange(100)
+        assert not changed[:, labels == 1].any()
+        expected = (1 - 4 / 600) * self.chance(1, 2)
+        assert changed[:, labels == 2].float().mean().item() == pytest.approx(
+            expected, abs=5 * np.sqrt(expected * (1 - expected) / 2000)
+        )
+
+    @pytest.mark.parametrize("shape", [(4,), (1, 8, 8)], ids=str)
+    def test_both_ways_make_the_same_batch(self, shape, monkeypatch):
+        """Translations are far, some are not sure enough, and what is drawn does not depend on the way."""
+        y = np.repeat([0, 1, 2], [300, 60, 12])
+        X = np.random.default_rng(0).random((len(y), *shape)).astype(np.float32)
+        engine = translating(X, y, monkeypatch, acceptance_beta=0.99, confidence=0.34, channels=4)
+        labels = torch.tensor([0, 1, 2] * 12)
+        inputs = torch.from_numpy(X[: len(labels)])
+        state, found = engine.generator.get_state(), []
+        for context in (monkeypatch.context(), recordable()):
+            engine.generator.set_state(state)
+            with context, torch.no_grad():
+                found.append((*engine.program.translated(inputs, labels), engine.generator.get_state()))
+            assert engine.program.networks.training
+        (first, share, after), (second, other_share, other_after) = found
+        torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-4)
+        assert share == other_share
+        assert torch.equal(after, other_after)
+        changed = (first != inputs).flatten(1).any(dim=1)
+        assert 0 < changed.sum() < (labels > 0).sum()
+
+
+class TestUpdate:
+    def test_comes_in_the_last_part_of_the_training(self, table, monkeypatch):
+        """372 samples make 8 batches of 50: from epoch 3 of 5 on, step 24."""
+        program = translating(*table, monkeypatch, translation_start=0.6).program
+        ordinary, translated = program.phases
+        assert program.n_steps == 40
+        assert [step for step in range(40) if ordinary.runs_in(step)] == list(range(24))
+        assert [step for step in range(40) if translated.runs_in(step)] == list(range(24, 40))
+
+    def test_follows_the_cross_entropy_of_what_is_drawn(self, table, monkeypatch):
+        engine = translating(*table, monkeypatch, acceptance_beta=0.9, confidence=0.0, translation_start=0.0)
+        for step in range(4):
+            engine.run_step(step)
+        networks, phase = engine.program.networks, phases_of(engine, "classifier")[1]
+        inputs, labels, share = draws = drawn(engine, phase)
+        assert torch.bincount(labels, minlength=3).min() > 5, "classes are balanced"
+        data = engine.program.data
+        known = (inputs[:, None] == data.prepare(data.inputs)[None]).all(dim=2).any(dim=1)
+        assert (~known).float().mean() == share > 0.2
+        assert (labels[~known] > 0).all()
+        losses, found = engine.gradients(phase, draws)
+        logits = networks["classifier"](networks["encoder"](inputs))
+        loss = sum(row.exp().sum().log() - row[label] for row, label in zip(logits, labels, strict=True)) / 50
+        assert losses["classifier"].item() == pytest.approx(loss.item(), rel=1e-5)
+        assert losses["translated"] == share
+        parameters = list(parameters_of(engine.program.optimizers["networks"]))
+        assert {id(p) for p in parameters} == {id(p) for p in networks.parameters()}
+        for one, other in zip(found["networks"], torch.autograd.grad(loss, parameters), strict=True):
+            torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-4)
+
+    def test_moves_the_network_and_never_the_guide(self, table, monkeypatch):
+        guide = M2mClassifier(**SMALL, guide="reference_code").fit(*table).networks_
+        before = {name: value.clone() for name, value in guide.state_dict().items()}
+        monkeypatch.setattr(M2mClassifier, "_trained_guide", lambda self, data: guide)
+        engine = translating(*table, monkeypatch, guide="own", acceptance_beta=0.9, confidence=0.0)
+        assert moved(engine, phases_of(engine, "classifier")[1]) == {"encoder", "classifier"}
+        assert all(torch.equal(value, before[name]) for name, value in guide.state_dict().items())
+
+    def test_statistics_are_those_of_the_drawn_batch_alone(self, table, monkeypatch):
+        """Neither translating nor asking the guide, here the network itself, moves what it normalises with."""
+        engine = translating(*table, monkeypatch, acceptance_beta=0.9, confidence=0.0)
+        networks = engine.program.networks
+        before = [buffer.clone() for buffer in networks.buffers()]
+        assert before
+        _, _, share = drawn(engine, phases_of(engine, "classifier")[1])
+        assert share > 0
+        assert all(torch.equal(a, b) for a, b in zip(before, networks.buffers(), strict=True))
+
+
+class TestPublished:
+    """Constants of the authors' script, as they arrive where they are used."""
+
+    @pytest.fixture
+    def engine(self, monkeypatch):
+        """1200 images of 3 by 8 by 8 pixels."""
+        y = np.repeat([0, 1], [1100, 100])
+        X = np.random.default_rng(0).random((1200, 3, 8, 8)).astype(np.float32)
+        return engine_of(M2mClassifier(device="cpu", guide="reference_code", channels=4), X, y, monkeypatch)
+
+    def test_translation(self, engine, monkeypatch):
+        seen = []
+
+        def spy(guide, model, inputs, seeds, targets, **settings):
+            seen.append((inputs, settings))
+            return inputs
+
+        monkeypatch.setattr(m2m, "translate", spy)
+        radii = []
+        noise = m2m.ball_noise
+        monkeypatch.setattr(m2m, "ball_noise", lambda x, radius, g: radii.append(radius) or noise(x, radius, g))
+        drawn(engine, phases_of(engine, "classifier")[1])
+        ((inputs, settings),) = seen
+        assert settings == {"n_steps": 10, "step_size": 0.1, "repulsion": 0.5, "value_range": (0.0, 1.0)}
+        assert radii == [0.5]
+        assert 0 <= inputs.min() <= inputs.max() <= 1
+
+    @pytest.mark.parametrize(("probability", "taken"), [(0.895, False), (0.905, True)])
+    def test_acceptance_and_confidence(self, engine, monkeypatch, probability, taken):
+        """From 1100 samples to 100 a translation is accepted with 1 - 0.999 ** 1000 = 0.632, if the guide is sure."""
+        program = engine.program
+        logit = float(np.log(probability / (1 - probability)))
+        monkeypatch.setattr(
+            M2mClassifier, "_outputs", lambda self, networks, x: torch.tensor([0.0, logit]).repeat(len(x), 1)
+        )
+        monkeypatch.setattr(m2m, "translate", lambda guide, model, inputs, *labels, **settings: inputs)
+        labels, shares = torch.tensor([0] * 100 + [1] * 900), []
+        for _ in range(4):
+            shares.append(program.translated(torch.rand(1000, 3, 8, 8), labels)[1].item() / 0.9)
+        expected = (1 - 100 / 1100) * (1 - 0.999**1000) if taken else 0.0
+        spread = np.sqrt(expected * (1 - expected) / 3600)
+        assert np.mean(shares) == pytest.approx(expected, abs=5 * spread)
+
+    def test_translations_begin_at_four_fifths_of_the_epochs(self, engine):
+        program = engine.program
+        first = min(step for step in range(program.n_steps) if program.phases[1].runs_in(step))
+        assert first == 0.8 * program.n_steps  # epoch 160 of 200
+
+
 class TestM2mClassifier:
     def test_translates_late_and_only_there(self, table):
         fitted = M2mClassifier(**EAGER, translation_start=0.6).fit(*table)
@@ -104,8 +334,8 @@ class TestM2mClassifier:
             seen.append((changed, labels, sure.squeeze(1).detach(), share, before == self.networks.training))
             return replaced, share
 
-        translated = M2mTraining.translated
-        monkeypatch.setattr(M2mTraining, "translated", spy)
+        translated = M2mProgram.translated
+        monkeypatch.setattr(M2mProgram, "translated", spy)
         M2mClassifier(**EAGER).fit(X, y)
         changed, labels, sure, share, mode_kept = zip(*seen, strict=True)
         assert all(mode_kept)
@@ -139,8 +369,8 @@ class TestM2mClassifier:
             ranges.append((replaced.min().item(), replaced.max().item()))
             return replaced, share
 
-        translated = M2mTraining.translated
-        monkeypatch.setattr(M2mTraining, "translated", spy)
+        translated = M2mProgram.translated
+        monkeypatch.setattr(M2mProgram, "translated", spy)
         settings = {**SMALL, "batch_size": 16, "channels": 4, "confidence": 0.0, "augment": "pad_crop_flip"}
         fitted = M2mClassifier(**settings, standardize=True, loss="ldam").fit(X, y)
         assert all(low >= 0 and high <= 1 for low, high in ranges)

@@ -1,25 +1,27 @@
 """BAGAN: its losses and Gaussians against a second writing, who learns from what, classes of any size."""
 
-import copy
+import math
 
 import numpy as np
 import pytest
 import torch
-from interruption import resumed
+from interruption import drawn, engine_of, moved, phases_of, resumed
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
+from torch import nn
 
-from latentover.estimators import TrainingSet
 from latentover.methods.bagan import (
     BAGANSampler,
-    BAGANTraining,
+    Gaussians,
     class_gaussians,
     discriminator_loss,
     fake_class_probabilities,
     generator_loss,
     n_fakes_per_batch,
 )
+from latentover.training.capture import recordable
+from latentover.training.engine import parameters_of
 
 SMALL = {
     "latent_dim": 4,
@@ -36,7 +38,6 @@ SMALL = {
 }
 COUNTS = [18, 8, 4]
 PROTOCOL = [4000, 2000, 1000, 750, 500, 350, 200, 100, 60, 40]
-PARTS = ("trunk", "encoder_head", "class_head", "generator")
 
 
 def make_data(shape=(1, 8, 8), counts=COUNTS):
@@ -57,6 +58,20 @@ class TestDraws:
         expected = [0, 0, 0.070175, 0.092105, 0.114035, 0.127193, 0.140351, 0.149123, 0.152632, 0.154386]
         np.testing.assert_allclose(probabilities, expected, atol=5e-7)
         assert probabilities.sum().item() == pytest.approx(1)
+
+    @pytest.mark.parametrize(
+        ("fake_classes", "shares"), [("uniform", [1 / 3] * 3), ("rebalance", [0, 0.4, 0.6])], ids=str
+    )
+    def test_of_both_updates(self, fake_classes, shares, monkeypatch):
+        """Of 20, 8 and 2 samples the shares 2/3 - n / 30 are 0, 0.4 and 0.6."""
+        estimator = BAGANSampler(**SMALL, fake_classes=fake_classes)
+        engine = engine_of(estimator, *make_data((5,), [20, 8, 2]), monkeypatch)
+        (discriminator,), (generator,) = phases_of(engine, "discriminator"), phases_of(engine, "generator")
+        for phase, n in ((discriminator, 6), (generator, 22)):
+            labels = torch.cat([drawn(engine, phase)[-1] for _ in range(1500 // n)])
+            found = torch.bincount(labels, minlength=3) / len(labels)
+            np.testing.assert_allclose(found, shares, atol=5 * np.sqrt(0.25 / len(labels)))
+            assert [share == 0 for share in found] == [share == 0 for share in shares]
 
 
 class TestGaussians:
@@ -99,6 +114,16 @@ class TestGaussians:
         again, _ = class_gaussians(twice, torch.cat([labels, labels[weights > 0]]), 2)
         torch.testing.assert_close(means, again)
 
+    def test_place_noise_sample_by_sample(self):
+        gaussians = Gaussians(3, 4)
+        gaussians.means.copy_(torch.randn(3, 4))
+        gaussians.factors.copy_(torch.randn(3, 4, 4))
+        noise, labels = torch.randn(7, 4), torch.tensor([2, 0, 0, 2, 2, 0, 2])
+        expected = [gaussians.means[c] + gaussians.factors[c] @ e for c, e in zip(labels, noise, strict=True)]
+        torch.testing.assert_close(gaussians.place(noise, labels), torch.stack(expected))
+        with recordable():
+            torch.testing.assert_close(gaussians.place(noise, labels), torch.stack(expected))
+
     def test_draws_have_these_moments(self):
         sampler = BAGANSampler(**SMALL).fit(*make_data((5,), [40, 30]))
         gaussians = sampler.networks_.gaussians
@@ -130,80 +155,132 @@ class TestUpdates:
     """Each update against gradients that are written out a second time."""
 
     @pytest.fixture(params=[(1, 8, 8), (5,)], ids=["images", "table"])
-    def training(self, request):
-        X, y = make_data(request.param)
-        estimator = BAGANSampler(**SMALL).fit(X, y)
-        data = TrainingSet(
-            inputs=estimator.format_.encode(X),
-            labels=torch.from_numpy(y),
-            class_counts=torch.tensor(COUNTS),
-            prepare=estimator.format_.network_input,
-            dtype=torch.float32,
-            generator=torch.Generator().manual_seed(1),
-        )
-        training = BAGANTraining(copy.deepcopy(estimator.networks_).train(), data, estimator)
-        training.optimizers = {name: torch.optim.SGD(p, lr=1.0) for name, p in training.parameters.items()}
-        return training
+    def engine(self, request, monkeypatch):
+        """The engine behind the autoencoder's four steps and one of the GAN."""
+        engine = engine_of(BAGANSampler(**SMALL), *make_data(request.param), monkeypatch)
+        for step in range(5):
+            engine.run_step(step)
+        return engine
 
     @staticmethod
-    def check(training, update, loss_of, moved):
+    def check(engine, phase, draws, loss, parts):
         """Compare an update with the gradient of a loss that is computed from the same draws."""
-        state = training.data.generator.get_state()
-        networks = training.networks
-        written = loss_of(copy.deepcopy(networks), training)
-        training.data.generator.set_state(state)
-        before = {part: [p.detach().clone() for p in getattr(networks, part).parameters()] for part in PARTS}
-        update()
-        for part in PARTS:
-            if part in moved:
-                gradients = torch.autograd.grad(
-                    written[0], list(getattr(written[1], part).parameters()), retain_graph=True
-                )
-            else:
-                gradients = [torch.zeros_like(p) for p in before[part]]
-            for old, new, gradient in zip(before[part], getattr(networks, part).parameters(), gradients, strict=True):
-                torch.testing.assert_close(new.detach(), old - gradient, atol=2e-6, rtol=1e-4)
+        networks = dict(engine.program.networks.named_children())
+        losses, found = engine.gradients(phase, draws)
+        assert set(losses) == set(found) == {phase.name}
+        assert losses[phase.name].item() == pytest.approx(loss.item(), rel=1e-5)
+        parameters = list(parameters_of(engine.program.optimizers[phase.name]))
+        assert {id(p) for p in parameters} == {id(p) for part in parts for p in networks[part].parameters()}
+        gradients = torch.autograd.grad(loss, parameters)
+        assert max(gradient.abs().max() for gradient in gradients) > 1e-3
+        for one, gradient in zip(found[phase.name], gradients, strict=True):
+            torch.testing.assert_close(one, gradient, atol=2e-6, rtol=1e-4)
 
     @staticmethod
-    def batch(training):
-        rows = torch.randperm(30, generator=training.data.generator)[:16]
-        return training.data.prepare(training.data.inputs)[rows], training.data.labels[rows]
+    def entropy(networks, x, label):
+        """Of a single input: nothing of the discriminator looks at a batch."""
+        logits = networks.class_head(networks.trunk(x[None]))[0]
+        return logits.exp().sum().log() - logits[label]
 
     @staticmethod
-    def drawn(networks, training, n):
-        generator = training.data.generator
-        labels = torch.multinomial(torch.full((3,), 1 / 3).double(), n, replacement=True, generator=generator)
-        noise = torch.randn(n, 4, generator=generator)
-        z = [
-            networks.gaussians.means[c] + networks.gaussians.factors[c] @ e for c, e in zip(labels, noise, strict=True)
-        ]
+    def is_batch(engine, x, labels):
+        inputs = engine.program.data.prepare(engine.program.data.inputs)
+        rows = [int((inputs == row).flatten(1).all(dim=1).nonzero()) for row in x]
+        assert len(set(rows)) == 16
+        assert labels.tolist() == engine.program.data.labels[rows].tolist()
+
+    @staticmethod
+    def drawn_again(engine, state, n):
+        """The latents and classes that `n` samples of the Gaussians are from a state of the generator on."""
+        after, gaussians = engine.generator.get_state(), engine.program.networks.gaussians
+        engine.generator.set_state(state)
+        labels = torch.multinomial(torch.full((3,), 1 / 3).double(), n, replacement=True, generator=engine.generator)
+        noise = torch.randn(n, 4, generator=engine.generator)
+        assert torch.equal(engine.generator.get_state(), after), "nothing else is drawn"
+        z = [gaussians.means[c] + gaussians.factors[c] @ e for c, e in zip(labels, noise, strict=True)]
         return torch.stack(z), labels
 
-    def test_autoencoder(self, training):
-        def loss_of(networks, training):
-            x, _ = self.batch(training)
-            z = networks.encoder_head(networks.trunk(x))
-            return (networks.generator(z, torch.empty(16, 0)) - x).square().mean(), networks
+    def test_autoencoder(self, engine):
+        (phase,), networks = phases_of(engine, "autoencoder"), engine.program.networks
+        engine.program.batches.start = len(engine.program.batches.order)  # a whole batch, not the end of an epoch
+        x, labels = draws = drawn(engine, phase)
+        self.is_batch(engine, x, labels)
+        z = torch.stack([networks.encoder_head(networks.trunk(row[None]))[0] for row in x])
+        decoded = networks.generator(z, torch.empty(16, 0))
+        loss = sum(((y - row) ** 2).sum() for y, row in zip(decoded, x, strict=True)) / x.numel()
+        self.check(engine, phase, draws, loss, ("trunk", "encoder_head", "generator"))
 
-        self.check(training, training.update_autoencoder, loss_of, ("trunk", "encoder_head", "generator"))
+    def test_discriminator(self, engine):
+        (phase,), networks = phases_of(engine, "discriminator"), engine.program.networks
+        engine.program.batches.start = len(engine.program.batches.order)
+        engine.program.batches.advance()
+        state = engine.generator.get_state()
+        x, labels, z, classes = draws = engine.draw(phase)
+        self.is_batch(engine, x, labels)
+        expected, of_classes = self.drawn_again(engine, state, 6)  # ceil(16 / 3)
+        torch.testing.assert_close(z, expected)
+        assert torch.equal(classes, of_classes)
+        fakes = networks.generator(z, torch.empty(6, 0)).detach()
+        entropies = [self.entropy(networks, row, label) for row, label in zip(x, labels, strict=True)]
+        entropies += [self.entropy(networks, row, 3) for row in fakes]
+        assert len(entropies) == 22
+        self.check(engine, phase, draws, sum(entropies) / 22, ("trunk", "class_head"))
 
-    def test_discriminator(self, training):
-        def loss_of(networks, training):
-            x, labels = self.batch(training)
-            z, _ = self.drawn(networks, training, 6)  # ceil(16 / 3)
-            fakes = networks.generator(z, torch.empty(6, 0)).detach()
-            real, fake = (networks.class_head(networks.trunk(part)).log_softmax(dim=1) for part in (x, fakes))
-            return -(real[torch.arange(16), labels].sum() + fake[:, 3].sum()) / 22, networks
+    def test_generator(self, engine):
+        (phase,), networks = phases_of(engine, "generator"), engine.program.networks
+        state = engine.generator.get_state()
+        z, labels = draws = drawn(engine, phase)
+        expected, of_classes = self.drawn_again(engine, state, 22)
+        torch.testing.assert_close(z, expected)
+        assert torch.equal(labels, of_classes)
+        generated = networks.generator(z, torch.empty(22, 0))
+        entropies = [self.entropy(networks, x, label) for x, label in zip(generated, labels, strict=True)]
+        self.check(engine, phase, draws, sum(entropies) / 22, ("generator",))
 
-        self.check(training, training.update_discriminator, loss_of, ("trunk", "class_head"))
+    def test_gaussians_are_those_of_the_latents_without_dropout(self, monkeypatch):
+        X, y = make_data()
+        engine = engine_of(BAGANSampler(**{**SMALL, "dropout": 0.5}), X, y, monkeypatch)
+        networks = engine.program.networks
+        assert moved(engine, *phases_of(engine, "gaussians")) == set()
+        assert all(network.training for network in networks.modules()), "the training goes on"
+        networks.eval()
+        with torch.no_grad():
+            latents = networks.encoder_head(networks.trunk(torch.from_numpy(X)))
+        for label in range(2):
+            group = latents[y == label].numpy()
+            np.testing.assert_allclose(networks.gaussians.means[label], group.mean(axis=0), atol=1e-6)
+            factor = networks.gaussians.factors[label]
+            np.testing.assert_allclose(factor @ factor.T, np.cov(group.T), rtol=1e-3, atol=1e-6)
 
-    def test_generator(self, training):
-        def loss_of(networks, training):
-            z, labels = self.drawn(networks, training, 22)
-            logits = networks.class_head(networks.trunk(networks.generator(z, torch.empty(22, 0))))
-            return -logits.log_softmax(dim=1)[torch.arange(22), labels].mean(), networks
+    def test_move_their_own_networks(self, engine):
+        found = {
+            name: moved(engine, *phases_of(engine, name)) for name in ("autoencoder", "discriminator", "generator")
+        }
+        assert found == {
+            "autoencoder": {"trunk", "encoder_head", "generator"},
+            "discriminator": {"trunk", "class_head"},
+            "generator": {"generator"},
+        }
 
-        self.check(training, training.update_generator, loss_of, ("generator",))
+    def test_each_part_of_the_training_has_a_schedule(self, monkeypatch):
+        """Four steps of the autoencoder and four of the GAN."""
+        settings = {**SMALL, "learning_rate": 0.01, "generator_learning_rate": 0.02, "schedule": "cosine"}
+        engine = engine_of(BAGANSampler(**settings), *make_data(), monkeypatch)
+        rates = {}
+        for step in (0, 2, 4, 6):
+            engine.rates.set(step)
+            rates[step] = {name: each.param_groups[0]["lr"] for name, each in engine.program.optimizers.items()}
+        assert [rates[step]["autoencoder"] for step in (0, 2)] == pytest.approx([0.01, 0.005])
+        assert [rates[step]["discriminator"] for step in (4, 6)] == pytest.approx([0.01, 0.005])
+        assert [rates[step]["generator"] for step in (4, 6)] == pytest.approx([0.02, 0.01])
+
+    def test_latents_are_drawn_in_float32_whatever_the_precision(self, monkeypatch):
+        engine = engine_of(BAGANSampler(**{**SMALL, "precision": "bfloat16"}), *make_data(), monkeypatch)
+        (phase,), networks = phases_of(engine, "generator"), engine.program.networks
+        networks.gaussians.factors.copy_(torch.randn(3, 4, 4))
+        state = engine.generator.get_state()
+        z, _ = drawn(engine, phase)
+        torch.testing.assert_close(z, self.drawn_again(engine, state, 22)[0])
 
 
 def test_order_of_the_training():
@@ -212,6 +289,19 @@ def test_order_of_the_training():
     assert sampler.history_[-1]["step"] == 2 * 2 + 2 * 2
     names = [set(row) - {"step", "seconds"} for row in sampler.history_]
     assert names == [{"autoencoder"}] * 4 + [{"discriminator", "generator"}] * 4
+
+
+def test_order_of_a_step(monkeypatch):
+    program = engine_of(BAGANSampler(**SMALL), *make_data(), monkeypatch).program
+    assert program.n_steps == 8
+    runs = {phase.name: [step for step in range(8) if phase.runs_in(step)] for phase in program.phases}
+    assert list(runs.items()) == [
+        ("autoencoder", [0, 1, 2, 3]),
+        ("gaussians", [4]),
+        ("discriminator", [4, 5, 6, 7]),
+        ("generator", [4, 5, 6, 7]),
+    ]
+    assert [phase.repeat for phase in program.phases if phase.name != "gaussians"] == [1, 1, 1]
 
 
 class TestClasses:
@@ -292,3 +382,41 @@ class TestIdea:
             samples = sampler.sample(50, y=label, random_state=0)
             assert (judge.predict(samples.reshape(50, -1)) == label).mean() > 0.9
         assert sampler.diversity_.min() > 0.3
+
+
+class TestPublished:
+    """Sizes and constants of the authors' code, on images of 32 by 32 pixels and ten classes."""
+
+    @pytest.fixture
+    def engine(self, monkeypatch):
+        return engine_of(BAGANSampler(device="cpu"), *make_data((3, 32, 32), [31] + [11] * 9), monkeypatch)
+
+    def test_optimizers(self, engine):
+        assert set(engine.program.optimizers) == {"autoencoder", "discriminator", "generator"}
+        for each in engine.program.optimizers.values():
+            group = each.param_groups[0]
+            assert (group["lr"], group["betas"]) == (5e-5, (0.5, 0.999))
+            assert (group["eps"], group["weight_decay"]) == (1e-8, 0)
+
+    def test_batches(self, engine):
+        x, labels, z, _ = drawn(engine, *phases_of(engine, "discriminator"))
+        assert (len(x), len(labels), z.shape) == (128, 128, (13, 100))
+        assert drawn(engine, *phases_of(engine, "generator"))[0].shape == (141, 100)
+
+    def test_epochs(self, engine):
+        first = 150 * math.ceil(130 / 128)
+        assert engine.program.n_steps == 2 * first
+        (autoencoder,), (generator,) = phases_of(engine, "autoencoder"), phases_of(engine, "generator")
+        assert [autoencoder.runs_in(step) for step in (first - 1, first)] == [True, False]
+        assert [generator.runs_in(step) for step in (first - 1, first)] == [False, True]
+
+    def test_networks(self, engine):
+        networks = engine.program.networks
+        convs = [m for m in networks.trunk.modules() if isinstance(m, nn.Conv2d)]
+        found = [(m.out_channels, m.kernel_size[0], m.stride[0]) for m in convs]
+        assert found == [(32, 3, 2), (64, 3, 1), (128, 3, 2), (256, 3, 1)]
+        assert {m.negative_slope for m in networks.trunk.modules() if isinstance(m, nn.LeakyReLU)} == {0.3}
+        assert {m.p for m in networks.trunk.modules() if hasattr(m, "p")} == {0.3}
+        assert networks.encoder_head.out_features == 100
+        assert networks.class_head.out_features == 11
+        assert networks.gaussians.factors.shape == (10, 100, 100)

@@ -1,20 +1,19 @@
 """DeepSMOTE: its penalty and who learns from it, where its samples lie, what it does with classes of any size."""
 
-import copy
 import warnings
 
 import numpy as np
 import pytest
 import torch
-from interruption import resumed
+from interruption import drawn, engine_of, moved, resumed
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
-from latentover.estimators import TrainingSet
-from latentover.methods.deepsmote import ClassSubsets, DeepSMOTE, DeepSMOTETraining, penalty_loss, shift_by_one
+from latentover.methods.deepsmote import ClassSubsets, DeepSMOTE, penalty_loss, shift_by_one
 from latentover.training import CollapseWarning
+from latentover.training.engine import parameters_of
 
 SMALL = {
     "latent_dim": 4,
@@ -32,17 +31,6 @@ COUNTS = [18, 8, 6]
 def make_data(shape=(1, 8, 8), counts=COUNTS):
     rng = np.random.default_rng(0)
     return rng.random((sum(counts), *shape)).astype(np.float32), np.repeat(np.arange(len(counts)), counts)
-
-
-def training_set(estimator, X, y):
-    return TrainingSet(
-        inputs=estimator.format_.encode(X),
-        labels=torch.from_numpy(y),
-        class_counts=torch.bincount(torch.from_numpy(y)),
-        prepare=estimator.format_.network_input,
-        dtype=torch.float32,
-        generator=torch.Generator().manual_seed(1),
-    )
 
 
 class TestPenalty:
@@ -70,51 +58,76 @@ class TestUpdate:
     def penalty(self, request):
         return request.param
 
-    @pytest.mark.parametrize("shape", [(1, 8, 8), (5,)], ids=["images", "table"])
-    def test_moves_along_the_gradient_of_both_losses(self, shape, penalty):
-        X, y = make_data(shape)
-        estimator = DeepSMOTE(**SMALL, penalty=penalty).fit(X, y)
-        networks = copy.deepcopy(estimator.networks_).train()
-        data = training_set(estimator, X, y)
-        training = DeepSMOTETraining(networks, data, estimator)
-        training.optimizer = torch.optim.SGD(training.parameters, lr=1.0)
+    @pytest.fixture(params=[(1, 8, 8), (5,)], ids=["images", "table"])
+    def engine(self, request, penalty, monkeypatch):
+        """The engine of a training after two steps, which are an epoch."""
+        engine = engine_of(DeepSMOTE(**SMALL, penalty=penalty), *make_data(request.param), monkeypatch)
+        for step in range(2):
+            engine.run_step(step)
+        return engine
 
-        state = data.generator.get_state()
-        batch = torch.randperm(32, generator=data.generator)[:16]
-        members = (data.labels == int(torch.randint(3, (1,), generator=data.generator))).nonzero().squeeze(1)
-        subset = members[torch.randperm(len(members), generator=data.generator)][:16]
-        data.generator.set_state(state)
+    def test_draws_a_batch_and_samples_of_one_class(self, engine):
+        data, (phase,) = engine.program.data, engine.program.phases
+        state = engine.generator.get_state()
+        x, n = drawn(engine, phase)
+        after = engine.generator.get_state()
+        engine.generator.set_state(state)
+        batch = torch.randperm(32, generator=engine.generator)[:16]
+        members = (data.labels == int(torch.randint(3, (1,), generator=engine.generator))).nonzero().squeeze(1)
+        subset = members[torch.randperm(len(members), generator=engine.generator)][:16]
+        assert torch.equal(engine.generator.get_state(), after)
+        assert n == 16
+        assert torch.equal(x, data.prepare(data.inputs)[torch.cat([batch, subset])])
 
-        before = [parameter.detach().clone() for parameter in training.parameters]
-        expected = self.gradients(copy.deepcopy(networks), torch.from_numpy(X), data, batch, subset, penalty)
-        losses = training.update()
-        for parameter, old, gradient in zip(training.parameters, before, expected, strict=True):
-            torch.testing.assert_close(parameter.detach(), old - gradient, atol=2e-6, rtol=1e-4)
-        assert set(losses) == {"reconstruction", "penalty"}
+    def test_moves_along_the_gradient_of_both_losses(self, engine, penalty):
+        networks, (phase,) = engine.program.networks, engine.program.phases
+        for _ in range(3):  # subsets of several classes, and so of several sizes
+            x, n = draws = drawn(engine, phase)
+            losses, found = engine.gradients(phase, draws)
+            reconstruction, second, expected = self.gradients(networks, x, n, penalty)
+            assert set(losses) == {"reconstruction", "penalty"}
+            assert losses["reconstruction"].item() == pytest.approx(reconstruction, rel=1e-5)
+            assert losses["penalty"].item() == pytest.approx(second, rel=1e-5)
+            assert set(found) == {"autoencoder"}
+            parameters = list(parameters_of(engine.program.optimizers["autoencoder"]))
+            own = [*networks.encoder.parameters(), *networks.decoder.parameters()]
+            assert [id(p) for p in parameters] == [id(p) for p in own]
+            assert max(gradient.abs().max() for gradient in expected) > 1e-3
+            for one, gradient in zip(found["autoencoder"], expected, strict=True):
+                torch.testing.assert_close(one, gradient, atol=2e-6, rtol=1e-4)
 
     @staticmethod
-    def gradients(networks, X, data, batch, subset, penalty):
-        inputs = data.prepare(data.inputs)
-        rows = torch.cat([batch, subset])
-        codes = networks.encoder(inputs[rows])
-        order = [*range(len(batch)), *(len(batch) + (i + 1) % len(subset) for i in range(len(subset)))]
-        decoded = networks.decoder(codes[order], torch.empty(len(order), 0))
-        reconstruction = (decoded[: len(batch)] - inputs[batch]).square().mean()
-        target = subset if penalty == "paper" else subset[[(i + 1) % len(subset) for i in range(len(subset))]]
-        second = (decoded[len(batch) :] - inputs[target]).square().mean()
+    def gradients(networks, x, n, penalty):
+        """The two losses, image by image, and the gradients of encoder and decoder."""
+        k = len(x) - n
+        codes = networks.encoder(x)
+        order = [*range(n), *(n + (i + 1) % k for i in range(k))]
+        target = range(len(x)) if penalty == "paper" else order
+
+        def losses_of(codes):
+            decoded = networks.decoder(torch.stack([codes[i] for i in order]), torch.empty(len(order), 0))
+            errors = [((decoded[i] - x[target[i]]) ** 2).mean() for i in range(len(x))]
+            return sum(errors[:n]) / n, sum(errors[n:]) / k
+
+        first, second = losses_of(codes)
         encoder, decoder = list(networks.encoder.parameters()), list(networks.decoder.parameters())
-        of_decoder = torch.autograd.grad(reconstruction + second, decoder, retain_graph=True)
+        of_decoder = torch.autograd.grad(first + second, decoder, retain_graph=True)
         if penalty == "paper":
-            return [*torch.autograd.grad(reconstruction + second, encoder), *of_decoder]
+            return first.item(), second.item(), [*torch.autograd.grad(first + second, encoder), *of_decoder]
         # The codes are constants for the penalty; the reconstruction still shares the decoder's batch statistics.
-        networks.zero_grad()
         parts = codes.detach().requires_grad_()
-        again = networks.decoder(parts[order], torch.empty(len(order), 0))
-        loss = (again[: len(batch)] - inputs[batch]).square().mean()
-        loss = loss + (again[len(batch) :] - inputs[target]).square().mean()
-        (of_codes,) = torch.autograd.grad(loss, parts)
-        of_codes[len(batch) :] = 0
-        return [*torch.autograd.grad(codes, encoder, of_codes), *of_decoder]
+        (of_codes,) = torch.autograd.grad(sum(losses_of(parts)), parts)
+        of_codes[n:] = 0
+        return first.item(), second.item(), [*torch.autograd.grad(codes, encoder, of_codes), *of_decoder]
+
+    def test_moves_both_networks(self, engine):
+        assert moved(engine, *engine.program.phases) == {"encoder", "decoder"}
+
+    def test_every_step_is_one_update(self, engine):
+        (phase,) = engine.program.phases
+        assert engine.program.n_steps == 4  # two epochs of 32 samples
+        assert (phase.repeat, [phase.runs_in(step) for step in range(4)]) == (1, [True] * 4)
+        assert phase.moves == {"autoencoder": {"reconstruction": 1.0, "penalty": 1.0}}
 
     def test_a_frozen_encoder_stays(self):
         encoder = nn.Sequential(nn.Flatten(), nn.Linear(64, 4)).requires_grad_(requires_grad=False)
@@ -132,6 +145,17 @@ def test_subsets_are_distinct_samples_of_one_class_and_classes_equally_likely():
     assert {label: len(drawn[classes.index(label)]) for label in range(3)} == {0: 7, 1: 7, 2: 6}
     share = np.bincount(classes) / 600
     np.testing.assert_allclose(share, 1 / 3, atol=5 * np.sqrt(2 / 9 / 600))
+
+
+def test_subsets_of_one_size_are_one_kind_and_lie_in_one_place():
+    labels = torch.from_numpy(np.repeat([0, 1, 2], COUNTS))
+    subsets, places = ClassSubsets(labels, 7, torch.Generator().manual_seed(0)), {}
+    for _ in range(30):
+        size = subsets.advance()
+        rows = subsets.draw()
+        assert len(rows) == size
+        assert places.setdefault(size, rows) is rows, "updates that were recorded find them where they were"
+    assert set(places) == {6, 7}
 
 
 class TestSamples:
@@ -269,3 +293,31 @@ class TestIdea:
         assert paper.diversity_[3] < paper.diversity_[2] < paper.diversity_[1]
         assert code.diversity_[3] > 3 * paper.diversity_[3]
         assert code.history_[-1]["penalty"] < 0.5 * paper.history_[-1]["penalty"]
+
+
+class TestPublished:
+    """Constants of the paper and of the authors' code, on images of 28 by 28 pixels."""
+
+    @pytest.fixture
+    def engine(self, monkeypatch):
+        return engine_of(DeepSMOTE(device="cpu"), *make_data((1, 28, 28), [130, 120]), monkeypatch)
+
+    def test_optimizers(self, engine):
+        groups = [group for each in engine.program.optimizers.values() for group in each.param_groups]
+        for group in groups:
+            assert (group["lr"], group["betas"]) == (2e-4, (0.9, 0.999))
+            assert (group["eps"], group["weight_decay"]) == (1e-8, 0)
+        moved = {id(parameter) for group in groups for parameter in group["params"]}
+        assert moved == {id(parameter) for parameter in engine.program.networks.parameters()}
+
+    def test_batches_and_epochs(self, engine):
+        x, n = drawn(engine, *engine.program.phases)
+        assert (len(x), n) == (200, 100)
+        assert engine.program.n_steps == 200 * 3
+
+    def test_latents_and_neighbours(self, engine):
+        x = torch.rand(2, 1, 28, 28)
+        assert engine.program.networks.encode(x).shape == (2, 300)
+        assert engine.program.settings.k_neighbors == 5
+        # by the formula of the mini-batch, not the configured and unused lambda of 0.01
+        assert engine.program.phases[0].moves["autoencoder"] == {"reconstruction": 1.0, "penalty": 1.0}

@@ -6,7 +6,8 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from latentover.methods.rae import classifier_loss, encoder_loss, mixer_loss, other_labels
+from latentover.methods.rae import classifier_loss, encoder_objective, mixer_loss, other_labels
+from latentover.training import weighted_sum
 
 
 def naive_cross_entropy(logits, labels):
@@ -57,8 +58,9 @@ class TestClassifierLoss:
 
 class TestEncoderLoss:
     def test_equation_7_with_the_weights_of_the_paper(self):
-        assert encoder_loss(torch.tensor(2.0), torch.tensor(3.0)).item() == pytest.approx(5 * 2 + 0.01 * 3)
-        assert encoder_loss(torch.tensor(2.0), torch.tensor(3.0), 1.0, 0.5).item() == pytest.approx(3.5)
+        losses = {"classifier": torch.tensor(2.0), "reconstruction": torch.tensor(3.0), "mixer": torch.tensor(7.0)}
+        assert weighted_sum(losses, encoder_objective()).item() == pytest.approx(5 * 2 + 0.01 * 3)
+        assert weighted_sum(losses, encoder_objective(1.0, 0.5)).item() == pytest.approx(3.5)
 
 
 class TestOtherLabels:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 from latentover import RAEClassifier
-from latentover.methods.rae import RAETraining
+from latentover.methods.rae import RAEProgram
 from latentover.training import ClassTuples, class_probabilities
 
 COUNTS = [160, 40, 10]
@@ -28,7 +28,7 @@ def test_logits_are_adjusted_by_the_log_of_those_probabilities():
         sampling_power=0.5, loss="logit_adjusted", tau=2.0, max_steps=1, hidden_units=8, batch_size=8, device="cpu"
     ).fit(X, LABELS)
     logits, label = torch.randn(7, 3), torch.tensor([0, 1, 2, 0, 1, 2, 0])
-    training = RAETraining.__new__(RAETraining)
+    training = RAEProgram.__new__(RAEProgram)
     training.settings = model
     training.class_probabilities = class_probabilities(torch.tensor(COUNTS), 0.5).float()
     priors = np.sqrt(COUNTS) / np.sqrt(COUNTS).sum()

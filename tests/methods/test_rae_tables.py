@@ -11,8 +11,9 @@ from sklearn.model_selection import train_test_split
 
 import latentover
 from latentover import RAEClassifier, RAESampler
-from latentover.methods import rae
-from latentover.methods.rae import WeightedTuples, moments, noise_factors, shrunk
+from latentover.estimators import moments as moments_module
+from latentover.estimators.moments import moments, noise_factors, shrunk
+from latentover.estimators.parents import WeightedTuples
 
 SMALL = {"max_steps": 60, "hidden_units": 32, "adversarial_every": 20, "device": "cpu", "random_state": 0}
 SMALL |= {"decoder_reconstruction": True, "reconstruction_weight": 5.0, "learning_rate": 1e-3}
@@ -95,7 +96,7 @@ class TestSamples:
 
     def test_of_wide_tables_are_matched_column_by_column(self, table, resampled, monkeypatch):
         X, _, y, _ = table
-        monkeypatch.setattr(rae, "MAX_COVARIANCES", 1000)
+        monkeypatch.setattr(moments_module, "MAX_COVARIANCES", 1000)
         sampler = RAESampler(**SMALL)
         assert np.abs(spread(table, sampler.fit_resample(X, y)) - 1).max() < 0.1
         assert sampler.tensors_["noise_factors"].shape == (2, 30)

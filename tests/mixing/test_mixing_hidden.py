@@ -1,13 +1,25 @@
 """Rules that mix hidden activations: manifold mixup and asymptotic midpoint mixup."""
 
 import math
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from latentover.mixing import AMMixup, ManifoldMixup, am_mixup_rate, class_centers
+from latentover.mixing import (
+    AMMixup,
+    MAMix,
+    ManifoldMixup,
+    Mixup,
+    NeighborMix,
+    Remix,
+    SMOTEMix,
+    am_mixup_rate,
+    class_centers,
+)
 
 
 def generator(seed=0):
@@ -101,10 +113,15 @@ class TestAMMixup:
         assert share(AMMixup()) == pytest.approx(1 / 41, abs=5 * (1 / 41 / 400) ** 0.5)
         assert share(AMMixup(class_balanced_partners=True)) == pytest.approx(0.5, abs=5 * 0.5 / 20)
 
-    def test_a_batch_of_one_class_gives_no_mixtures(self):
-        mixed = AMMixup()(self.features()[:4], self.labels[:4], self.counts, generator(), accuracy=0.5)
-        assert mixed.inputs.shape == (0, 3)
-        assert mixed.soft_labels(3).shape == (0, 3)
+    @pytest.mark.parametrize("partner", ["random", "center"])
+    def test_a_batch_of_one_class_has_partners_in_itself(self, partner):
+        """Each sample itself, or the centre of the class, so that a batch is always as large as it was."""
+        features = self.features()[:4]
+        mixed = AMMixup(partner=partner)(features, self.labels[:4], self.counts, generator(), accuracy=0.5)
+        lam = math.exp(-0.67 * 0.5)
+        partners = features if partner == "random" else features.mean(dim=0).expand_as(features)
+        torch.testing.assert_close(mixed.inputs, lam * features + (1 - lam) * partners)
+        assert torch.equal(mixed.soft_labels(3), torch.eye(3)[[0] * 4])
 
     def test_gradients_flow_through_both_samples(self):
         features = self.features().requires_grad_()
@@ -130,3 +147,31 @@ class TestClassCenters:
         assert torch.equal(centers[2], torch.zeros(2, 3))
         for c in (0, 1, 3):
             torch.testing.assert_close(centers[c], features[labels == c].mean(dim=0))
+
+
+class TestSpaces:
+    RULES = (Mixup(), Remix(), MAMix(), NeighborMix(), SMOTEMix(), ManifoldMixup(), AMMixup())
+
+    @pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
+    @pytest.mark.parametrize("space", ["input", "hidden", "features"])
+    def test_every_rule_can_be_told_where_to_mix(self, rule, space):
+        assert replace(rule, space=space).space == space
+
+    def test_the_defaults_are_those_of_the_papers(self):
+        assert [rule.space for rule in self.RULES] == ["input"] * 5 + ["hidden", "features"]
+
+    def test_a_subclass_may_say_it_as_a_class_attribute(self):
+        class OfFeatures(Mixup):
+            space = "features"
+
+        @dataclass(frozen=True)
+        class OfHidden(Mixup):
+            space: ClassVar = "hidden"
+
+        assert OfFeatures().space == "features"
+        assert OfFeatures(space="hidden").space == "hidden"
+        assert OfHidden().space == "hidden"
+
+    def test_no_other_space(self):
+        with pytest.raises(ValueError, match=r"Expected space to be one of .*, but got 'inputs'"):
+            Mixup(space="inputs")

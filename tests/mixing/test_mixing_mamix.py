@@ -114,8 +114,7 @@ class TestMAMix:
         assert rule == MAMix(base=Remix(kappa=4)) != MAMix()
         assert hash(rule) == hash(MAMix(base=Remix(kappa=4)))
         assert dataclasses.asdict(rule) == {
-            "alpha": 1.0,
-            "per_sample": False,
+            **(everywhere := {"space": "input", "layers": (0, 1, 2), "alpha": 1.0, "per_sample": False}),
             "omega": 0.25,
-            "base": {"alpha": 1.0, "per_sample": False, "kappa": 4, "tau": 0.5},
+            "base": {**everywhere, "kappa": 4, "tau": 0.5},
         }

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from latentover.training.adaptive import DRAWS_PER_IMAGE, AdaptiveAugment, augment_chain
+from latentover.training.adaptive import DRAWS_PER_IMAGE, AdaptiveAugment, augment_chain, positive_share
+from latentover.training.capture import recordable
 
 # Draws at which each step of the chain leaves an image as it is, but for the cutout.
 FLIP, UP, LEFT, TURN, HIGH, WIDE, BRIGHTNESS, SATURATION, CONTRAST, TOP, SIDE = range(DRAWS_PER_IMAGE)
@@ -172,6 +173,8 @@ def test_choosing_first_and_choosing_last_are_the_same():
     chosen = (draws[:, 0] < 0.5)[:, None, None, None]
     expected = torch.where(chosen, augment_chain(x, draws[:, 1:]), x)
     torch.testing.assert_close(augment(x, generator()), expected)
+    with recordable():
+        torch.testing.assert_close(augment(x, generator()), expected)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
@@ -205,7 +208,7 @@ def test_same_generator_same_images():
 def test_update_follows_the_share_of_positive_scores(scores, change):
     augment = AdaptiveAugment()
     augment.probability.fill_(0.5)
-    augment.update(scores)
+    augment.update(positive_share(scores))
     assert augment.probability.item() == pytest.approx(0.5 + change, abs=1e-7)
 
 
@@ -213,22 +216,29 @@ def test_update_follows_the_share_of_positive_scores(scores, change):
 def test_probability_stays_between_zero_and_one(start, score):
     augment = AdaptiveAugment(step=10)
     augment.probability.fill_(start)
-    augment.update(torch.full((4,), score))
+    augment.update(positive_share(torch.full((4,), score)))
     assert augment.probability.item() == start
 
 
-def test_update_takes_scores_that_carry_gradients():
+def test_update_takes_shares_that_carry_gradients():
     augment = AdaptiveAugment(target=0.5, step=0.1)
-    augment.update(torch.ones(3, requires_grad=True) * 2)
+    augment.update(positive_share(torch.ones(3, requires_grad=True) * 2))
     assert augment.probability.item() == pytest.approx(0.05)
     assert not augment.probability.requires_grad
 
 
+def test_update_stays_where_it_is_in_memory():
+    augment = AdaptiveAugment()
+    place = augment.probability.data_ptr()
+    augment.update(torch.tensor(1.0))
+    assert augment.probability.data_ptr() == place
+
+
 def test_state_travels():
     first, second = AdaptiveAugment(step=1), AdaptiveAugment(step=1)
-    first.update(torch.ones(4))
+    first.update(torch.tensor(1.0))
     state = {name: value.clone() for name, value in first.state_dict().items()}
-    first.update(torch.ones(4))
+    first.update(torch.tensor(1.0))
     second.load_state_dict(state)
     assert second.probability.item() == pytest.approx(0.15)
     assert list(second.parameters()) == []

@@ -6,7 +6,7 @@ import torch
 
 from latentover import DeepClassifier, RAEClassifier
 from latentover.mixing import Mixup
-from latentover.training import loop
+from latentover.training import Engine
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.random((60, 1, 8, 8)).astype(np.float32), np.repeat([0, 1, 2], [40, 14, 6])
@@ -43,14 +43,14 @@ def fit(name, **settings):
 
 def interrupt(monkeypatch, step):
     """Let the training die just before that step."""
-    runs_in = loop.Phase.runs_in
+    run_step = Engine.run_step
 
     def dying(self, number):
         if number == step:
             raise Interrupted
-        return runs_in(self, number)
+        run_step(self, number)
 
-    monkeypatch.setattr(loop.Phase, "runs_in", dying)
+    monkeypatch.setattr(Engine, "run_step", dying)
 
 
 def without_seconds(history):

@@ -6,7 +6,8 @@ import pytest
 FAULTS = """
 import contextlib, resource, sys
 import torch
-from latentover.training import Phase, memory_kept, train
+from torch import nn
+from latentover.training import Engine, Phase, Program, adam, memory_kept
 
 inside = {"train": None, "memory_kept": memory_kept(), "neither": contextlib.nullcontext()}[sys.argv[1]]
 faults = []
@@ -18,7 +19,13 @@ def update():
     return {"loss": torch.zeros(())}
 
 if inside is None:
-    train([Phase("only", update)], 30)
+    network = nn.Linear(1, 1)
+    losses = lambda _: {"loss": network.weight.sum()}
+    phase = Phase(name="only", draw=update, losses=losses, moves={"all": {"loss": 1.0}})
+    program = Program(
+        networks=network, optimizers={"all": adam(network.parameters(), 1e-3)}, phases=[phase], n_steps=30
+    )
+    Engine(program, torch.Generator()).run()
 else:
     with inside:
         if sys.argv[1] == "memory_kept":
