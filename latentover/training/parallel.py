@@ -16,7 +16,6 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-
 _alone = False
 """Whether this process trains on its own although there is a group."""
 
