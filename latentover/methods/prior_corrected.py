@@ -14,9 +14,9 @@ from imblearn.over_sampling import RandomOverSampler
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import get_tags
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
+from latentover.estimators.labels import check_labels
 from latentover.metrics import prior_correction
 
 
@@ -90,10 +90,7 @@ class PriorCorrectedClassifier(ClassifierMixin, BaseEstimator):
         for name, part, verb in (("estimator", estimator, "predict_proba"), ("sampler", sampler, "fit_resample")):
             if not hasattr(part, verb):
                 raise TypeError(f"Expected {name} to have {verb}, but got {part!r}; pass one that has it.")
-        if type_of_target(y, input_name="y").endswith(("indicator", "multioutput")):
-            raise ValueError("Multilabel and multioutput targets are not supported: expected one label a sample.")
-        check_classification_targets(y)
-        labels = column_or_1d(y, warn=True)
+        labels, _ = check_labels(y, one_hot=False)
         self.sampler_, self.estimator_ = clone(sampler), clone(estimator)
         X_resampled, y_resampled = self.sampler_.fit_resample(X, labels)
         self.classes_, self.counts_before_ = np.unique(labels, return_counts=True)

@@ -8,6 +8,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 from pandas.testing import assert_frame_equal
+from sklearn.model_selection import cross_val_score
 
 from latentover import DeepClassifier, RAEClassifier, RAESampler
 from latentover.estimators import TableFormat, learn_format
@@ -124,12 +125,19 @@ class TestFrames:
             probabilities = classifier.predict_proba(frame.to_numpy())
         np.testing.assert_allclose(probabilities, classifier.predict_proba(frame))
 
-    def test_an_unseen_category_is_refused(self, frame, resampled):
+    def test_an_unseen_category_is_a_warning(self, frame, resampled):
         other = frame.assign(text="perhaps")
-        with pytest.raises(
-            ValueError, match=r"Expected column 'text' to hold only values seen in fit, but got 'perhaps'"
-        ):
-            resampled[0].encode(other)
+        with pytest.warns(UserWarning, match=r"known in fit, but got 'perhaps' in column 'text'"):
+            assert np.isfinite(resampled[0].encode(other)).all()
+
+    def test_cross_validation_with_a_level_that_one_fold_alone_has(self):
+        rng = np.random.default_rng(0)
+        town = np.where(np.arange(60) == 3, "Eisenstadt", rng.choice(["Graz", "Linz"], 60))
+        X = pd.DataFrame({"x": rng.normal(size=60), "town": town})
+        classifier = DeepClassifier(max_epochs=1, hidden_units=8, device="cpu", random_state=0)
+        with pytest.warns(UserWarning, match="'Eisenstadt' in column 'town'"):
+            scores = cross_val_score(classifier, X, np.arange(60) % 2, cv=3, error_score="raise")
+        assert np.isfinite(scores).all()
 
     def test_text_where_there_were_numbers_is_refused(self, frame, resampled):
         with pytest.raises(ValueError, match=r"Expected column 'float' to hold numbers, as in fit, but got type"):
