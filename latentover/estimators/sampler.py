@@ -75,6 +75,8 @@ class BaseSampler(BaseGenerator, BaseOverSampler):
         The default keeps the rows themselves, ``"inputs"`` beside ``"labels"``; such a sampler is not saved to bundles,
         which hold no training row.
         """
+        if inputs.dtype == torch.uint8 and inputs.device.type == "cpu":
+            inputs = inputs.clone()  # the memory is the user's own, who may change it
         self.tensors_ = {"inputs": inputs, "labels": labels}
 
     def _learn(self, data: TrainingSet) -> None:

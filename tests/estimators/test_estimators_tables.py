@@ -227,6 +227,42 @@ class TestOtherFrames:
         assert sampler.sample(3, y=1).schema == X.schema
         assert X_new["when"].is_between(X["when"].min(), X["when"].max()).all()
 
+    def test_sparse_columns_beside_text(self):
+        rng = np.random.default_rng(0)
+        X = pd.DataFrame(
+            {
+                "count": pd.arrays.SparseArray(rng.poisson(0.5, 40)),
+                "share": pd.arrays.SparseArray(np.where(rng.random(40) < 0.5, 0.0, rng.random(40))),
+                "flag": pd.arrays.SparseArray(rng.random(40) < 0.2),
+                "town": rng.choice(["Graz", "Linz"], 40),
+            }
+        )
+        sampler = RAESampler(**TINY)
+        X_new, _ = sampler.fit_resample(X, Y)
+        assert X_new.dtypes.equals(X.dtypes)
+        assert_frame_equal(X_new[:40], X)
+        assert set(X_new["town"]) == {"Graz", "Linz"}
+        assert set(X_new["flag"]) <= {False, True}
+        assert X_new["count"][40:].between(0, X["count"].max()).all()
+        dense = X.astype({"count": "int64", "share": "float64", "flag": "bool"})
+        classifier = DeepClassifier(max_epochs=1, hidden_units=8, device="cpu", random_state=0).fit(X, Y)
+        np.testing.assert_array_equal(classifier.predict_proba(X), classifier.predict_proba(dense))
+
+    def test_sparse_columns_of_text(self):
+        town = pd.Series(np.where(np.arange(40) % 7 == 0, "Linz", "Graz"), dtype=object)
+        X = pd.DataFrame({"town": town.astype(pd.SparseDtype(object, "Graz")), "x": np.arange(40.0)})
+        X_new, _ = RAESampler(**TINY).fit_resample(X, Y)
+        assert set(X_new["town"]) == {"Graz", "Linz"}
+
+    def test_sparse_columns_that_are_too_many_when_dense(self, monkeypatch):
+        monkeypatch.setattr("latentover.estimators.validation.MAX_DENSE_BYTES", 1000)
+        X = pd.DataFrame(
+            {"x": pd.arrays.SparseArray(np.zeros(40)), "town": "Graz", "n": pd.arrays.SparseArray([0] * 40)}
+        )
+        X["m"] = X["n"]
+        with pytest.raises(ValueError, match=r"X to take at most .* its shape \(40, 4\) would take"):
+            RAESampler(**TINY).fit(X, Y)
+
     def test_types_that_arrow_backs(self, frame):
         pytest.importorskip("pyarrow")
         X = frame.drop(columns=["numbers as category", "numbers as object", "category", "ordered"])
