@@ -264,7 +264,8 @@ class BaseDataEstimator(BaseEstimator):
 
     def _batches(self, X: Any) -> Iterator[Tensor]:
         """Yield network inputs of X, already validated, in batches on the device."""
-        inputs = self.format_.encode(X)
+        with naming("X", "a table or images as in fit"):
+            inputs = self.format_.encode(X)
         for batch in inputs.split(PREDICT_BATCH):
             yield self.format_.network_input(batch.to(self.device_))
 

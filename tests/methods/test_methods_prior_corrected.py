@@ -63,6 +63,27 @@ def test_missing_labels_are_refused(labels):
         PriorCorrectedClassifier().fit([[0.0], [1.0]], labels)
 
 
+@pytest.mark.parametrize(
+    ("X", "named"),
+    [
+        (np.zeros((20, 1, 8, 8)), "X to be data that estimator and sampler understand"),
+        ([["red"], ["blue"]] * 10, "X to be data that estimator and sampler understand"),
+        (np.zeros((19, 2)), "X and y to be of one length"),
+        (3, "X and y to be of one length"),
+    ],
+    ids=["images", "text", "a row too few", "a number"],
+)
+def test_data_that_its_parts_do_not_understand_is_named(X, named):
+    with pytest.raises((TypeError, ValueError), match=f"^Expected {named}"):
+        PriorCorrectedClassifier().fit(X, np.repeat([0, 1], 10))
+
+
+def test_data_that_its_parts_do_not_understand_is_named_afterwards():
+    model = PriorCorrectedClassifier().fit(np.eye(20)[:, :3], np.repeat([0, 1], 10))
+    with pytest.raises(ValueError, match="X"):
+        model.predict_proba(np.zeros((2, 1, 8, 8)))
+
+
 def test_works_in_a_grid_search(split):
     X, _, y, _ = split
     model = PriorCorrectedClassifier(estimator=LogisticRegression(), sampler=SMOTE(random_state=0))
