@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 import latentover
 from latentover.estimators import BaseDataEstimator
+from latentover.estimators.values import VALUE_KINDS, from_json, to_json
 from latentover.files import check_writable, shipped_folder, write_json, write_whole
 
 FORMAT = 1
@@ -286,16 +287,12 @@ def _to_json(value: Any) -> Any:
         return None  # a state that was advanced by the fit would not repeat it
     if isinstance(value, nn.Module):
         return {"module": f"{type(value).__module__}.{type(value).__qualname__}"}
-    if isinstance(value, np.generic):
-        return value.item()
     if isinstance(value, tuple):
         return {"tuple": [_to_json(item) for item in value]}
     if isinstance(value, list):
         return [_to_json(item) for item in value]
     if isinstance(value, dict):  # as pairs, for the keys of a sampling_strategy are labels of any type
         return {"dict": [[_to_json(key), _to_json(item)] for key, item in value.items()]}
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
     if isinstance(value, FrozenEstimator):
         return {"frozen": _to_json(value.estimator)}
     if isinstance(value, BaseEstimator):
@@ -305,7 +302,7 @@ def _to_json(value: Any) -> Any:
         if _value_class(path) is type(value):
             content = {field.name: _to_json(getattr(value, field.name)) for field in fields(value)}
             return {"value": {"class": path, "fields": content}}
-    raise TypeError(f"{type(value).__name__} is not written to bundles")
+    return to_json(value)
 
 
 def _value_class(path: str) -> Any:
@@ -365,6 +362,8 @@ class _Reader:
             return self.unfitted(content)
         if kind == "frozen":
             return FrozenEstimator(self.parameter(name, content))
+        if kind in VALUE_KINDS:
+            return from_json(value)
         if name not in self.modules:
             raise ValueError(
                 f"Expected a module for parameter {name}, for bundles hold no code; call load(folder, {name}=...) with "

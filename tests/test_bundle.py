@@ -1,9 +1,11 @@
 """A fitted estimator as a folder: it predicts the same to the bit, holds no code and no data, and trusts nobody."""
 
+import datetime
 import hashlib
 import inspect
 import json
 import shutil
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
@@ -153,7 +155,16 @@ def test_a_generator_samples_the_same_to_the_bit(request, tmp_path, kind, make):
 
 
 @pytest.mark.parametrize(
-    "labels", [["a", "b", "c"], [True, False], [-1, 7], [1.0, 2.0], np.array(["x", 3], dtype=object)]
+    "labels",
+    [
+        *(["a", "b", "c"], [True, False], [-1, 7], [1.0, 2.0], np.array(["x", 3], dtype=object), ["\ud800", "b"]),
+        np.array(["2024-01-01", "2024-02-01"], dtype="M8[ns]"),
+        np.array(["2024-01-01", "2024-02-01"], dtype="M8[us]"),
+        np.array(["2024-01-01", "2024-02-01"], dtype="M8[D]"),
+        np.array([1, 60], dtype="m8[m]"),
+        np.array([2**63, 2**63 + 1], dtype=np.uint64),
+    ],
+    ids=str,
 )
 def test_labels_come_back_as_they_are(rows, tmp_path, labels):
     X, y = rows
@@ -164,6 +175,53 @@ def test_labels_come_back_as_they_are(rows, tmp_path, labels):
     after = load(save(before, tmp_path / "bundle"))
     assert after.predict(X).tolist() == before.predict(X).tolist()
     assert after.classes_.dtype == before.classes_.dtype
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        pd.to_datetime(["2024-01-01", "2024-01-02"]),
+        pd.MultiIndex.from_product([["sales"], pd.period_range("2024-01", periods=2, freq="M")]),
+        pd.Index([0.5, np.nan]),
+    ],
+    ids=["dates", "several levels", "not a number"],
+)
+def test_names_of_columns_come_back_as_they_are(rows, tmp_path, names):
+    X = pd.DataFrame(rows[0][:, :2], columns=names)
+    before = sampler().fit(X, rows[1])
+    new = load(save(before, tmp_path / "bundle")).sample(4, y=1, random_state=0)
+    pd.testing.assert_frame_equal(new, before.sample(4, y=1, random_state=0))
+    assert new.columns.equals(names)
+
+
+def test_levels_of_any_type_come_back_as_they_are(rows, tmp_path):
+    X, y = rows
+    X = pd.DataFrame(
+        {
+            "band": pd.cut(X[:, 20], 3),
+            "month": pd.PeriodIndex(["2024-01", "2024-02", "2024-03"], freq="M")[y],
+            "day": np.array([datetime.date(2024, 1, 1), datetime.date(2024, 1, 2)], dtype=object)[y % 2],
+            "price": pd.Categorical(np.array([Decimal("0.10"), Decimal("0.20")], dtype=object)[y % 2]),
+        }
+    )
+    before = sampler().fit(X, y)
+    after = load(save(before, tmp_path / "bundle"))
+    new = after.sample(20, y=1, random_state=0)
+    pd.testing.assert_frame_equal(new, before.sample(20, y=1, random_state=0))
+    assert new.dtypes.equals(X.dtypes)
+    assert after.encode(X).tobytes() == before.encode(X).tobytes()
+
+
+def test_parameters_that_name_labels_and_columns_of_any_type_come_back(rows, tmp_path):
+    dates = np.array(["2024-01-01", "2024-02-01"], dtype="M8[D]")
+    X = pd.DataFrame(rows[0][:, 20:22], columns=pd.date_range("2024-01-01", periods=2))
+    settings = {
+        "sampling_strategy": {dates[1]: 40},
+        "categorical_features": [X.columns[1]],
+        "clip": {X.columns[0]: (0, np.inf)},
+    }
+    before = sampler(**settings).fit(X, dates[rows[1] % 2])
+    assert load(save(before, tmp_path / "bundle")).get_params() == before.get_params()
 
 
 def test_a_generator_trained_with_polars_makes_polars(tmp_path):

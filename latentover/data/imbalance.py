@@ -16,6 +16,8 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from latentover.seeds import as_generator
+
 Profile = Literal["counts", "long_tailed", "step"]
 Seed = int | Sequence[int] | np.random.Generator | None
 
@@ -288,7 +290,7 @@ def subsample(y: ArrayLike, counts: ArrayLike, random_state: Seed = None) -> NDA
             f"shape {counts.shape}."
         )
     _check_counts(counts, available, classes)
-    rng = np.random.default_rng(random_state)
+    rng = as_generator(random_state)
     shuffled = (rng.permutation(np.flatnonzero(inverse == position)) for position in range(len(classes)))
     kept = [indices[:count] for indices, count in zip(shuffled, counts, strict=True)]
     return np.sort(np.concatenate(kept))

@@ -217,8 +217,9 @@ def _load_mnist_like(class_name: str) -> Callable[[Path, bool], Arrays]:
     def load(root: Path, download: bool) -> Arrays:
         dataset = getattr(_torchvision_datasets(), class_name)
         train, test = (dataset(root, train=train, download=download) for train in (True, False))
-        X, X_test = (part.data.numpy()[:, None] for part in (train, test))
-        return X, train.targets.numpy(), X_test, test.targets.numpy()
+        # Copies: an array that looks at a tensor's memory loses it when workers are given the tensor.
+        X, X_test = (np.array(part.data.numpy())[:, None] for part in (train, test))
+        return X, np.array(train.targets.numpy()), X_test, np.array(test.targets.numpy())
 
     return load
 

@@ -56,8 +56,8 @@ def check_labels(y: ArrayLike, where: str) -> NDArray:
     y = np.asarray(y)
     if y.ndim != 1:
         raise ValueError(f"Expected {where} to be one-dimensional, but got shape {y.shape}; give one label a sample.")
-    if y.dtype.kind == "O" and all(isinstance(label, str) for label in y):
-        y = y.astype(str)
+    if y.dtype.kind == "O":
+        y = _without_objects(y, where)
     if y.dtype.kind not in "biufUS":
         types = sorted({type(label).__name__ for label in y})
         raise ValueError(
@@ -65,6 +65,7 @@ def check_labels(y: ArrayLike, where: str) -> NDArray:
             "write all of them as text or as numbers."
         )
     if y.dtype.kind == "f":
+        _check_missing(np.isnan(y), where)
         _check_whole(y, where)
     return y
 
@@ -80,13 +81,24 @@ def _plain(name: str) -> str:
     return name.lower().replace("-", "_").replace(" ", "_")
 
 
-def _check_whole(y: NDArray, where: str) -> None:
-    missing = np.isnan(y)
+def _without_objects(y: NDArray, where: str) -> NDArray:
+    """Return labels that are objects in NumPy's type for them, if all are of one plain type; others as they are."""
+    import pandas as pd
+
+    _check_missing(np.asarray(pd.isna(y)), where)
+    plain = {type(label) for label in y} in ({str}, {int}, {bool}, {float})
+    return np.array(y.tolist()) if plain else y
+
+
+def _check_missing(missing: NDArray, where: str) -> None:
     if missing.any():
         raise ValueError(
             f"Expected {where} to have no missing values, but got {missing.sum()} (the first at position "
             f"{int(missing.argmax())}); remove those samples, or give them a label of their own."
         )
+
+
+def _check_whole(y: NDArray, where: str) -> None:
     fractional = y != np.floor(y)
     if fractional.any():
         raise ValueError(

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from latentover.data.imbalance import Imbalance, Seed, subsample
 from latentover.data.reading import open_source
 from latentover.data.source import Source
+from latentover.seeds import as_generator
 
 Layout = Literal["images", "rows"]
 
@@ -229,7 +230,7 @@ def stratified_split(y: ArrayLike, fraction: float, random_state: Seed = None) -
     (7, 2)
     """
     _, inverse = np.unique(np.asarray(y), return_inverse=True)
-    rng = np.random.default_rng(random_state)
+    rng = as_generator(random_state)
     is_held_out = np.zeros(len(inverse), dtype=bool)
     for position in range(inverse.max() + 1):
         members = rng.permutation(np.flatnonzero(inverse == position))

@@ -21,11 +21,13 @@ from torch.utils.data import (
     get_worker_info,
 )
 
+from latentover.data.source import check_labels
+
 _LABEL_ATTRIBUTES = ("targets", "labels")
 
 
 def dataset_labels(dataset: Any, labels: ArrayLike | None = None) -> NDArray:
-    """Return the label of every item without looking at the items.
+    """Return the label of every item without looking at the items; a ``target_transform`` is followed.
 
     Parameters
     ----------
@@ -38,13 +40,14 @@ def dataset_labels(dataset: Any, labels: ArrayLike | None = None) -> NDArray:
     Returns
     -------
     ndarray of shape (n,)
+        A copy: loaders with workers move the memory of tensors.
 
     Raises
     ------
     TypeError
         If the data set is no map-style one.
     ValueError
-        If it does not say its labels, or there is not one for each item.
+        If it does not say its labels, there is not one for each item, or one is missing or no class.
 
     Examples
     --------
@@ -54,6 +57,11 @@ def dataset_labels(dataset: Any, labels: ArrayLike | None = None) -> NDArray:
     >>> dataset_labels(Subset(dataset, [3, 0])).tolist()
     [2, 0]
     """
+    return check_labels(_labels_of(dataset, labels), "labels")
+
+
+def _labels_of(dataset: Any, labels: ArrayLike | None = None) -> NDArray:
+    """Return one label for each item, whether they are classes or not."""
     if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
         raise TypeError(
             f"Expected dataset to be a map-style torch Dataset, with a length, but got {type(dataset).__name__}; "
@@ -75,19 +83,36 @@ def dataset_labels(dataset: Any, labels: ArrayLike | None = None) -> NDArray:
 
 def _own_labels(dataset: Any) -> NDArray | None:
     if isinstance(dataset, Subset):
-        return dataset_labels(dataset.dataset)[np.asarray(dataset.indices, dtype=np.intp)]
+        return _labels_of(dataset.dataset)[np.asarray(dataset.indices, dtype=np.intp)]
     if isinstance(dataset, ConcatDataset):
-        return np.concatenate([dataset_labels(part) for part in dataset.datasets])
+        return np.concatenate([_labels_of(part) for part in dataset.datasets])
     if isinstance(dataset, TensorDataset):
         return _as_array(dataset.tensors[-1])
     for name in _LABEL_ATTRIBUTES:
         if getattr(dataset, name, None) is not None:
-            return _as_array(getattr(dataset, name))
+            return _transformed(_as_array(getattr(dataset, name)), getattr(dataset, "target_transform", None))
     return None
 
 
-def _as_array(labels: Any) -> NDArray:
-    return labels.cpu().numpy() if isinstance(labels, torch.Tensor) else np.asarray(labels)
+def _as_array(data: Any) -> NDArray:
+    """Return a copy as an array: memory of a tensor is freed when workers are given it, whoever still looks at it."""
+    return np.array(data.cpu().numpy() if isinstance(data, torch.Tensor) else data)
+
+
+def _transformed(labels: NDArray, transform: Callable[[Any], Any] | None) -> NDArray:
+    """Return what a data set's ``target_transform`` makes of its labels (n,), as items have them."""
+    if transform is None or labels.ndim != 1:
+        return labels
+    made = {}
+    for label in dict.fromkeys(labels.tolist()):
+        try:
+            made[label] = _item(transform(label))
+        except Exception as error:
+            raise ValueError(
+                f"Expected target_transform to take a label as the data set keeps it, {label!r}, but got "
+                f"{type(error).__name__}: {error}; pass labels=, as items have them."
+            ) from error
+    return np.array([made[label] for label in labels.tolist()])
 
 
 class ClassBalancedBatchSampler(Sampler[list[int]]):
@@ -126,11 +151,12 @@ class ClassBalancedBatchSampler(Sampler[list[int]]):
             raise ValueError(f"Expected labels to be of shape (n,) with n above 0, but got shape {array.shape}.")
         if not isinstance(batch_size, int | np.integer) or isinstance(batch_size, bool) or batch_size < 1:
             raise ValueError(f"Expected batch_size to be a whole number of at least 1, but got {batch_size!r}.")
+        array = check_labels(array, "labels")
         order = np.argsort(array, kind="stable")
         starts = np.unique(array[order], return_index=True)[1]
         self._members = np.split(order, starts[1:])
         self._more = [range(0)] * len(self._members)
-        self.batch_size, self.random_state, self.epoch = int(batch_size), random_state, 0
+        self.batch_size, self.random_state, self.epoch = int(batch_size), _checked_seed(random_state), 0
 
     @property
     def _n_each(self) -> int:
@@ -173,6 +199,37 @@ def _interleaved(rows: NDArray[np.intp], more: range, rng: np.random.Generator) 
             else:
                 yield next(following)
             left -= 1
+
+
+def _checked_seed(random_state: Any) -> int:
+    if not isinstance(random_state, int | np.integer) or isinstance(random_state, bool) or random_state < 0:
+        raise ValueError(f"Expected random_state to be a whole number of at least 0, but got {random_state!r}.")
+    return int(random_state)
+
+
+class _LabelledItems(Dataset):
+    """The items of a data set; one that is a pair (x, label) has to have the label that it is balanced by."""
+
+    def __init__(self, dataset: Any, labels: NDArray) -> None:
+        self.dataset, self.labels = dataset, labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> Any:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Any]:
+        many = getattr(self.dataset, "__getitems__", None)
+        items = list(many(indices)) if many else [self.dataset[index] for index in indices]
+        for index, item in zip(indices, items, strict=True):
+            label = _item(item[1]) if isinstance(item, tuple | list) and len(item) == 2 else None
+            if isinstance(label, int | float | str) and label != self.labels[index]:
+                raise ValueError(
+                    f"Expected items to have the labels that the data set says, {_item(self.labels[index])!r} for item "
+                    f"{index}, but got {label!r}; pass those that items have as labels=."
+                )
+        return items
 
 
 class OversampledDataset(Dataset):
@@ -235,7 +292,8 @@ class OversampledDataset(Dataset):
                 f"Expected generate to be a fitted sampler or a function of (label, n, seed), but got {generate!r}."
             )
         self.dataset, self.generate, self.transform = dataset, generate, transform
-        self.random_state, self._own_labels = random_state, own
+        self.random_state, self._own_labels = _checked_seed(random_state), own
+        self._own_items = _LabelledItems(dataset, own)
         wanted = check_sampling_strategy(sampling_strategy, own, "over-sampling")
         self.n_synthetic = {_item(label): int(n) for label, n in wanted.items() if n > 0}
         self._check_classes()
@@ -286,7 +344,9 @@ class OversampledDataset(Dataset):
         n = len(self._own_labels)
         new = np.array([row for row in rows if row >= n], dtype=np.int64)
         synthetic = iter(self._synthetic(new))
-        return [self.dataset[row] if row < n else next(synthetic) for row in rows]
+        own = [row for row in rows if row < n]
+        real = iter(self._own_items.__getitems__(own) if own else ())
+        return [next(real if row < n else synthetic) for row in rows]
 
     def _checked_index(self, index: int) -> int:
         if not -len(self) <= index < len(self):
@@ -312,7 +372,7 @@ class OversampledDataset(Dataset):
     def _generate_all(self) -> dict[Any, Any]:
         seeds = np.random.SeedSequence([self.random_state]).generate_state(len(self.n_synthetic)) // 2
         return {
-            label: np.asarray(self._samples(label, n, int(seed)))
+            label: _as_array(self._samples(label, n, int(seed)))
             for (label, n), seed in zip(self.n_synthetic.items(), seeds, strict=True)
         }
 
@@ -336,26 +396,23 @@ class OversampledDataset(Dataset):
 
     def _checked_own_item(self, x: Any) -> Any:
         """Return the first item of the data set; raise ValueError unless a synthetic `x` can stand beside it."""
-        own = self.dataset[0]
-        if not isinstance(own, tuple | list) or len(own) != 2:
+        own = self._own_items[0]
+        if not isinstance(own, tuple | list) or len(own) != 2 or np.ndim(own[1]) != 0:
             raise ValueError(
-                f"Expected items of the data set to be pairs (x, label), but got {type(own).__name__}; wrap it in "
-                "one that gives pairs."
+                f"Expected items of the data set to be pairs (x, label) with one label each, but got {_kind(own)}; "
+                "wrap it in one that gives pairs."
             )
         if _kind(own[0]) != _kind(x):
             raise ValueError(
                 f"Expected synthetic samples to be like those of the data set, {_kind(own[0])}, but got {_kind(x)}; "
                 "pass transform= that turns one into the other."
             )
-        if np.ndim(own[1]) != 0 or own[1] != self._own_labels[0]:
-            raise ValueError(
-                "Expected items to have the labels that the data set says, "
-                f"{_item(self._own_labels[0])!r} for the first, but got {own[1]!r}; pass them as labels=."
-            )
         return own
 
 
 def _kind(x: Any) -> str:
+    if isinstance(x, tuple | list):
+        return f"{type(x).__name__} of {', '.join(map(_kind, x))}"
     return f"{x.dtype} of shape {tuple(x.shape)}" if isinstance(x, torch.Tensor) else type(x).__name__
 
 
@@ -388,7 +445,8 @@ def balanced_loader(
     Returns
     -------
     DataLoader
-        Its ``batch_sampler`` is a `ClassBalancedBatchSampler`, and so its length is exact.
+        Its ``batch_sampler`` is a `ClassBalancedBatchSampler`, and so its length is exact. An item whose label is
+        not the one that `dataset_labels` found for it is a ValueError when it is loaded.
 
     Raises
     ------
@@ -405,7 +463,10 @@ def balanced_loader(
     (torch.Size([20, 3]), [2, 2, 2, 2, 2, 2, 2, 2, 2, 2])
     """
     if generate is None:
-        batches = ClassBalancedBatchSampler(dataset_labels(dataset, labels), batch_size, random_state=random_state)
+        own = dataset_labels(dataset, labels)
+        batches = ClassBalancedBatchSampler(own, batch_size, random_state=random_state)
+        if labels is None:  # those that are given may be other ones than the items'
+            dataset = _LabelledItems(dataset, own)
         return DataLoader(dataset, batch_sampler=batches, **options)
     oversampled = OversampledDataset(dataset, generate, labels=labels, transform=transform, random_state=random_state)
     return DataLoader(oversampled, batch_sampler=_OversampledBatches(oversampled, batch_size), **options)
@@ -427,4 +488,5 @@ class _OversampledBatches(ClassBalancedBatchSampler):
 
 
 def _item(label: Any) -> Any:
-    return label.item() if isinstance(label, np.generic) else label
+    """Return a label that NumPy or torch holds as the Python value that it is, and anything else as it is."""
+    return label.item() if isinstance(label, np.generic | np.ndarray | torch.Tensor) and label.ndim == 0 else label

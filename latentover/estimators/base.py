@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from latentover.estimators.containers import Container
 from latentover.estimators.formats import Format, ImageFormat, format_from_dict, learn_format
-from latentover.estimators.labels import check_labels
+from latentover.estimators.labels import check_labels, without_nullable
 from latentover.estimators.validation import (
     NumberRange,
     check_class_count,
@@ -31,6 +31,7 @@ from latentover.estimators.validation import (
     check_table,
     naming,
 )
+from latentover.estimators.values import labels_from_json, labels_to_json
 from latentover.estimators.watch import StoppableTraining, validation_acsa, validation_rows
 from latentover.networks import check_input_shape
 from latentover.training import (
@@ -232,9 +233,13 @@ class BaseDataEstimator(BaseEstimator):
             raise ValueError(
                 f"Expected X to have a name of its own for each column, but got {twice!r} twice; rename it."
             )
-        if sp.issparse(X) or (isinstance(X, pd.DataFrame) and any(map(_is_sparse, X.dtypes))):
+        if isinstance(X, np.ndarray | list | tuple):
+            check_plain_numbers(X)
+        elif sp.issparse(X):
             check_dense_size(X.shape)
-        elif isinstance(X, pd.DataFrame) and self.image_shape is None:
+        elif isinstance(X, pd.DataFrame):
+            X = _without_sparse(X)
+        if isinstance(X, pd.DataFrame) and self.image_shape is None:
             validate_data(self, X, reset=reset, skip_check_array=True)
             check_table(X, self.missing)
             return X
@@ -249,22 +254,21 @@ class BaseDataEstimator(BaseEstimator):
                 "Expected X to be a table (n, d) or images (n, channels, height, width), but got an array of shape "
                 f"{numeric.shape}; add a channel axis with X[:, None]."
             )
-        if isinstance(X, np.ndarray | list | tuple):
-            check_plain_numbers(X)
         if numeric.ndim == 4 or self.image_shape is not None:
             check_images(numeric)
         return numeric
 
     def _batches(self, X: Any) -> Iterator[Tensor]:
         """Yield network inputs of X, already validated, in batches on the device."""
-        inputs = self.format_.encode(X)
+        with naming("X", "a table or images as in fit"):
+            inputs = self.format_.encode(X)
         for batch in inputs.split(PREDICT_BATCH):
             yield self.format_.network_input(batch.to(self.device_))
 
     def _class_numbers(self, y: Any) -> np.ndarray:
         """Return the numbers 0..C-1 of labels y (n,); raise ValueError for one that fit has not seen."""
         known = {label: number for number, label in enumerate(self.classes_.tolist())}
-        labels = column_or_1d(y).tolist()
+        labels = column_or_1d(without_nullable(y)).tolist()
         unknown = [label for label in labels if label not in known]
         if unknown:
             raise ValueError(f"Expected y to be one of the classes {list(known)}, but got {unknown[0]!r}.")
@@ -273,7 +277,7 @@ class BaseDataEstimator(BaseEstimator):
     def _state(self) -> dict[str, Any]:
         """Return what was learned besides tensors, as JSON-able values."""
         return {
-            "classes": self.classes_.tolist(),
+            "classes": labels_to_json(self.classes_),
             "classes_dtype": self.classes_.dtype.str if self.classes_.dtype.kind != "O" else "object",
             "class_counts": self.class_counts_.tolist(),
             "format": self.format_.to_dict(),
@@ -283,7 +287,7 @@ class BaseDataEstimator(BaseEstimator):
 
     def _restore_state(self, state: dict[str, Any]) -> None:
         """Take back what `_state` returned, on the CPU."""
-        self.classes_ = np.array(state["classes"], dtype=state["classes_dtype"])
+        self.classes_ = labels_from_json(state["classes"], state["classes_dtype"])
         self.class_counts_ = np.array(state["class_counts"], dtype=np.int64)
         self.format_ = format_from_dict(state["format"])
         self.n_features_in_ = state["n_features_in"]
@@ -369,6 +373,7 @@ class BaseDeepEstimator(BaseDataEstimator):
     def _learn_format(self, X: Any, **settings: Any) -> Format:
         learned = super()._learn_format(X, **settings)
         check_input_shape(learned.shape)
+        labels_to_json(self.classes_), learned.to_dict()  # what no bundle can keep is said now, not after training
         return learned
 
     def _learn(self, data: TrainingSet) -> None:
@@ -531,8 +536,12 @@ class BaseClassifier(ClassifierMixin, BaseDeepEstimator):
         return self.classes_[numbers]
 
 
-def _is_sparse(dtype: Any) -> bool:
-    return isinstance(dtype, pd.SparseDtype)
+def _without_sparse(X: pd.DataFrame) -> pd.DataFrame:
+    """Return a frame with its sparse columns as dense ones of the type that they hold."""
+    dense = {name: dtype.subtype for name, dtype in X.dtypes.items() if isinstance(dtype, pd.SparseDtype)}
+    if dense:
+        check_dense_size(X.shape)
+    return X.astype(dense) if dense else X
 
 
 def check_lengths(X: Any, y: np.ndarray) -> None:

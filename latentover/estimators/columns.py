@@ -7,7 +7,7 @@ moments and the range that was seen, of categories their names.
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -43,6 +43,9 @@ class Column:
         Its name in a pandas frame.
     levels : list or None
         The values of a categorical column, in the order of its one-hot columns; None for a numeric one.
+    unseen : int
+        How many of the levels, the last ones, are declared by the column's type but were not in the data: they have
+        their one-hot columns, and are never generated.
     categories : list or None
         Of a column of pandas' category type: all its categories, whether seen or not, in their order.
     ordered : bool
@@ -82,6 +85,7 @@ class Column:
     step: int = 0
     fill: float = 0.0
     indicator: bool = False
+    unseen: int = 0
 
     @property
     def width(self) -> int:
@@ -92,10 +96,12 @@ class Column:
     def encode(self, values: Any) -> np.ndarray:
         """Return standardised numbers or the rows of levels, (n, width) and float32, without NaN or infinity.
 
+        A level that is not known is a row of zeros, as far from each known one as any other.
+
         Raises
         ------
         ValueError
-            For values of another kind than in fit, and levels that fit has not seen.
+            For values of another kind than in fit.
         """
         if self.levels is None:
             numbers = self._standardised(self._numbers(values))
@@ -104,6 +110,7 @@ class Column:
         else:
             codes, missing = self._codes(values)
             block = level_rows(len(self.levels))[codes]
+            block[codes < 0] = 0
         if self.indicator:
             block = np.concatenate([block, missing[:, None]], axis=1)
         return block.astype(np.float32, copy=False)
@@ -131,16 +138,21 @@ class Column:
         return _scaled(numbers, self.mean, self.scale or 1.0)
 
     def _codes(self, values: pd.Series) -> tuple[np.ndarray, np.ndarray]:
-        """Return the number of each value's level (n,), that of `fill` where it is missing, and where that is."""
+        """Return the number of each value's level (n,), -1 for others, `fill` for missing ones, and where those are."""
         missing = missing_values(values)
-        codes = _objects(self.levels).get_indexer(_objects(values.astype(object)))
-        unseen = (codes < 0) & ~missing
-        if unseen.any():
+        try:
+            codes = _objects(self.levels).get_indexer(_objects(values.astype(object)))
+        except TypeError as error:  # a list or a dict has no hash
             raise ValueError(
-                f"Expected column {plain_value(values.name)!r} to hold only values seen in fit, but got "
-                f"{values[unseen].iloc[0]!r}; refit with it or map it to a known value."
-            )
+                f"Expected column {plain_value(values.name)!r} to hold {_KINDS}, as in fit, but got {error}."
+            ) from error
         return np.where(missing, int(self.fill), codes), missing
+
+    def unknown(self, values: pd.Series, block: np.ndarray) -> pd.Series:
+        """Return the values that are no known level, for which `encode` made rows of zeros in `block` (n, width)."""
+        if self.levels is None:
+            return values[:0]
+        return values.iloc[np.flatnonzero(~block[:, : self.width - self.indicator].any(axis=1))]
 
     def decode(self, block: np.ndarray) -> np.ndarray:
         """Return values of the user's NumPy type for encoded ones (n, width); NaN where they are missing."""
@@ -165,7 +177,8 @@ class Column:
         if self.levels is not None:
             levels = np.empty(len(self.levels), dtype=object)
             levels[:] = self.levels
-            return levels[nearest_level(block[:, : self.width - self.indicator], len(levels))]
+            known = len(levels) - self.unseen
+            return levels[nearest_level(block[:, : self.width - self.indicator], len(levels), known)]
         numbers = block[:, 0] * self.scale + self.mean
         if self.spread:
             with np.errstate(over="ignore"):
@@ -257,11 +270,11 @@ def level_rows(n: int) -> np.ndarray:
     return rows
 
 
-def nearest_level(block: np.ndarray, n: int) -> np.ndarray:
-    """Return the numbers (b,) of those of n levels whose rows are nearest to the rows of `block` (b, min(n, 128))."""
+def nearest_level(block: np.ndarray, n: int, known: int | None = None) -> np.ndarray:
+    """Return which of n levels, or the first `known` of them, has the row nearest to each of `block` (b, width)."""
     if n <= MAX_CATEGORY_WIDTH:
-        return block.argmax(axis=1)
-    rows, block = level_rows(n).T, block.astype(np.float32)
+        return block[:, :known].argmax(axis=1)
+    rows, block = level_rows(n)[:known].T, block.astype(np.float32)
     at_once = max(1, 2**21 // n)
     nearest = [(block[i : i + at_once] @ rows).argmax(axis=1) for i in range(0, len(block), at_once)]
     return np.concatenate(nearest) if nearest else np.empty(0, dtype=np.int64)
@@ -313,7 +326,7 @@ def learn_column(
         raise ValueError(f"Expected column {name!r} to have a value, but got missing ones alone; drop the column.")
     seen = _inferred(values[~missing] if missing.any() else values)
     kind = pd.api.types.infer_dtype(seen) if seen.dtype == object else seen.dtype.name
-    if kind.startswith(("bytes", "complex", "decimal")):
+    if kind.startswith(("bytes", "complex", "decimal")) or "binary" in kind:
         raise ValueError(f"Expected column {name!r} to hold {_KINDS}, but got {kind} values; turn it into one of them.")
     if categorical:
         learned = _learn_levels(seen)
@@ -325,26 +338,36 @@ def learn_column(
 
 
 def _learn_levels(values: pd.Series) -> dict[str, Any]:
-    """Return levels in their order, the number of the most frequent one, and what is known of pandas' categories."""
+    """Return levels in their order, the number of the most frequent one, and what is known of pandas' categories.
+
+    Behind the levels that are there come those that the type declares: pandas' categories, True and False.
+    """
+    declared: list[Any] = []
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        declared = list(map(plain_value, values.dtype.categories))
+    elif pd.api.types.is_bool_dtype(values.dtype):
+        declared = [False, True]
     try:
         counts = values.astype(object).value_counts(sort=False)
-        set(counts.index)  # a list or a dict has no hash
-        levels = sorted(map(plain_value, counts.index.tolist()), key=lambda level: (str(type(level)), level))
+        seen = set(counts.index)  # a list or a dict has no hash
+        levels = _sorted_levels(map(plain_value, counts.index.tolist()))
+        unseen = _sorted_levels(level for level in declared if level not in seen)
     except TypeError as error:
         kinds = sorted({type(value).__name__ for value in values})
         raise ValueError(
             f"Expected column {plain_value(values.name)!r} to hold {_KINDS}, but got {kinds}: {error}; turn it into "
             "one of them."
         ) from error
-    learned = {"levels": levels, "fill": int(counts.reindex(_objects(levels)).to_numpy().argmax())}
+    most_frequent = int(counts.reindex(_objects(levels)).to_numpy().argmax())
+    learned = {"levels": levels + unseen, "unseen": len(unseen), "fill": most_frequent}
     if isinstance(values.dtype, pd.CategoricalDtype):
-        categories = values.dtype.categories
-        learned |= {
-            "categories": [plain_value(category) for category in categories],
-            "ordered": bool(values.dtype.ordered),
-        }
-        learned |= {"categories_dtype": dtype_name(categories.dtype, values.name)}
+        learned |= {"categories": declared, "ordered": bool(values.dtype.ordered)}
+        learned |= {"categories_dtype": dtype_name(values.dtype.categories.dtype, values.name)}
     return learned
+
+
+def _sorted_levels(levels: Iterable[Any]) -> list[Any]:
+    return sorted(levels, key=lambda level: (str(type(level)), level))
 
 
 def _learn_times(values: pd.Series) -> dict[str, Any]:

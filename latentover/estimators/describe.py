@@ -213,7 +213,7 @@ def _plan_column(part: Any, values: pd.Series, missing: str, named: Any) -> Colu
         (column,) = TableFormat.learn(part, categorical_features=named, missing=missing).columns  # type: ignore[arg-type]
     except (TypeError, ValueError) as error:
         return ColumnPlan(**about, treatment="refused", levels=None, width=0, reason=str(error))
-    levels = None if column.levels is None else len(column.levels)
+    levels = None if column.levels is None else len(column.levels) - column.unseen
     if levels == 1 or (levels is None and column.scale == 0):
         treatment = "constant"
     elif levels is not None:

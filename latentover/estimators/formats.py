@@ -4,7 +4,7 @@ A format is learned from the training data, stored with a fitted estimator (as J
 what the networks generate: what comes in in a type and layout goes out in it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from numbers import Real
@@ -24,7 +24,8 @@ from latentover.estimators.columns import (
     learn_column,
     plain_value,
 )
-from latentover.estimators.validation import check_dense_size, check_table
+from latentover.estimators.validation import check_dense_size, check_table, warn_user
+from latentover.estimators.values import from_json, to_json
 
 ImageLayout = Literal["channels_first", "channels_last", "rows"]
 Missing = Literal["error", "impute", "mask"]
@@ -156,7 +157,10 @@ class TableFormat:
         return (sum(column.width for column in self.columns),)
 
     def encode(self, X: Any) -> Tensor:
-        """Return encoded rows (n, d), float32; a missing value is what the column's ``fill`` says."""
+        """Return encoded rows (n, d), float32; a missing value is what the column's ``fill`` says.
+
+        A category that fit has not seen is a row of zeros, and one warning names the columns that hold such.
+        """
         if self.is_frame and not isinstance(X, pd.DataFrame):
             X = pd.DataFrame(X, columns=[column.name for column in self.columns])
         elif not self.is_frame:
@@ -164,6 +168,7 @@ class TableFormat:
         if any(column.levels is not None for column in self.columns):
             check_dense_size((len(X), *self.shape), "X with its categories as encoded columns", itemsize=4)
         encoded = np.empty((len(X), *self.shape), dtype=np.float32)
+        unknown: dict[Any, Any] = {}
         for start in range(0, len(X), ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
             block = X.iloc[rows] if self.is_frame else X[rows]
@@ -171,7 +176,16 @@ class TableFormat:
                 encoded[rows] = self._floats.encode(block)
                 continue
             for i, (column, part) in enumerate(zip(self.columns, self._parts(), strict=True)):
-                encoded[rows, part] = column.encode(_column(block, i))
+                values = _column(block, i)
+                encoded[rows, part] = column.encode(values)
+                for value in column.unknown(values, encoded[rows, part])[:1]:
+                    unknown.setdefault(column.name, value)
+        if unknown:
+            found = ", ".join(f"{value!r} in column {name!r}" for name, value in unknown.items())
+            warn_user(
+                f"Expected categories to be those that were known in fit, but got {found}: they are encoded as zeros, "
+                "which say nothing of them; refit with them, or declare them in fit as categories of the column's type."
+            )
         return torch.from_numpy(encoded)
 
     @cached_property
@@ -214,17 +228,9 @@ class TableFormat:
         Raises
         ------
         ValueError
-            If a category is something that JSON does not know.
+            If the name of a column or a category is nothing that `latentover.estimators.values` knows.
         """
-        for column in self.columns:
-            for level in [*(column.levels or ()), *(column.categories or ())]:
-                if not isinstance(level, str | bool | int | float | None):
-                    raise ValueError(
-                        f"Expected the categories of column {column.name!r} to be text, numbers or booleans, so that "
-                        f"they can be stored as JSON, but got {type(level).__name__} {level!r}; turn them into text "
-                        "with astype(str)."
-                    )
-        return {"kind": self.kind, **asdict(self)}
+        return {"kind": self.kind, "columns": [_column_to_dict(c) for c in self.columns], "is_frame": self.is_frame}
 
     @classmethod
     def learn(
@@ -385,10 +391,28 @@ def format_from_dict(state: dict[str, Any]) -> Format:
     state = dict(state)
     if state.pop("kind") == ImageFormat.kind:
         return ImageFormat(**{**state, "shape": tuple(state["shape"])})
-    columns = [Column(**{**column, "name": _hashable(column["name"])}) for column in state["columns"]]
-    return TableFormat(columns, is_frame=state["is_frame"])
+    return TableFormat([_column_from_dict(column) for column in state["columns"]], is_frame=state["is_frame"])
 
 
-def _hashable(name: Any) -> Any:
-    """Return a column's name as it was before JSON made a list of a tuple."""
-    return tuple(name) if isinstance(name, list) else name
+def _column_to_dict(column: Column) -> dict[str, Any]:
+    kept = asdict(column)
+    try:
+        kept |= {name: _each(to_json, kept[name]) for name in ("levels", "categories")}
+    except TypeError as error:
+        raise ValueError(
+            f"Expected the categories of column {column.name!r} to be ones that can be stored, but {error}; turn them "
+            "into text with astype(str)."
+        ) from error
+    try:
+        return {**kept, "name": to_json(column.name)}
+    except TypeError as error:
+        raise ValueError(f"Expected X to have names of columns that can be stored, but {error}; rename it.") from error
+
+
+def _column_from_dict(kept: dict[str, Any]) -> Column:
+    lists = {name: _each(from_json, kept[name]) for name in ("levels", "categories")}
+    return Column(**{**kept, "name": from_json(kept["name"]), **lists})
+
+
+def _each(function: Callable[[Any], Any], values: list[Any] | None) -> list[Any] | None:
+    return None if values is None else [function(value) for value in values]

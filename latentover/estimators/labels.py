@@ -42,6 +42,7 @@ def _checked_labels(y: Any, one_hot: bool) -> tuple[np.ndarray, bool]:
             f"Expected y to have a label for every sample, but got {missing.sum()} missing (NaN or None); drop those "
             "rows."
         )
+    y = without_nullable(y)
     if isinstance(y, list | tuple) and len({isinstance(label, str | bytes) for label in y}) > 1:
         raise ValueError("Expected y to hold labels of one type, but got text and others; NumPy would make all text.")
     kind = type_of_target(y, input_name="y")
@@ -61,6 +62,25 @@ def _checked_labels(y: Any, one_hot: bool) -> tuple[np.ndarray, bool]:
     if labels.dtype == object:
         np.unique(labels)  # labels that cannot be compared cannot be sorted
     return labels, False
+
+
+def without_nullable(y: Any) -> Any:
+    """Return labels of pandas' nullable types, NumPy's or Arrow's, without missing ones, in the NumPy type inside.
+
+    scikit-learn would make float64 of them, in which booleans are numbers and long numbers the same. Anything else
+    comes back as it is.
+    """
+    if isinstance(y, pd.DataFrame):
+        number_types = {name: _number_type(dtype) for name, dtype in y.dtypes.items()}
+        return y.astype({name: dtype for name, dtype in number_types.items() if dtype is not None})
+    number_type = _number_type(getattr(y, "dtype", None))
+    return y if number_type is None else y.astype(number_type)
+
+
+def _number_type(dtype: Any) -> np.dtype | None:
+    """Return the NumPy type of the numbers or booleans of a type that has NA; None of any other type."""
+    inside = getattr(dtype, "numpy_dtype", None)
+    return inside if isinstance(inside, np.dtype) and inside.kind in "biuf" else None
 
 
 def check_strategy(sampling_strategy: Any, y: np.ndarray) -> dict[Any, int]:

@@ -30,7 +30,8 @@ class BaseSampler(BaseGenerator, BaseOverSampler):
         size of the largest; a dict gives final totals.
     keep_index : {"reset", "original"}, default="reset"
         The index of resampled pandas data: 0, 1, 2, ..., or the original rows keep theirs, and the new rows count on
-        after the largest number, or are called ``"synthetic_0"``, ... where the index does not hold whole numbers.
+        after the largest number, or are called ``"synthetic_0"``, ... where the index does not hold whole numbers; of
+        an index of several levels each level does so.
     small_class, base_selection, clip
         See `BaseGenerator`.
     image_shape, channels_last, categorical_features, missing, device, random_state, verbose
@@ -74,6 +75,8 @@ class BaseSampler(BaseGenerator, BaseOverSampler):
         The default keeps the rows themselves, ``"inputs"`` beside ``"labels"``; such a sampler is not saved to bundles,
         which hold no training row.
         """
+        if inputs.dtype == torch.uint8 and inputs.device.type == "cpu":
+            inputs = inputs.clone()  # the memory is the user's own, who may change it
         self.tensors_ = {"inputs": inputs, "labels": labels}
 
     def _learn(self, data: TrainingSet) -> None:
@@ -290,11 +293,22 @@ class BaseSampler(BaseGenerator, BaseOverSampler):
 
 
 def _longer_index(index: pd.Index, kept: np.ndarray, added: int) -> pd.Index:
-    """Return the labels of the rows that were kept, and new ones for those that were added."""
-    new: Any = [f"synthetic_{i}" for i in range(added)]
-    if pd.api.types.is_integer_dtype(index.dtype):
-        new = range(int(index.max()) + 1, int(index.max()) + 1 + added)
-    return index[kept].append(pd.Index(new)).set_names(index.names)
+    """Return the labels of the rows that were kept, and new ones for those that were added, level by level."""
+    if isinstance(index, pd.MultiIndex):
+        levels = [_longer_index(index.get_level_values(i), kept, added) for i in range(index.nlevels)]
+        return pd.MultiIndex.from_arrays(levels, names=index.names)
+    old = index[kept]
+    if added == 0:
+        return old
+    if not (pd.api.types.is_integer_dtype(index.dtype) and index.notna().any()):
+        return old.append(pd.Index([f"synthetic_{i}" for i in range(added)])).set_names(index.names)
+    first = int(index.max()) + 1
+    numbers = range(first, first + added)
+    try:
+        longer = old.append(pd.Index([*numbers], dtype=index.dtype))
+    except (OverflowError, TypeError, ValueError):  # its type does not reach so far
+        longer = pd.Index([*old, *numbers], dtype=object).infer_objects()
+    return longer.set_names(index.names)
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

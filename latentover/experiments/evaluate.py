@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from imblearn.pipeline import Pipeline
+from sklearn.base import clone
 from sklearn.manifold import TSNE
 from torch import nn
 
 from latentover.bundle import load
 from latentover.data import Splits, load_splits
+from latentover.estimators import learn_format
 from latentover.experiments.recipe import Evaluation, load_data_config, load_recipe
 from latentover.files import read_json, write_json, write_text
 from latentover.metrics import classification_scores
@@ -32,15 +34,45 @@ def score_splits(estimator: Any, splits: Splits) -> dict[str, dict[str, Any]]:
     dict
         From the name of a split ("validation", "test_balanced", "test_imbalanced") to its scores.
     """
-    data: dict[str, tuple[Any, Any]] = dict(splits.tests)
-    if splits.X_validation is not None:
-        data["validation"] = (splits.X_validation, splits.y_validation)
     scores = {}
-    for name, (X, y) in data.items():
+    for name, (X, y) in _scored(splits).items():
         probabilities = estimator.predict_proba(X)
         predictions = estimator.classes_[probabilities.argmax(axis=1)]
         scores[name] = classification_scores(y, predictions, probabilities, classes=estimator.classes_)
     return scores
+
+
+def _scored(splits: Splits) -> dict[str, tuple[Any, Any]]:
+    """Return every split besides the training data."""
+    data: dict[str, tuple[Any, Any]] = dict(splits.tests)
+    if splits.X_validation is not None:
+        data["validation"] = (splits.X_validation, splits.y_validation)
+    return data
+
+
+def check_scorable(estimator: Any, splits: Splits) -> None:
+    """Raise ValueError, before anything is trained, for a table of which some rows could not be scored afterwards.
+
+    Missing values that are in the test rows alone, for instance, or text where training rows have numbers.
+
+    Parameters
+    ----------
+    estimator : unfitted estimator of latentover, or imbalanced-learn pipeline that ends in one
+    splits : Splits
+    """
+    if splits.image_shape is not None:
+        return
+    final = clone(estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator)
+    settings = {"image_shape", "channels_last", "categorical_features", "missing"}
+    X_train = final._check_input(splits.X_train, reset=True)
+    final.format_ = learn_format(X_train, **{name: getattr(final, name) for name in settings})
+    for name, (X, _) in _scored(splits).items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what only deserves a warning gets it when it is scored
+            try:
+                final.format_.encode(final._check_input(X, reset=False))
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{error} This is about the rows of {name}, which are to be scored.") from error
 
 
 def evaluate_run(

@@ -17,6 +17,7 @@ from latentover.experiments.card import model_card
 from latentover.experiments.environment import environment
 from latentover.experiments.evaluate import (
     PRIMARY_SPLIT,
+    check_scorable,
     draw_minority_grid,
     memorization_of,
     score_splits,
@@ -126,12 +127,15 @@ def run_recipe(
     ------
     PermissionError, NotADirectoryError
         If the folder cannot be written to; before anything is trained.
+    ValueError
+        If the data cannot be trained on, or not be scored; before anything is trained.
     """
     folder = Path(folder)
     check_run_folder(folder)
     if splits is None:
         splits = load_splits(recipe.data, root=machine.data_root, download=machine.download)
     estimator = recipe.estimator(seed, device=machine.device, precision=machine.precision, verbose=machine.verbose)
+    check_scorable(estimator, splits)
     start = time.perf_counter()
     with _checkpoints(estimator, folder, machine.checkpoint_every):
         estimator.fit(splits.X_train, splits.y_train)

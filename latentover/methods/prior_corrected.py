@@ -14,10 +14,13 @@ from imblearn.over_sampling import RandomOverSampler
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import get_tags
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
+from latentover.estimators.labels import check_labels
+from latentover.estimators.validation import naming
 from latentover.metrics import prior_correction
+
+_UNDERSTOOD = "data that estimator and sampler understand"
 
 
 class PriorCorrectedClassifier(ClassifierMixin, BaseEstimator):
@@ -90,13 +93,13 @@ class PriorCorrectedClassifier(ClassifierMixin, BaseEstimator):
         for name, part, verb in (("estimator", estimator, "predict_proba"), ("sampler", sampler, "fit_resample")):
             if not hasattr(part, verb):
                 raise TypeError(f"Expected {name} to have {verb}, but got {part!r}; pass one that has it.")
-        if type_of_target(y, input_name="y").endswith(("indicator", "multioutput")):
-            raise ValueError("Multilabel and multioutput targets are not supported: expected one label a sample.")
-        check_classification_targets(y)
-        labels = column_or_1d(y, warn=True)
-        self.sampler_, self.estimator_ = clone(sampler), clone(estimator)
-        X_resampled, y_resampled = self.sampler_.fit_resample(X, labels)
+        labels, _ = check_labels(y, one_hot=False)
+        with naming("X and y", "of one length"):
+            check_consistent_length(X, labels)
         self.classes_, self.counts_before_ = np.unique(labels, return_counts=True)
+        self.sampler_ = clone(sampler)
+        with naming("X", _UNDERSTOOD):
+            X_resampled, y_resampled = self.sampler_.fit_resample(X, labels)
         left, counts = np.unique(y_resampled, return_counts=True)
         lost = np.setdiff1d(self.classes_, left).tolist()
         if lost:
@@ -105,7 +108,8 @@ class PriorCorrectedClassifier(ClassifierMixin, BaseEstimator):
             )
         self.counts_after_ = counts
         self.prior_correction_ = (self.counts_before_ / self.counts_before_.sum()) / (counts / counts.sum())
-        self.estimator_.fit(X_resampled, y_resampled)
+        with naming("X", _UNDERSTOOD):
+            self.estimator_ = clone(estimator).fit(X_resampled, y_resampled)
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
                 setattr(self, name, getattr(self.estimator_, name))
@@ -114,7 +118,9 @@ class PriorCorrectedClassifier(ClassifierMixin, BaseEstimator):
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return probabilities (n, C) for the class sizes before the re-sampling, columns as ``classes_``."""
         check_is_fitted(self)
-        return prior_correction(self.estimator_.predict_proba(X), self.counts_before_, self.counts_after_)
+        with naming("X", _UNDERSTOOD):
+            probabilities = self.estimator_.predict_proba(X)
+        return prior_correction(probabilities, self.counts_before_, self.counts_after_)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the most probable labels (n,)."""

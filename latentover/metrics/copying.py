@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from latentover.metrics.distances import as_features
 from latentover.metrics.labels import as_labels
 from latentover.metrics.neighbors import nearest_distances
+from latentover.seeds import as_generator
 
 __all__ = [
     "COLLAPSED_BELOW",
@@ -176,7 +177,7 @@ def memorization(train: ArrayLike, held_out: ArrayLike, fake: ArrayLike, *, rand
     unseen, made = as_features(held_out, "held_out", at_least=1), as_features(fake, "fake", at_least=1)
     to_training, usual = nearest_distances(made, known), float(np.median(nearest_distances(unseen, known)))
     ratio = float(np.median(to_training) / usual) if usual > 0 else float("nan")
-    rng = np.random.default_rng(random_state)
+    rng = as_generator(random_state)
     n = min(len(known), len(unseen))
     near, far = (nearest_distances(made, array[rng.permutation(len(array))[:n]]) for array in (known, unseen))
     nearer = float(np.mean((near < far) + 0.5 * (near == far)))
@@ -230,7 +231,7 @@ def memorization_per_class(
             f"Expected one label a sample, but got {len(labels)} for {len(known)} training and {len(made_labels)} for "
             f"{len(made)} generated samples."
         )
-    rng = np.random.default_rng(random_state)
+    rng = as_generator(random_state)
     own_rows = {}
     for label in np.unique(made_labels).tolist():
         rows = np.flatnonzero(labels == label)
@@ -287,7 +288,7 @@ def diversity_ratio(real: ArrayLike, fake: ArrayLike, *, random_state: Any = 0) 
     >>> diversity_ratio([[0.0], [1.0], [2.0]], [[0.0], [0.5], [1.0]])
     0.5
     """
-    rng = np.random.default_rng(random_state)
+    rng = as_generator(random_state)
     spreads = [_mean_distance(as_features(x, name), rng) for x, name in ((real, "real"), (fake, "fake"))]
     return spreads[1] / spreads[0] if spreads[0] > 0 else float("nan")
 

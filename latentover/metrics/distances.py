@@ -16,6 +16,7 @@ import scipy.stats
 from numpy.typing import ArrayLike, NDArray
 
 from latentover.metrics.intervals import Estimate, check_level
+from latentover.seeds import as_generator
 
 __all__ = ["Extrapolation", "FeatureStatistics", "as_features", "frechet_distance", "frechet_infinity", "kid"]
 
@@ -337,7 +338,7 @@ def frechet_infinity(
             "extrapolation is rough; use more samples or features of fewer dimensions.",
             stacklevel=2,
         )
-    rng = np.random.default_rng(random_state)
+    rng = as_generator(random_state)
     distances = []
     for size in sizes:
         drawn = [[array[rng.permutation(len(array))[:size]] for array in (first, second)] for _ in range(n_draws)]

@@ -15,6 +15,7 @@ from latentover.metrics.distances import as_features, frechet_distance, frechet_
 from latentover.metrics.intervals import Estimate, bootstrap_interval
 from latentover.metrics.labels import as_labels
 from latentover.metrics.neighbors import ball_counts
+from latentover.seeds import as_generator
 
 __all__ = ["check_comparable", "equal_samples", "generation_scores"]
 
@@ -178,7 +179,7 @@ def equal_samples(
             f"Expected real and generated samples to share classes, but got {np.unique(labels).tolist()} and "
             f"{np.unique(made).tolist()}; give them the same names."
         )
-    rng = np.random.default_rng(random_state)
+    rng = as_generator(random_state)
     chosen: list[list[NDArray]] = [[], []]
     for label in common:
         members = [np.flatnonzero(codes == label) for codes in (labels, made)]

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from latentover.metrics.distances import as_features
 from latentover.metrics.labels import as_labels
+from latentover.seeds import as_random_state
 
 __all__ = [
     "alignment",
@@ -270,6 +271,7 @@ def linear_separability(features: ArrayLike, y: ArrayLike, *, random_state: Any 
 
     array, labels = as_features(features, "features"), as_labels(y, "y")
     _check_lengths(array, labels)
+    as_random_state(random_state)  # refused here, by its name
     classes = np.unique(labels)
     if len(classes) < 2:
         raise ValueError(f"Expected at least two classes to part, but got {classes.tolist()} alone.")

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from latentover.metrics.classification import gm_a_of, gm_b_of, gm_c_of, mean_of
 from latentover.metrics.confusion import confusion_matrix, f1s, recalls
+from latentover.seeds import as_generator
 
 __all__ = ["Estimate", "bootstrap_interval", "classification_intervals"]
 
@@ -95,7 +96,7 @@ def bootstrap_interval(
         raise ValueError(
             f"Expected samples (and strata) of one length, but got lengths {sorted(lengths)}; pass one row a sample."
         )
-    rng = np.random.default_rng(random_state)
+    rng = as_generator(random_state)
     groups = None if strata is None else _groups(np.asarray(strata))
     value = float(statistic(*arrays))
     draws = np.empty(n_resamples)
@@ -150,7 +151,7 @@ def classification_intervals(
     """
     check_level(level)
     matrix = confusion_matrix(y_true, y_pred, classes)
-    rng = np.random.default_rng(random_state)
+    rng = as_generator(random_state)
     support = matrix.sum(axis=1)
     shares = matrix / np.maximum(support, 1)[:, None]
     kept = support > 0  # an absent class has no shares to draw with

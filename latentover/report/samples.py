@@ -14,6 +14,7 @@ from PIL import Image
 
 from latentover.files import write_whole
 from latentover.report.grid import PAPER, minority_grid
+from latentover.seeds import as_random_state
 
 if TYPE_CHECKING:
     from numpy.random import RandomState
@@ -68,11 +69,9 @@ def save_minority_grid(
     ValueError
         If *X*, *y*, *per_class* or *n_classes* are not as described, or ``sample`` returns another shape.
     """
-    from sklearn.utils import check_random_state
-
     X, y = np.asarray(X), np.asarray(y)
     _check_data(X, y, per_class, n_classes)
-    rng = check_random_state(random_state)
+    rng = as_random_state(random_state)
     limits = _limits(X)
     labels, counts = np.unique(y, return_counts=True)
     order = np.argsort(counts, kind="stable")[:n_classes]

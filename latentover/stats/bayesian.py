@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from latentover.seeds import as_random_state
 from latentover.stats.ranks import check_scores
 
 __all__ = ["SignedRankPosterior", "bayesian_signed_rank"]
@@ -87,6 +88,7 @@ def bayesian_signed_rank(
     check_scores(np.column_stack([x, y]))
     if not rope >= 0:
         raise ValueError(f"Expected *rope* to be 0 or more, but got {rope}; 0.01 is one point of accuracy.")
+    as_random_state(random_state)  # refused here, by its name
     n_ties = int((x == y).sum())
     if n_ties == len(x) and rope == 0:
         note = "all blocks are ties: nothing speaks for either method"

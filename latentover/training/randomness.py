@@ -5,12 +5,13 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from sklearn.utils import check_random_state
+
+from latentover.seeds import as_random_state
 
 
 def draw_seed(random_state: int | np.random.RandomState | None) -> int:
     """Return a seed for torch: the same for the same integer, a new one for None or a generator."""
-    return int(check_random_state(random_state).randint(2**31 - 1))
+    return int(as_random_state(random_state).randint(2**31 - 1))
 
 
 @contextmanager

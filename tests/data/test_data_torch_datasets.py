@@ -4,6 +4,7 @@ import tracemalloc
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
@@ -34,6 +35,26 @@ class Undecodable(Dataset):
 
     def __getitem__(self, index):
         raise AssertionError("an item was decoded")
+
+
+class Merged(Dataset):
+    """Three kinds of animals of which items name two, as torchvision's data sets do it; decodes what it is told to."""
+
+    def __init__(self, target_transform=None, *, inside=None, targets=LABELS):
+        self.targets, self.target_transform, self.inside = targets, target_transform, inside
+
+    def __len__(self):
+        return len(self.targets)
+
+    def __getitem__(self, index):
+        label = int(self.targets[index])
+        for change in (self.target_transform, self.inside):
+            label = label if change is None else change(label)
+        return torch.full((3,), float(index)), label
+
+
+def pet_or_not(label):
+    return min(label, 1)
 
 
 class Endless(IterableDataset):
@@ -81,6 +102,42 @@ class TestLabels:
     def test_may_be_given(self):
         assert dataset_labels(Undecodable(), LABELS).tolist() == LABELS
 
+    @pytest.mark.parametrize("kind", [list, np.array, torch.tensor])
+    def test_follow_a_target_transform(self, kind):
+        dataset = Undecodable(targets=kind(LABELS), target_transform=lambda label: ["dog", "cat", "cat"][label])
+        assert dataset_labels(dataset).tolist() == ["dog"] * 12 + ["cat"] * 7
+        assert dataset_labels(Subset(dataset, [18, 0])).tolist() == ["cat", "dog"]
+
+    @pytest.mark.parametrize("make", [torch.tensor, np.int64, np.array], ids=["tensor", "scalar", "array"])
+    def test_that_a_target_transform_makes_numbers_of_any_kind(self, make):
+        dataset = Undecodable(targets=LABELS, target_transform=lambda label: make(pet_or_not(label)))
+        assert dataset_labels(dataset).tolist() == [pet_or_not(label) for label in LABELS]
+
+    def test_of_a_folder_of_images_with_merged_classes(self, folder):
+        dataset = ImageFolder(folder, target_transform=lambda label: 1 - label)
+        assert dataset_labels(dataset).tolist() == [label for _, label in dataset] == [1] * 5 + [0] * 2
+
+    @pytest.mark.parametrize("kind", ["tensor", "array", "items"])
+    def test_are_a_copy(self, kind):
+        own = torch.tensor(LABELS) if kind != "array" else np.array(LABELS)
+        dataset = TensorDataset(torch.zeros(19, 1), own) if kind == "items" else Undecodable(targets=own)
+        found, given = dataset_labels(dataset), dataset_labels(Undecodable(), own)
+        own[:] = 7
+        assert found.tolist() == given.tolist() == LABELS
+
+    def test_that_are_missing_outside_of_a_subset_do_not_matter(self):
+        dataset = Undecodable(targets=[np.nan, *LABELS[1:]])
+        assert dataset_labels(Subset(dataset, [1, 18])).tolist() == [0, 2]
+
+    @pytest.mark.parametrize("dtype", ["Int64", "int64[pyarrow]", "boolean"])
+    def test_of_nullable_types(self, dtype):
+        labels = pd.Series(LABELS).clip(upper=1).astype(dtype)
+        found = dataset_labels(Undecodable(), labels)
+        assert found.dtype.kind == ("b" if dtype == "boolean" else "i")
+        assert found.tolist() == labels.tolist()
+        huge = 2**60 + pd.Series(LABELS, dtype="Int64")
+        assert dataset_labels(Undecodable(), huge).tolist() == huge.tolist()
+
     def test_of_a_folder_of_images(self, folder):
         assert dataset_labels(ImageFolder(folder)).tolist() == [0] * 5 + [1] * 2
 
@@ -91,11 +148,42 @@ class TestLabels:
             (Undecodable(targets=LABELS[1:]), None, ValueError, "each of the 19 items, but got shape"),
             (Undecodable(), np.eye(19), ValueError, "each of the 19 items, but got shape"),
             (Endless(), None, TypeError, "map-style torch Dataset"),
+            (
+                Undecodable(targets=[np.nan, *LABELS[1:]]),
+                None,
+                ValueError,
+                "labels to have no missing values, but got 1",
+            ),
+            (tensors([float("nan"), *LABELS[1:]]), None, ValueError, "labels to have no missing values, but got 1"),
+            (Undecodable(), [None, *LABELS[1:]], ValueError, "labels to have no missing values, but got 1"),
+            (Undecodable(), pd.Series(LABELS, dtype="Int64").mask(np.arange(19) == 3), ValueError, "at position 3"),
+            (
+                Undecodable(targets=torch.linspace(0, 1, 19)),
+                None,
+                ValueError,
+                "labels to hold class labels, but got meas",
+            ),
+            (
+                Undecodable(targets=LABELS, target_transform=len),
+                None,
+                ValueError,
+                "target_transform to take a label .* 0,",
+            ),
+            (
+                Undecodable(targets=LABELS, target_transform=lambda label: [0, 1]),
+                None,
+                ValueError,
+                r"got shape \(19, 2\)",
+            ),
         ],
     )
     def test_that_are_not_there_are_asked_for(self, dataset, labels, kind, message):
         with pytest.raises(kind, match=message):
             dataset_labels(dataset, labels)
+
+
+def balanced_of_tensors(**options):
+    return balanced_loader(tensors(), 4, generate=noise, **options)
 
 
 @pytest.fixture
@@ -145,7 +233,13 @@ class TestBalancedBatches:
         with pytest.raises(ValueError, match="batch_size"):
             ClassBalancedBatchSampler(LABELS, batch_size)
 
-    @pytest.mark.parametrize("labels", [[], [[0, 1]]])
+    @pytest.mark.parametrize("random_state", ["x", -1, None, 0.5, True])
+    def test_of_an_impossible_random_state(self, random_state):
+        for make in (lambda **seed: ClassBalancedBatchSampler(LABELS, 4, **seed), balanced_of_tensors):
+            with pytest.raises(ValueError, match=r"^Expected random_state to be a whole number of at least 0, but got"):
+                make(random_state=random_state)
+
+    @pytest.mark.parametrize("labels", [[], [[0, 1]], [0, np.nan, 1]])
     def test_of_impossible_labels(self, labels):
         with pytest.raises(ValueError, match="labels"):
             ClassBalancedBatchSampler(labels, 4)
@@ -223,7 +317,11 @@ class TestOversampledDataset:
             (tensors(d=2), {}, "float32 of shape"),
             (TensorDataset(torch.zeros(19, 3, dtype=torch.uint8), torch.tensor(LABELS)), {}, "uint8 of shape"),
             (tensors(), {"transform": lambda x: x.numpy()}, "but got ndarray"),
-            (tensors(), {"labels": [2 - label for label in LABELS]}, "labels that the data set says, 2 for the first"),
+            (
+                tensors(),
+                {"labels": [2 - label for label in LABELS]},
+                "labels that the data set says, 2 for item 0, but got 0",
+            ),
             (TensorDataset(torch.zeros(19, 3), torch.zeros(19), torch.tensor(LABELS)), {}, "pairs"),
         ],
     )
@@ -236,6 +334,26 @@ class TestOversampledDataset:
         sampler.fit(np.random.default_rng(0).normal(size=(19, 3)), np.array(["a", "b", "c"])[LABELS])
         with pytest.raises(ValueError, match=r"\[1, 2\], but got a sampler of \['a', 'b', 'c'\]"):
             OversampledDataset(tensors(), sampler)
+
+    def test_labels_outlive_workers_that_were_given_the_data(self):
+        labels = torch.arange(10_000) % 4 // 3
+        dataset = OversampledDataset(TensorDataset(torch.zeros(10_000, 3), labels), noise)
+        before = dataset.targets.tolist()
+        next(iter(DataLoader(dataset, batch_size=4, num_workers=1, multiprocessing_context="spawn")))
+        torch.full((10_000,), 77)  # what may come to lie where the labels were
+        assert dataset.targets.tolist() == before == labels.tolist() + [1] * 5000
+
+    def test_what_is_kept_is_a_copy(self):
+        made = torch.ones(10, 3)
+        dataset = OversampledDataset(tensors(), lambda label, n, seed: made[:n], on_the_fly=False)
+        made.zero_()
+        assert dataset[-1][0].tolist() == [1, 1, 1]
+
+    def test_a_label_that_one_item_alone_does_not_have_is_found(self):
+        dataset = OversampledDataset(Merged(inside=pet_or_not), noise)
+        assert dataset[16][1] == 1
+        with pytest.raises(ValueError, match=r"labels that the data set says, 2 for item 17, but got 1; .*labels="):
+            dataset[17]
 
     def test_what_generates_nothing_is_refused(self):
         with pytest.raises(TypeError, match="generate"):
@@ -295,6 +413,28 @@ class TestBalancedLoader:
         x, y = everything(balanced_loader(subset, 4))
         assert y.tolist().count(0) == y.tolist().count(1) == 4
         assert set(x[:, 0].tolist()) == {0, 1, 2, 3, 12, 13}
+
+    def test_of_classes_that_a_target_transform_merges(self):
+        labels = [0] * 80 + [1] * 30 + [2] * 10
+        _, y = everything(balanced_loader(Merged(pet_or_not, targets=labels), 16))
+        assert y.bincount().tolist() == [80, 80]
+        filled = balanced_loader(Merged(pet_or_not, targets=labels), 16, generate=noise)
+        assert everything(filled)[1].bincount().tolist() == [80, 80]
+
+    @pytest.mark.parametrize("workers", [0, 1])
+    def test_of_classes_that_items_alone_merge(self, workers):
+        with pytest.raises(ValueError, match=r"labels that the data set says, 2 for item 1[78], but got 1; .*labels="):
+            list(balanced_loader(Merged(inside=pet_or_not), 6, num_workers=workers))
+
+    def test_by_other_labels_than_the_items_have(self):
+        site = [0] * 10 + [1] * 9
+        x, y = everything(balanced_loader(Merged(), 5, labels=site))
+        assert (x[:, 0] >= 10).sum() == (x[:, 0] < 10).sum() == 10
+        assert set(y.tolist()) == {0, 1, 2}
+
+    def test_of_items_that_are_no_pairs(self):
+        three = TensorDataset(torch.arange(19), torch.zeros(19), torch.tensor(LABELS))
+        assert torch.cat([y for _, _, y in balanced_loader(three, 6)]).bincount().tolist() == [12, 12, 12]
 
     def test_leaves_the_global_generators_alone(self):
         states = [lambda: torch.get_rng_state().tolist(), lambda: np.random.get_state()[1].tolist()]  # noqa: NPY002

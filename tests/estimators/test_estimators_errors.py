@@ -1,6 +1,7 @@
 """Bad input is refused before anything is trained, and the message says what was expected, what came and what to do."""
 
 import inspect
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -69,6 +70,16 @@ class TestData:
             (np.where(IMAGES > 0.9, 1e38, IMAGES), Y, r"images X to have values within \+-1e\+37, but got 1e\+38"),
             (pd.DataFrame({"a": X[:, 0] + 1j}), Y, "Complex data not supported"),
             (pd.DataFrame(index=range(20)), Y, r"0 feature\(s\)"),
+            (
+                np.array([["red", 1.0], ["blue", 2.0]] * 10, dtype=object),
+                Y,
+                "got text in it; pass a frame for columns of",
+            ),
+            ([["red", 1.0], ["blue", 2.0]] * 10, Y, "got text in it; pass a frame for columns of text"),
+            (np.array([["1.5", b"2"]] * 20, dtype=object), Y, "got text in it; pass a frame for columns of text"),
+            (np.full((20, 1), np.datetime64("2024-01-01")), Y, "numbers, but got datetime64.*; pass a frame"),
+            (pd.DataFrame({"a": [Fraction(1, 2), Fraction(1, 3)] * 10}), Y, "column 'a' to be .* got a Fraction, 1/3"),
+            (pd.DataFrame({Fraction(1, 2): X[:, 0]}), Y, "names of columns .* got a Fraction, 1/2"),
         ],
     )
     def test_is_refused(self, estimator, data, labels, message):

@@ -1,11 +1,14 @@
 """Formats of tables: every type of column goes to the networks and back, and nothing of a row is remembered."""
 
+import datetime
 import json
 import re
 import subprocess
 import sys
 import textwrap
+import warnings
 from decimal import Decimal
+from fractions import Fraction
 
 import numpy as np
 import pandas as pd
@@ -17,6 +20,7 @@ from pandas.testing import assert_frame_equal, assert_series_equal
 
 from latentover.estimators import TableFormat, formats, learn_format
 from latentover.estimators.columns import MAX_CATEGORY_WIDTH, FloatColumns, level_rows, nearest_level
+from latentover.estimators.containers import Container
 from latentover.estimators.formats import format_from_dict
 from latentover.estimators.validation import check_table
 
@@ -313,8 +317,9 @@ class TestCategories:
         back = known.decode(known.encode(X))
         assert back.dtype == np.float32
         np.testing.assert_allclose(back, X)
-        with pytest.raises(ValueError, match="Expected column 0 to hold only values seen in fit, but got"):
-            known.encode(X + 1)
+        with pytest.warns(UserWarning, match=r"known in fit, but got 8011\.0 in column 0"):
+            encoded = known.encode(np.array([[8011.0, 25.0], [8010.0, 25.0]], dtype=np.float32))
+        assert encoded[:, :3].tolist() == [[0, 0, 0], [0, 0, 1]]
 
     def test_none_named(self):
         assert learn_format(self.X, categorical_features=[]) == learn_format(self.X)
@@ -342,11 +347,36 @@ class TestCategories:
         assert_frame_equal(known.decode(known.encode(X)), X)
         assert known.decode(known.encode(X))["a"].cat.categories.dtype == object
 
-    def test_intervals_stay_intervals_and_are_not_stored(self):
-        X = pd.DataFrame({"band": pd.cut(pd.Series([1.0, 5.0, 9.0]), 3)})
+    @pytest.mark.parametrize(
+        "values",
+        [
+            pd.cut(pd.Series([1.0, 5.0, 9.0]), 3),
+            pd.Series(pd.interval_range(0, 3)),
+            pd.Series(pd.period_range("2024-01", periods=3, freq="M")),
+            pd.Series(pd.period_range("2024-01", periods=3, freq="W-TUE")).astype("category"),
+            pd.Series([datetime.date(2024, 1, day) for day in (1, 2, 3)]),
+            pd.Series([datetime.time(hour) for hour in (1, 2, 3)]),
+            pd.Series(pd.date_range("2024", periods=3, tz="Europe/Vienna")).astype("category"),
+            pd.Series(pd.to_timedelta([1, 2, 3], "h")).astype("category"),
+            pd.Series([Decimal("0.1"), Decimal("0.20"), Decimal(3)]).astype("category"),
+            pd.Series([1.0, np.inf, -np.inf]).astype("category"),
+            pd.Series([b"a", b"b", b"c"]).astype("category"),
+        ],
+        ids=lambda values: f"{type(values[0]).__name__} in {values.dtype}",
+    )
+    def test_levels_of_any_type_are_stored(self, values):
+        X = pd.DataFrame({"band": values})
         known = learn_format(X)
-        assert_frame_equal(known.decode(known.encode(X)), X)
-        with pytest.raises(ValueError, match=r"categories of column 'band' to be text, .* but got Interval"):
+        text = json.dumps(known.to_dict(), allow_nan=False, ensure_ascii=False)
+        restored = format_from_dict(json.loads(text.encode("utf-8")))
+        assert restored == known
+        assert_frame_equal(restored.decode(restored.encode(X)), X)
+
+    def test_levels_that_cannot_be_stored_are_named(self):
+        known = learn_format(pd.DataFrame({"part": [Fraction(1, 2), Fraction(1, 3)]}))
+        with pytest.raises(
+            ValueError, match=r"^Expected the categories of column 'part' to be .* Fraction, 1/3.*astype"
+        ):
             known.to_dict()
 
     @pytest.mark.parametrize(
@@ -373,6 +403,93 @@ class TestCategories:
         X = pd.DataFrame({"a": pd.array(pa.array(values, type=dtype), dtype=pd.ArrowDtype(dtype))})
         with pytest.raises(ValueError, match=rf"^Expected column 'a' to hold .*but got type {kind}.*astype"):
             learn_format(X)
+
+
+class TestUnknownLevels:
+    X = pd.DataFrame({"town": ["Graz", "Linz", "Graz"], "colour": ["red", "red", "blue"], "age": [20, 40, 61]})
+
+    def test_are_rows_of_zeros_and_one_warning(self):
+        known = learn_format(self.X)
+        later = self.X.assign(town=["Wien", "Linz", "Bregenz"], colour="green")
+        with pytest.warns(UserWarning, match="known in fit") as caught:
+            encoded = known.encode(later)
+        assert encoded[:, :4].tolist() == [[0, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
+        assert torch.equal(encoded[:, 4], known.encode(self.X)[:, 4])
+        (warning,) = caught
+        assert "but got 'Wien' in column 'town', 'green' in column 'colour': they are encoded as zeros" in str(
+            warning.message
+        )
+
+    def test_are_found_in_every_block_of_rows(self):
+        known = learn_format(self.X)
+        later = pd.concat([self.X] * 12_000, ignore_index=True)
+        later.loc[30_000, "town"] = "Wien"
+        with pytest.warns(UserWarning, match="'Wien' in column 'town'"):
+            encoded = known.encode(later)
+        assert (encoded[:, :2].sum(dim=1) == 0).nonzero().tolist() == [[30_000]]
+
+    def test_beside_missing_ones(self):
+        X = self.X.assign(town=["Graz", None, "Linz"])
+        known = learn_format(X, missing="mask")
+        with pytest.warns(UserWarning, match="got 'Wien' in column 'town': "):
+            encoded = known.encode(X.assign(town=[None, "Wien", "Graz"]))
+        assert encoded[:, :3].tolist() == [[1, 0, 1], [0, 0, 0], [1, 0, 0]]
+
+    def test_of_many(self):
+        known = learn_format(pd.DataFrame({"id": [f"person {i}" for i in range(500)]}))
+        with pytest.warns(UserWarning, match="'nobody'"):
+            encoded = known.encode(pd.DataFrame({"id": ["nobody", "person 7"]}))
+        assert not encoded[0].any()
+        assert encoded[1].norm().item() == pytest.approx(1)
+
+    def test_values_that_are_no_levels_at_all_are_an_error(self):
+        with pytest.raises(ValueError, match=r"^Expected column 'town' to hold numbers, .*as in fit, but got"):
+            learn_format(self.X).encode(self.X.assign(town=[["Graz"]] * 3))
+
+
+class TestDeclaredLevels:
+    TOWNS = pd.CategoricalDtype(["Wien", "Graz", "Linz", "Eisenstadt"])
+
+    def test_have_columns_but_are_never_generated(self):
+        X = pd.DataFrame({"town": pd.Series(["Linz", "Graz", "Linz"], dtype=self.TOWNS)})
+        known = learn_format(X)
+        assert known.shape == (4,)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            encoded = known.encode(pd.DataFrame({"town": pd.Series(["Wien", "Eisenstadt", "Graz"], dtype=self.TOWNS)}))
+        assert encoded.tolist() == [[0, 0, 0, 1], [0, 0, 1, 0], [1, 0, 0, 0]]
+        assert set(known.decode(torch.randn(200, 4))["town"]) == {"Graz", "Linz"}
+        assert known.decode(encoded).dtypes.equals(X.dtypes)
+
+    def test_of_many(self):
+        dtype = pd.CategoricalDtype([f"person {i}" for i in range(500)])
+        X = pd.DataFrame({"id": pd.Series(["person 8", "person 9"], dtype=dtype)})
+        known = learn_format(X)
+        everyone = known.encode(pd.DataFrame({"id": pd.Series(dtype.categories, dtype=dtype)}))
+        assert len(everyone.unique(dim=0)) == 500
+        assert set(known.decode(torch.randn(200, 128))["id"]) == {"person 8", "person 9"}
+
+    @pytest.mark.parametrize("dtype", ["bool", "boolean", "bool[pyarrow]", "object"])
+    def test_booleans_are_two(self, dtype):
+        X = pd.DataFrame({"member": pd.Series([True, True, True], dtype=dtype)})
+        known = learn_format(X)
+        assert known.encode(pd.DataFrame({"member": pd.Series([True, False], dtype=dtype)})).tolist() == [
+            [1, 0],
+            [0, 1],
+        ]
+        assert_frame_equal(known.decode(torch.randn(3, 2)), X)
+
+    def test_of_polars(self):
+        pl = pytest.importorskip("polars")
+        sizes = pl.Enum(["S", "M", "L"])
+        known = learn_format(Container.of(pl.DataFrame({"size": ["M", "S"]}, schema={"size": sizes})).frame)
+        later = Container.of(pl.DataFrame({"size": ["L", "M"]}, schema={"size": sizes})).frame
+        assert known.encode(later).tolist() == [[0, 0, 1], [1, 0, 0]]
+
+    def test_survive_json(self):
+        known = learn_format(pd.DataFrame({"town": pd.Series(["Linz", "Graz"], dtype=self.TOWNS)}))
+        assert known.columns[0].unseen == 2
+        assert format_from_dict(json.loads(json.dumps(known.to_dict()))) == known
 
 
 class TestManyLevels:
@@ -622,11 +739,31 @@ class TestStored:
         assert_series_equal(frame["a"], pd.Series([2.0], name="a"))
         assert frame["b"].dtype == pd.CategoricalDtype(["u", "v"])
 
-    def test_names_that_are_tuples(self):
-        X = pd.DataFrame([[1.0, 2.0], [3.0, 4.0]], columns=pd.MultiIndex.from_tuples([("a", "x"), ("a", "y")]))
+    @pytest.mark.parametrize(
+        "names",
+        [
+            pd.MultiIndex.from_tuples([("a", "x"), ("a", "y")]),
+            pd.MultiIndex.from_product([["sales"], pd.date_range("2024-01-01", periods=2)]),
+            pd.date_range("2024-01-01", periods=2),
+            pd.date_range("2024-01-01", periods=2, tz="Europe/Vienna"),
+            pd.period_range("2024-01", periods=2, freq="M"),
+            pd.Index([datetime.date(2024, 1, 1), None], dtype=object),
+            pd.Index([0.5, np.nan]),
+        ],
+        ids=lambda names: str(names[0]),
+    )
+    def test_names_of_any_type(self, names):
+        X = pd.DataFrame([[1.0, 2.0], [3.0, 4.0]], columns=names)
         known = learn_format(X)
-        restored = format_from_dict(json.loads(json.dumps(known.to_dict())))
-        assert_frame_equal(restored.decode(known.encode(X)), X, check_exact=False)
+        text = json.dumps(known.to_dict(), allow_nan=False)
+        restored = format_from_dict(json.loads(text))
+        assert_frame_equal(restored.decode(known.encode(X)), known.decode(known.encode(X)))
+        assert restored.decode(known.encode(X)).columns.equals(names)
+
+    def test_names_that_cannot_be_stored(self):
+        X = pd.DataFrame([[1.0], [2.0]], columns=[Fraction(1, 2)])
+        with pytest.raises(ValueError, match=r"^Expected X to have names of columns .* got a Fraction, 1/2.*rename"):
+            learn_format(X).to_dict()
 
     def test_names_that_are_numbers(self):
         X = pd.DataFrame(np.eye(3), columns=np.array([3, 1, 2]))

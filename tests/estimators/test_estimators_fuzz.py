@@ -1,16 +1,19 @@
-"""A thousand malformed inputs at every sampler: each is a clear error, at once, and nothing is learned or changed."""
+"""A thousand malformed inputs at every sampler and classifier: each is a clear error at once, that changes nothing."""
 
 import copy
 import inspect
 import time
-import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse as sp
 from plain_sampler import PlainSampler
+from sklearn.base import ClassifierMixin, clone
 from test_estimators_contract import public_estimators, small
+
+from latentover import DeepClassifier, PriorCorrectedClassifier
 
 N_INPUTS = 1000
 SECONDS = 1.0
@@ -169,6 +172,8 @@ X_INPUTS = [
     *(too_large_when_dense, without_columns, without_rows, columns_of_one_name, columns_of_mixed_names),
     *(columns_of_no_encoding, no_container, other_types),
 ]
+# Of numbers that are only huge a fitted classifier knows that they are far away.
+X_INPUTS_AFTERWARDS = [make for make in X_INPUTS if make is not huge]
 Y_INPUTS = [one_row, one_class, other_length, mixed_labels, missing_labels, no_labels, several_labels]
 STRATEGIES = [
     *({0: 13}, {1: 2}, {2: 30}, {"1": 30}, {1: -3}, {1: 20.5}, {1: "many"}, {1: None}, {1: True}, {1: np.nan}),
@@ -201,34 +206,68 @@ def samplers():
     return [PlainSampler(device="cpu"), *public]
 
 
+def classifiers():
+    public = [small(cls) for cls in public_estimators() if issubclass(cls, ClassifierMixin)]
+    for classifier in public:
+        if isinstance(classifier, PriorCorrectedClassifier):  # of parts that know all of these kinds of data
+            classifier.set_params(estimator=small(DeepClassifier), sampler=PlainSampler(device="cpu"))
+    return public
+
+
+def outcome_of(tried, use, argument, *data):
+    """Use the estimator; return what is wrong with how it took malformed data, "" for an error that names it."""
+    before = [bits(part) for part in data]
+    learned = getattr(tried, "networks_", None), getattr(tried, "tensors_", None), getattr(tried, "estimator_", None)
+    start = time.perf_counter()
+    try:
+        use()
+    except (TypeError, ValueError) as error:
+        outcome = "" if argument in words(error) else f"no {argument} in {type(error).__name__}: {error}"
+    except Exception as error:
+        outcome = f"{type(error).__name__}: {error}"
+    else:
+        outcome = "passed"
+    if time.perf_counter() - start > SECONDS:
+        outcome += f" after {time.perf_counter() - start:.1f} s"
+    if [bits(part) for part in data] != before:
+        outcome += ", data changed"
+    after = getattr(tried, "networks_", None), getattr(tried, "tensors_", None), getattr(tried, "estimator_", None)
+    if any(new is not old for new, old in zip(after, learned, strict=True)):
+        outcome += ", learned something"
+    return outcome[:300]
+
+
+def faults(outcomes):
+    return [(number, *outcome) for number, outcome in enumerate(outcomes) if outcome[-1]]
+
+
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("sampler", samplers(), ids=lambda sampler: type(sampler).__name__)
 def test_malformed_input(sampler):
     rng = np.random.default_rng(0)
-    faults = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for number in range(N_INPUTS):
-            X, y, strategy, argument, how = malformed(rng)
-            tried = copy.copy(sampler).set_params(sampling_strategy=strategy)
-            before = bits(X), bits(y)
-            start = time.perf_counter()
-            try:
-                tried.fit_resample(X, y)
-            except (TypeError, ValueError) as error:
-                outcome = "" if argument in words(error) else f"no {argument} in {type(error).__name__}: {error}"
-            except Exception as error:
-                outcome = f"{type(error).__name__}: {error}"
-            else:
-                outcome = "passed"
-            if time.perf_counter() - start > SECONDS:
-                outcome += f" after {time.perf_counter() - start:.1f} s"
-            if (bits(X), bits(y)) != before:
-                outcome += ", data changed"
-            if hasattr(tried, "networks_") or hasattr(tried, "tensors_"):
-                outcome += ", learned something"
-            if outcome:
-                faults.append((number, how, outcome[:300]))
-    assert not faults, f"{len(faults)} of {N_INPUTS}: {faults[:20]}"
+    outcomes = []
+    for _ in range(N_INPUTS):
+        X, y, strategy, argument, how = malformed(rng)
+        tried = copy.copy(sampler).set_params(sampling_strategy=strategy)
+        outcomes.append((how, outcome_of(tried, partial(tried.fit_resample, X, y), argument, X, y)))
+    assert not faults(outcomes), f"{len(faults(outcomes))} of {N_INPUTS}: {faults(outcomes)[:20]}"
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("classifier", classifiers(), ids=lambda classifier: type(classifier).__name__)
+def test_malformed_input_of_classifiers(classifier):
+    rng = np.random.default_rng(0)
+    fitted = [clone(classifier).fit(make(np.random.default_rng(1)), Y) for make in (table, images, frame)]
+    outcomes = []
+    for _ in range(N_INPUTS):
+        kind = int(rng.integers(3))
+        makes = [X_INPUTS, Y_INPUTS, X_INPUTS_AFTERWARDS][kind]
+        make = makes[int(rng.integers(len(makes)))]
+        X, y = make(rng)
+        tried = fitted[int(rng.integers(len(fitted)))] if kind == 2 else copy.copy(classifier)
+        use = partial(tried.predict_proba, X) if kind == 2 else partial(tried.fit, X, y)
+        outcomes.append((make.__name__, kind, outcome_of(tried, use, "XyX"[kind], X, y)))
+    assert not faults(outcomes), f"{len(faults(outcomes))} of {N_INPUTS}: {faults(outcomes)[:20]}"
 
 
 def words(error):

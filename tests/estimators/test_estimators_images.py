@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from latentover import DeepClassifier, RAEClassifier, RAESampler
+from latentover import ClassicalSampler, DeepClassifier, RAEClassifier, RAESampler
 from latentover.estimators import ImageFormat, learn_format
 
 TINY = {
@@ -164,3 +164,12 @@ class TestRanges:
         assert {p.dtype for p in classifier.networks_.parameters()} == {torch.float32}
         assert classifier.history_ != full.history_
         np.testing.assert_allclose(classifier.predict_proba(X), full.predict_proba(X), atol=0.05)
+
+
+def test_a_sampler_that_keeps_rows_does_not_keep_the_users_memory():
+    rng = np.random.default_rng(0)
+    X, y = rng.integers(0, 256, (20, 1, 8, 8), dtype=np.uint8), np.repeat([0, 1], [14, 6])
+    sampler = ClassicalSampler(device="cpu", random_state=0).fit(X, y)
+    before = sampler.sample(5, y=1, random_state=0)
+    X[:] = 0
+    np.testing.assert_array_equal(sampler.sample(5, y=1, random_state=0), before)

@@ -188,8 +188,12 @@ class TestIndex:
             (pd.Index(np.random.default_rng(0).permutation(48) * 3, name="row"), list(range(142, 184))),
             (pd.Index([f"r{i}" for i in range(48)], name="row"), [f"synthetic_{i}" for i in range(42)]),
             (pd.date_range("2024", periods=48, name="row"), [f"synthetic_{i}" for i in range(42)]),
+            (pd.Index(range(208, 256), dtype="uint8", name="row"), list(range(256, 298))),
+            (pd.Index([*range(2**64 - 48, 2**64)], dtype="uint64", name="row"), list(range(2**64, 2**64 + 42))),
+            (pd.Index([None] * 47 + [7], dtype="Int64", name="row"), list(range(8, 50))),
+            (pd.interval_range(0, 48, name="row"), [f"synthetic_{i}" for i in range(42)]),
         ],
-        ids=["range", "numbers", "text", "dates"],
+        ids=["range", "numbers", "text", "dates", "small numbers", "large numbers", "missing", "intervals"],
     )
     def test_is_kept(self, index, new):
         sampler = fresh(SAMPLERS[0], keep_index="original")
@@ -198,7 +202,21 @@ class TestIndex:
         assert X_new.index[48:].tolist() == new
         assert X_new.index.name == "row"
         assert y_new.index.equals(X_new.index)
-        pd.testing.assert_frame_equal(X_new.loc[index], FRAME.set_axis(X_new.index[:48]))
+        pd.testing.assert_frame_equal(X_new[:48], FRAME.set_axis(X_new.index[:48]))
+
+    def test_of_several_levels_is_kept(self):
+        index = pd.MultiIndex.from_product([range(12), ["a", "b"], pd.date_range("2024", periods=2)])
+        index = index.set_names(["patient", "eye", "day"])
+        X_new, _ = fresh(SAMPLERS[0], keep_index="original").fit_resample(FRAME.set_axis(index), Y)
+        assert X_new.index[:48].tolist() == index.tolist()
+        assert X_new.index[48:].tolist() == [(12 + i, f"synthetic_{i}", f"synthetic_{i}") for i in range(42)]
+        assert X_new.index.names == ["patient", "eye", "day"]
+
+    def test_is_as_it_was_where_nothing_is_added(self):
+        index = pd.Index([2**64 - 1 - i for i in range(48)], dtype="uint64", name="row")
+        sampler = fresh(SAMPLERS[0], keep_index="original", sampling_strategy={})
+        X_new, _ = sampler.fit_resample(FRAME.set_axis(index), Y)
+        assert X_new.index.identical(index)
 
     def test_of_the_labels_alone(self):
         X_new, y_new = fresh(SAMPLERS[0], keep_index="original").fit_resample(X, pd.Series(Y, range(5, 53)))

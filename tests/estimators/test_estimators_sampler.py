@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from imblearn.pipeline import make_pipeline
 from plain_sampler import PlainSampler
 from sklearn.base import clone
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import DataConversionWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.utils.validation import check_is_fitted
@@ -140,6 +140,11 @@ LABELS = {
     "Int64": pd.Series([3, 7], dtype="Int64"),
     "string": pd.Series(["a", "b"], dtype="string"),
     "boolean": pd.Series([False, True], dtype="boolean"),
+    "long Int64": pd.Series([2**60, 2**60 + 1], dtype="Int64"),
+    "long int64 of Arrow": pd.Series([2**60, 2**60 + 1], dtype="int64[pyarrow]"),
+    "boolean of Arrow": pd.Series([False, True], dtype="bool[pyarrow]"),
+    "category of long Int64": pd.Series([2**60, 2**60 + 1], dtype="Int64").astype("category"),
+    "dates": pd.Series(pd.to_datetime(["2024-01-01", "2024-02-01"])),
 }
 
 
@@ -162,8 +167,22 @@ class TestLabels:
         X, numbers = make_data(14, 6)
         y = LABELS[kind].take(numbers)
         fitted = clone(classifier).fit(X, y)
-        assert set(fitted.predict(X).tolist()) <= set(LABELS[kind].tolist())
-        assert fitted.class_counts_.sum() == 20
+        predicted = fitted.predict(X)
+        assert set(map(str, predicted.tolist())) <= set(map(str, np.asarray(LABELS[kind]).tolist()))  # no 0.0 for False
+        assert sorted(fitted.class_counts_.tolist()) == [6, 14]
+
+    def test_in_a_frame_of_one_column(self):
+        X, numbers = make_data(14, 6)
+        y = pd.DataFrame({"id": LABELS["long Int64"].take(numbers)})
+        with pytest.warns(DataConversionWarning, match="column-vector"):
+            fitted = RAESampler(**TINY).fit(X, y)
+        assert fitted.classes_.tolist() == [2**60, 2**60 + 1]
+
+    def test_long_ones_are_three_classes(self):
+        X, _ = make_data(14, 6)
+        ids = pd.Series(np.arange(20) % 3 + 2**60, dtype="Int64")
+        _, y_new = RAESampler(**TINY).fit_resample(X, ids)
+        assert sorted(Counter(y_new).items()) == [(2**60, 7), (2**60 + 1, 7), (2**60 + 2, 7)]
 
     def test_of_a_list(self):
         X, y = make_data(14, 6)

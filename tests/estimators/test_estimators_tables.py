@@ -8,6 +8,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 from pandas.testing import assert_frame_equal
+from sklearn.model_selection import cross_val_score
 
 from latentover import DeepClassifier, RAEClassifier, RAESampler
 from latentover.estimators import TableFormat, learn_format
@@ -124,12 +125,19 @@ class TestFrames:
             probabilities = classifier.predict_proba(frame.to_numpy())
         np.testing.assert_allclose(probabilities, classifier.predict_proba(frame))
 
-    def test_an_unseen_category_is_refused(self, frame, resampled):
+    def test_an_unseen_category_is_a_warning(self, frame, resampled):
         other = frame.assign(text="perhaps")
-        with pytest.raises(
-            ValueError, match=r"Expected column 'text' to hold only values seen in fit, but got 'perhaps'"
-        ):
-            resampled[0].encode(other)
+        with pytest.warns(UserWarning, match=r"known in fit, but got 'perhaps' in column 'text'"):
+            assert np.isfinite(resampled[0].encode(other)).all()
+
+    def test_cross_validation_with_a_level_that_one_fold_alone_has(self):
+        rng = np.random.default_rng(0)
+        town = np.where(np.arange(60) == 3, "Eisenstadt", rng.choice(["Graz", "Linz"], 60))
+        X = pd.DataFrame({"x": rng.normal(size=60), "town": town})
+        classifier = DeepClassifier(max_epochs=1, hidden_units=8, device="cpu", random_state=0)
+        with pytest.warns(UserWarning, match="'Eisenstadt' in column 'town'"):
+            scores = cross_val_score(classifier, X, np.arange(60) % 2, cv=3, error_score="raise")
+        assert np.isfinite(scores).all()
 
     def test_text_where_there_were_numbers_is_refused(self, frame, resampled):
         with pytest.raises(ValueError, match=r"Expected column 'float' to hold numbers, as in fit, but got type"):
@@ -218,6 +226,42 @@ class TestOtherFrames:
         assert y_new.value_counts()["count"].to_list() == [28, 28]
         assert sampler.sample(3, y=1).schema == X.schema
         assert X_new["when"].is_between(X["when"].min(), X["when"].max()).all()
+
+    def test_sparse_columns_beside_text(self):
+        rng = np.random.default_rng(0)
+        X = pd.DataFrame(
+            {
+                "count": pd.arrays.SparseArray(rng.poisson(0.5, 40)),
+                "share": pd.arrays.SparseArray(np.where(rng.random(40) < 0.5, 0.0, rng.random(40))),
+                "flag": pd.arrays.SparseArray(rng.random(40) < 0.2),
+                "town": rng.choice(["Graz", "Linz"], 40),
+            }
+        )
+        sampler = RAESampler(**TINY)
+        X_new, _ = sampler.fit_resample(X, Y)
+        assert X_new.dtypes.equals(X.dtypes)
+        assert_frame_equal(X_new[:40], X)
+        assert set(X_new["town"]) == {"Graz", "Linz"}
+        assert set(X_new["flag"]) <= {False, True}
+        assert X_new["count"][40:].between(0, X["count"].max()).all()
+        dense = X.astype({"count": "int64", "share": "float64", "flag": "bool"})
+        classifier = DeepClassifier(max_epochs=1, hidden_units=8, device="cpu", random_state=0).fit(X, Y)
+        np.testing.assert_array_equal(classifier.predict_proba(X), classifier.predict_proba(dense))
+
+    def test_sparse_columns_of_text(self):
+        town = pd.Series(np.where(np.arange(40) % 7 == 0, "Linz", "Graz"), dtype=object)
+        X = pd.DataFrame({"town": town.astype(pd.SparseDtype(object, "Graz")), "x": np.arange(40.0)})
+        X_new, _ = RAESampler(**TINY).fit_resample(X, Y)
+        assert set(X_new["town"]) == {"Graz", "Linz"}
+
+    def test_sparse_columns_that_are_too_many_when_dense(self, monkeypatch):
+        monkeypatch.setattr("latentover.estimators.validation.MAX_DENSE_BYTES", 1000)
+        X = pd.DataFrame(
+            {"x": pd.arrays.SparseArray(np.zeros(40)), "town": "Graz", "n": pd.arrays.SparseArray([0] * 40)}
+        )
+        X["m"] = X["n"]
+        with pytest.raises(ValueError, match=r"X to take at most .* its shape \(40, 4\) would take"):
+            RAESampler(**TINY).fit(X, Y)
 
     def test_types_that_arrow_backs(self, frame):
         pytest.importorskip("pyarrow")

@@ -1,5 +1,6 @@
 """A run is one folder that is there when it is complete, and says where its numbers come from."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -13,6 +14,7 @@ from imblearn.pipeline import make_pipeline
 from PIL import Image
 
 import latentover
+from latentover.data import load_splits
 from latentover.experiments import run as run_module
 from latentover.experiments.environment import commit, environment, hardware
 from latentover.experiments.evaluate import memorization_of
@@ -341,3 +343,46 @@ def test_the_commit_is_that_of_the_checkout_or_none(monkeypatch, tmp_path):
     assert commit() is None or re.fullmatch(r"[0-9a-f]{10}(\+changes)?", commit())
     monkeypatch.setattr(latentover, "__file__", str(tmp_path / "latentover" / "__init__.py"))
     assert commit() is None
+
+
+# ---- What it cannot score is said before it is trained ---------------------------------------------------------------
+
+
+@pytest.fixture
+def loans(write_recipe, tmp_path, machine):
+    """The recipe of a table with numbers and names, and its splits."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"age": rng.normal(40, 9, 120), "town": rng.choice(["Graz", "Linz"], 120)})
+    table.assign(default=np.where(np.arange(120) % 4 == 0, "yes", "no")).to_csv(tmp_path / "loans.csv", index=False)
+    data = {"source": str(tmp_path / "loans.csv"), "target": "default"}
+    recipe = load_recipe(write_recipe({"data": data}, kind="control"))
+    return recipe, load_splits(recipe.data)
+
+
+def with_test_rows(splits, **changes):
+    """Return the splits with other columns in the test rows."""
+    tests = {name: (X.assign(**changes), y) for name, (X, y) in splits.tests.items()}
+    return dataclasses.replace(splits, tests=tests)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"age": np.nan}, "no missing values, .*column 'age' contains NaN.*rows of test_balanced, which are to be"),
+        ({"age": "old"}, "column 'age' to hold numbers, as in fit, .*rows of test_balanced, which are to be scored"),
+    ],
+    ids=["missing", "text"],
+)
+def test_rows_that_cannot_be_scored_are_said_before_training(loans, changes, message, tmp_path, machine, monkeypatch):
+    recipe, splits = loans
+    monkeypatch.setattr(latentover.DeepClassifier, "fit", lambda *_: pytest.fail("trained nevertheless"))
+    with pytest.raises(ValueError, match=message):
+        run_recipe(recipe, 0, tmp_path / "run", machine, with_test_rows(splits, **changes))
+    assert not (tmp_path / "run").exists()
+
+
+def test_levels_that_only_test_rows_have_are_scored(loans, tmp_path, machine):
+    recipe, splits = loans
+    with pytest.warns(UserWarning, match="'Eisenstadt' in column 'town'"):
+        metrics = run_recipe(recipe, 0, tmp_path / "run", machine, with_test_rows(splits, town="Eisenstadt"))
+    assert 0 <= metrics["acsa"] <= 1

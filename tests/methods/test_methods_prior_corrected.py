@@ -1,6 +1,7 @@
 """Probabilities after re-sampling mean what they say again; without the correction they do not."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from imblearn.over_sampling import SMOTE, RandomOverSampler
 from imblearn.under_sampling import RandomUnderSampler
@@ -38,6 +39,49 @@ def test_counts_and_correction_are_those_of_the_data():
     assert model.classes_.tolist() == ["no", "yes"]
     assert (model.counts_before_.tolist(), model.counts_after_.tolist()) == ([80, 20], [80, 40])
     np.testing.assert_allclose(model.prior_correction_, [0.8 / (2 / 3), 0.2 / (1 / 3)])
+
+
+@pytest.mark.parametrize("dtype", ["boolean", "bool[pyarrow]"])
+def test_labels_of_nullable_types_are_predicted_in_kind(dtype):
+    X = np.random.default_rng(0).normal(size=(100, 3)) + 3 * np.repeat([0, 1], [80, 20])[:, None]
+    y = pd.Series(np.repeat([False, True], [80, 20]), dtype=dtype)
+    model = PriorCorrectedClassifier().fit(X, y)
+    assert model.classes_.dtype == bool
+    assert set(map(str, model.predict(X).tolist())) == {"False", "True"}
+
+
+def test_long_numbers_of_nullable_types_are_classes_of_their_own():
+    X = np.random.default_rng(0).normal(size=(90, 3))
+    model = PriorCorrectedClassifier().fit(X, pd.Series(np.arange(90) % 3 + 2**60, dtype="Int64"))
+    assert model.classes_.tolist() == [2**60, 2**60 + 1, 2**60 + 2]
+    assert model.counts_before_.tolist() == [30, 30, 30]
+
+
+@pytest.mark.parametrize("labels", [[0.0, np.nan], [None, "a"], pd.array([0, None], dtype="Int64")], ids=str)
+def test_missing_labels_are_refused(labels):
+    with pytest.raises(ValueError, match="Expected y to have a label for every sample, but got 1 missing"):
+        PriorCorrectedClassifier().fit([[0.0], [1.0]], labels)
+
+
+@pytest.mark.parametrize(
+    ("X", "named"),
+    [
+        (np.zeros((20, 1, 8, 8)), "X to be data that estimator and sampler understand"),
+        ([["red"], ["blue"]] * 10, "X to be data that estimator and sampler understand"),
+        (np.zeros((19, 2)), "X and y to be of one length"),
+        (3, "X and y to be of one length"),
+    ],
+    ids=["images", "text", "a row too few", "a number"],
+)
+def test_data_that_its_parts_do_not_understand_is_named(X, named):
+    with pytest.raises((TypeError, ValueError), match=f"^Expected {named}"):
+        PriorCorrectedClassifier().fit(X, np.repeat([0, 1], 10))
+
+
+def test_data_that_its_parts_do_not_understand_is_named_afterwards():
+    model = PriorCorrectedClassifier().fit(np.eye(20)[:, :3], np.repeat([0, 1], 10))
+    with pytest.raises(ValueError, match="X"):
+        model.predict_proba(np.zeros((2, 1, 8, 8)))
 
 
 def test_works_in_a_grid_search(split):
