@@ -3,11 +3,12 @@
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 
+from latentover.estimators.parameters import Interval, PositiveInt
 from latentover.metrics import acsa
 from latentover.training import ConstantPrediction, EarlyStopping, parallel
 
@@ -28,8 +29,8 @@ class StoppableTraining:
     """
 
     early_stopping: bool = False
-    validation_fraction: float = 0.1
-    n_iter_no_change: int = 10
+    validation_fraction: Annotated[float, Interval(0, 1, closed="neither")] = 0.1
+    n_iter_no_change: PositiveInt = 10
 
 
 def validation_rows(labels: Tensor, fraction: float, generator: torch.Generator) -> Tensor:
