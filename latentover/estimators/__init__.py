@@ -2,8 +2,20 @@
 
 from latentover.estimators.base import BaseClassifier, BaseDataEstimator, BaseDeepEstimator, TrainingSet
 from latentover.estimators.formats import ImageFormat, TableFormat, learn_format
-from latentover.estimators.generator import BaseGenerator, Synthetic
+from latentover.estimators.generator import BaseGenerator, NoBases, Synthetic
 from latentover.estimators.memorization import MemorizationReport
+from latentover.estimators.parameters import (
+    BatchSize,
+    Expected,
+    Fraction,
+    Interval,
+    Network,
+    NonNegative,
+    NonNegativeInt,
+    Positive,
+    PositiveInt,
+    ProperFraction,
+)
 from latentover.estimators.sampler import BaseDeepSampler, BaseSampler
 from latentover.estimators.watch import StoppableTraining, TrainingWatch
 
@@ -14,8 +26,19 @@ __all__ = [
     "BaseDeepSampler",
     "BaseGenerator",
     "BaseSampler",
+    "BatchSize",
+    "Expected",
+    "Fraction",
     "ImageFormat",
+    "Interval",
     "MemorizationReport",
+    "Network",
+    "NoBases",
+    "NonNegative",
+    "NonNegativeInt",
+    "Positive",
+    "PositiveInt",
+    "ProperFraction",
     "StoppableTraining",
     "Synthetic",
     "TableFormat",

@@ -602,7 +602,7 @@ def _one_line(message: str) -> str:
     keys = re.findall(r'Parser key "([\w.]+)"', account)
     choices = re.findall(r"'([^']*)'", " ".join(re.findall(r"typing\.Literal\[.*?\]", account)))
     kinds = [_KINDS.get(kind, kind) for kind in re.findall(r"Expected a <class '([\w.]+)'>", account)]
-    expected = [repr(choice) for choice in choices] + kinds
+    expected = [repr(choice) for choice in choices] + sorted(kinds, key="null".__eq__)  # null last in all its versions
     if not keys or not expected or not rest:
         return " ".join(message.split())
     name = ".".join(keys)
