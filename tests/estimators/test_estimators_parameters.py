@@ -273,6 +273,10 @@ class TestEveryEstimator:
         assert unsaid <= CHECKED_BY_THEIR_USE
 
     @EACH
+    def test_no_table_stands_beside_the_annotations(self, cls):
+        assert not [name for name in ("_choices", "_numbers", "_has_bases") if hasattr(cls, name)]
+
+    @EACH
     def test_the_defaults_are_allowed(self, cls):
         check_parameters(cls())
 
