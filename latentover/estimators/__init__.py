@@ -2,10 +2,22 @@
 
 from latentover.estimators.base import BaseClassifier, BaseDataEstimator, BaseDeepEstimator, TrainingSet
 from latentover.estimators.formats import ImageFormat, TableFormat, learn_format
-from latentover.estimators.generator import BaseGenerator, Synthetic
+from latentover.estimators.generator import BaseGenerator, NoBases, Synthetic
 from latentover.estimators.latent import LatentSpace
 from latentover.estimators.memorization import MemorizationReport
 from latentover.estimators.moments import MatchedMoments
+from latentover.estimators.parameters import (
+    BatchSize,
+    Expected,
+    Fraction,
+    Interval,
+    Network,
+    NonNegative,
+    NonNegativeInt,
+    Positive,
+    PositiveInt,
+    ProperFraction,
+)
 from latentover.estimators.sampler import BaseDeepSampler, BaseSampler
 from latentover.estimators.together import fit_many
 from latentover.estimators.watch import StoppableTraining
@@ -17,10 +29,21 @@ __all__ = [
     "BaseDeepSampler",
     "BaseGenerator",
     "BaseSampler",
+    "BatchSize",
+    "Expected",
+    "Fraction",
     "ImageFormat",
+    "Interval",
     "LatentSpace",
     "MatchedMoments",
     "MemorizationReport",
+    "Network",
+    "NoBases",
+    "NonNegative",
+    "NonNegativeInt",
+    "Positive",
+    "PositiveInt",
+    "ProperFraction",
     "StoppableTraining",
     "Synthetic",
     "TableFormat",

@@ -6,9 +6,10 @@ classify, `_generate` to sample. The public verbs are final here and in `latento
 
 import copy
 import hashlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -19,10 +20,10 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from torch import Tensor, nn
 
 from latentover.estimators.containers import Container
-from latentover.estimators.formats import Format, ImageFormat, format_from_dict, learn_format
+from latentover.estimators.formats import Format, ImageFormat, Missing, format_from_dict, learn_format
 from latentover.estimators.labels import check_labels, without_nullable
+from latentover.estimators.parameters import Expected, NonNegativeInt, PositiveInt
 from latentover.estimators.validation import (
-    NumberRange,
     check_class_count,
     check_dense_size,
     check_images,
@@ -44,6 +45,7 @@ from latentover.training import (
     resolve_precision,
     seeded,
 )
+from latentover.training.device import Precision
 from latentover.training.engine import History
 
 PREDICT_BATCH = 1024
@@ -111,7 +113,8 @@ class BaseDataEstimator(BaseEstimator):
     """Data in and out, validation, device and seed: what all estimators share, with networks or without.
 
     Every class declares its own parameters once, as the fields of a dataclass: the constructor, with those of the
-    classes it stands on, is made from them. Fields that end in an underscore are learned in `fit`.
+    classes it stands on, is made from them, and what is allowed stands in their annotations, see
+    `latentover.estimators.parameters`. Fields that end in an underscore are learned in `fit`.
 
     Parameters
     ----------
@@ -143,25 +146,23 @@ class BaseDataEstimator(BaseEstimator):
     device_ : torch.device
     """
 
-    image_shape: tuple[int, int, int] | None = None
+    image_shape: Annotated[
+        tuple[PositiveInt, PositiveInt, PositiveInt] | None, Expected("(channels, height, width) or None")
+    ] = None
     channels_last: bool = False
     categorical_features: Any = "auto"
-    missing: Literal["error", "impute", "mask"] = "error"
-    device: str = "auto"
+    missing: Missing = "error"
+    device: Annotated[str | torch.device, Expected("'auto', 'cpu' or a device of this machine such as 'cuda:0'")] = (
+        "auto"
+    )
     random_state: Any = None
-    verbose: int = 0
+    verbose: Annotated[NonNegativeInt | bool, Expected("a whole number at least 0")] = 0
 
     classes_: np.ndarray = field(init=False)
     class_counts_: np.ndarray = field(init=False)
     format_: Format = field(init=False)
     device_: torch.device = field(init=False)
     tensors_: dict[str, Tensor] = field(init=False)
-
-    _choices: ClassVar[dict[str, tuple[Any, ...]]] = {}
-    """Parameters that take one of a few values, and those values."""
-
-    _numbers: ClassVar[dict[str, NumberRange]] = {}
-    """Numeric parameters that only this method has: lowest value, whether it is included, and int or float."""
 
     def _check_settings(self) -> list[str]:
         """Return what is wrong with parameters that do not go together, as "x to be ..., but got ..."."""
@@ -347,9 +348,9 @@ class BaseDeepEstimator(BaseDataEstimator):
         One row a report: step, seconds and mean losses.
     """
 
-    precision: str = "auto"
-    checkpoint: str | None = None
-    checkpoint_every: int = 1000
+    precision: Precision = "auto"
+    checkpoint: Annotated[str | os.PathLike[str] | None, Expected("the path of a file or None")] = None
+    checkpoint_every: PositiveInt = 1000
     compile: bool = False
     capture: Literal["auto", True, False] = "auto"
 

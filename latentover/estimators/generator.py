@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -13,12 +13,16 @@ from torch import Tensor
 from latentover.estimators.base import PREDICT_BATCH, BaseDataEstimator, TrainingSet
 from latentover.estimators.formats import Format
 from latentover.estimators.memorization import MemorizationReport, memorization_report
-from latentover.estimators.parents import ParentRows, even_bases
+from latentover.estimators.parameters import Expected
+from latentover.estimators.parents import ParentRows, are_bases, even_bases
 from latentover.estimators.validation import check_class_sizes, warn_user
 from latentover.training import COLLAPSED, CollapseWarning, diversity_ratio, draw_seed, seeded
 
 DIVERSITY_SAMPLES = 64
 """Samples of each class, real and generated, whose distances are compared after training."""
+
+NoBases = Annotated[Literal["random"], Expected("'random', for new samples are not made from chosen rows here")]
+"""What `base_selection` is in a method that makes new samples from a distribution, or chooses the rows itself."""
 
 
 @dataclass(frozen=True)
@@ -66,14 +70,11 @@ class BaseGenerator(BaseDataEstimator):
     """
 
     small_class: Literal["adapt", "raise", "skip"] = "adapt"
-    base_selection: Any = "random"
+    base_selection: Annotated[Any, Expected("'random', 'even' or row numbers of X, 0 or more", are_bases)] = "random"
     clip: Any = "observed"
 
     diversity_: np.ndarray = field(init=False)
     _parents: tuple[int, ParentRows] | None = field(init=False, default=None)
-
-    _has_bases: ClassVar[bool] = True
-    """Whether new samples are made from training rows, which `base_selection` then chooses."""
 
     def _generate(self, label: int, n: int, generator: torch.Generator) -> Synthetic:
         """Generate n samples of class number `label`, 1 to `PREDICT_BATCH`."""

@@ -2,7 +2,9 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,6 +12,14 @@ from latentover.training.batches import ClassTuples, _distinct_positions
 
 _REDRAWS = 20
 """How often partners that repeat a row of their tuple are drawn again where rows have weights."""
+
+
+def are_bases(value: Any) -> bool:
+    """Whether a value of `base_selection` says which rows new samples start from."""
+    if isinstance(value, str):
+        return value in ("random", "even")
+    rows = np.asarray(value) if isinstance(value, list | tuple | np.ndarray) else np.empty(0)
+    return rows.ndim == 1 and rows.dtype.kind in "iu" and len(rows) > 0 and rows.min() >= 0
 
 
 class ParentRows:

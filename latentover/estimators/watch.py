@@ -3,10 +3,12 @@
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
 
+from latentover.estimators.parameters import Interval, PositiveInt
 from latentover.metrics import acsa
 
 
@@ -26,8 +28,8 @@ class StoppableTraining:
     """
 
     early_stopping: bool = False
-    validation_fraction: float = 0.1
-    n_iter_no_change: int = 10
+    validation_fraction: Annotated[float, Interval(0, 1, closed="neither")] = 0.1
+    n_iter_no_change: PositiveInt = 10
 
     def _patience(self) -> int | None:
         """Return after how many reports without a rise training stops and takes the best weights; None for never."""

@@ -602,7 +602,7 @@ def _one_line(message: str) -> str:
     keys = re.findall(r'Parser key "([\w.]+)"', account)
     choices = re.findall(r"'([^']*)'", " ".join(re.findall(r"typing\.Literal\[.*?\]", account)))
     kinds = [_KINDS.get(kind, kind) for kind in re.findall(r"Expected a <class '([\w.]+)'>", account)]
-    expected = [repr(choice) for choice in choices] + kinds
+    expected = [repr(choice) for choice in choices] + sorted(kinds, key="null".__eq__)  # null last in all its versions
     if not keys or not expected or not rest:
         return " ".join(message.split())
     name = ".".join(keys)
@@ -619,7 +619,8 @@ def _one_line(message: str) -> str:
 
 def _dump(parser: ArgumentParser, config: Namespace) -> str:
     """Return the resolved recipe as YAML, without what belongs to the machine or is set for each run."""
-    content = yaml.safe_load(parser.dump(config, skip_unset=False))
+    # With what is None, in the third place: its keyword is skip_none in jsonargparse 4.49 and skip_unset from 4.50 on.
+    content = yaml.safe_load(parser.dump(config, "yaml", False))  # noqa: FBT003
     for part in ("method", "sampler"):
         arguments = (content.get(part) or {}).get("init_args", {})
         for name in _MACHINE.keys() & arguments.keys():

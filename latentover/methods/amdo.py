@@ -32,13 +32,14 @@ in other words:
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from latentover.estimators import ImageFormat, Synthetic, TrainingSet
+from latentover.estimators.parameters import Interval, PositiveInt
 from latentover.methods.resampling import RowSampler, nearest_points
 
 FLAT = 1e-6
@@ -200,22 +201,13 @@ class AMDO(RowSampler):
     [(0, 181), (1, 181)]
     """
 
-    k_neighbors: int = 5
-    min_class_neighbors: int = 2
-    balance: float = 1.0
-    synthesis: str = "sphere"
-
-    _choices: ClassVar[dict[str, tuple[Any, ...]]] = {"synthesis": tuple(SYNTHESES)}
-    _numbers: ClassVar[dict[str, tuple[float, bool, type]]] = {
-        "k_neighbors": (1, True, int),
-        "min_class_neighbors": (1, True, int),
-        "balance": (0, False, float),
-    }
+    k_neighbors: PositiveInt = 5
+    min_class_neighbors: PositiveInt = 2
+    balance: Annotated[float, Interval(0, 1, closed="right")] = 1.0
+    synthesis: Literal["sphere", "sequential"] = "sphere"
 
     def _check_settings(self) -> list[str]:
         problems = super()._check_settings()
-        if self.balance > 1:
-            problems.append(f"balance to be above 0 and at most 1, but got {self.balance!r}")
         if self.min_class_neighbors > self.k_neighbors:
             problems.append(
                 f"min_class_neighbors to be at most k_neighbors = {self.k_neighbors}, but got "

@@ -29,6 +29,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latentover.estimators import BaseDeepSampler, Synthetic, TrainingSet
+from latentover.estimators.generator import NoBases
+from latentover.estimators.parameters import BatchSize, Positive, PositiveInt, ProperFraction
 from latentover.networks import build_decoder
 from latentover.networks.layers import images_last, linear
 from latentover.networks.trunk import build_trunk
@@ -419,23 +421,21 @@ class BAGANSampler(BaseDeepSampler):
     [(0, 181), (1, 181)]
     """
 
-    _choices: ClassVar = {"batches": ("natural", "class_balanced"), "fake_classes": ("uniform", "rebalance")}
-    _numbers: ClassVar = {"autoencoder_epochs": (1, True, int), "generator_learning_rate": (0, False, float)}
-    _has_bases: ClassVar = False
     _training_only: ClassVar = ("trunk", "encoder_head", "class_head")
 
-    latent_dim: int | None = None
+    base_selection: NoBases = "random"
+    latent_dim: PositiveInt | None = None
     fake_classes: Literal["uniform", "rebalance"] = "uniform"
     batches: Literal["natural", "class_balanced"] = "natural"
-    channels: int = 32
-    decoder_channels: int | None = None
-    hidden_units: int | None = None
-    dropout: float = 0.3
-    batch_size: int = 128
-    max_epochs: int = 150
-    autoencoder_epochs: int = 150
-    learning_rate: float = 5e-5
-    generator_learning_rate: float = 5e-5
+    channels: PositiveInt = 32
+    decoder_channels: PositiveInt | None = None
+    hidden_units: PositiveInt | None = None
+    dropout: ProperFraction = 0.3
+    batch_size: BatchSize = 128
+    max_epochs: PositiveInt = 150
+    autoencoder_epochs: PositiveInt = 150
+    learning_rate: Positive = 5e-5
+    generator_learning_rate: Positive = 5e-5
     schedule: Schedule = "constant"
 
     networks_: BAGANNetworks = field(init=False)

@@ -20,7 +20,7 @@ authors' totals differ. The energy is spent on all samples inside when these are
 """
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -28,6 +28,7 @@ import torch
 from torch import Tensor
 
 from latentover.estimators import Synthetic
+from latentover.estimators.parameters import Interval, Positive
 from latentover.methods.resampling import (
     RowSampler,
     UnitRange,
@@ -284,18 +285,12 @@ class MultiClassCCR(RowSampler):
     [(0, 181), (1, 181)]
     """
 
-    energy: float = 0.25
+    energy: Positive = 0.25
     per_feature: bool = False
-    norm: float = 1.0
-    cleaning: str = "ignore"
+    norm: Annotated[float, Interval(1)] = 1.0
+    cleaning: Literal["ignore", "translate", "remove"] = "ignore"
 
     radii_: np.ndarray = field(init=False)
-
-    _choices: ClassVar[dict[str, tuple[Any, ...]]] = {
-        "cleaning": ("ignore", "translate", "remove"),
-        "per_feature": (True, False),
-    }
-    _numbers: ClassVar[dict[str, tuple[float, bool, type]]] = {"energy": (0, False, float), "norm": (1, True, float)}
 
     def _rows_needed(self) -> int:
         return 1

@@ -20,7 +20,7 @@ made too small to matter.
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import scipy.sparse as sp
@@ -31,6 +31,7 @@ from sklearn.svm import SVC
 
 from latentover.estimators import BaseSampler
 from latentover.estimators.generator import class_seed, joined
+from latentover.estimators.parameters import PositiveInt
 
 SAMPLERS = {
     "smote": SMOTE,
@@ -344,16 +345,10 @@ class ClassicalSampler(BaseSampler):
     [(0, 181), (1, 181)]
     """
 
-    method: str = "smote"
-    k_neighbors: int = 5
-    m_neighbors: int = 10
+    method: Literal["smote", "adasyn", "borderline_smote", "svm_smote", "kmeans_smote"] = "smote"
+    k_neighbors: PositiveInt = 5
+    m_neighbors: PositiveInt = 10
     options: Any = None
-
-    _choices: ClassVar[dict[str, tuple[Any, ...]]] = {"method": tuple(SAMPLERS)}
-    _numbers: ClassVar[dict[str, tuple[float, bool, type]]] = {
-        "k_neighbors": (1, True, int),
-        "m_neighbors": (1, True, int),
-    }
 
     def _check_settings(self) -> list[str]:
         problems = super()._check_settings()

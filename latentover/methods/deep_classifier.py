@@ -18,7 +18,7 @@ import copy
 import math
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +29,17 @@ from torch import Tensor, nn
 
 from latentover.estimators import BaseClassifier, BaseSampler, LatentSpace, StoppableTraining, TrainingSet
 from latentover.estimators.base import PREDICT_BATCH, BaseDataEstimator
+from latentover.estimators.parameters import (
+    BatchSize,
+    Expected,
+    Fraction,
+    Mixing,
+    Network,
+    NonNegative,
+    Positive,
+    PositiveInt,
+    ProperFraction,
+)
 from latentover.estimators.validation import check_parameters, naming
 from latentover.losses import (
     DRW,
@@ -61,7 +72,7 @@ from latentover.training import (
     parallel,
     rate_over,
 )
-from latentover.training.augment import AUGMENTS, Augment
+from latentover.training.augment import Augment
 from latentover.training.optimizers import Optimizer
 from latentover.training.schedules import Schedule
 from latentover.training.step_decay import StepDecay
@@ -256,57 +267,42 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
     5
     """
 
-    _choices: ClassVar = {
-        "loss": ("ce", "bce", "focal", "ldam", "logit_adjusted", "balanced_softmax"),
-        "reweighting": (None, "class_weights", "effective_number", "drw"),
-        "loss_reduction": ("weighted_mean", "mean"),
-        "batches": tuple(SAMPLING_POWERS),
-        "classifier_bias": (True, False),
-        "standardize": (True, False),
-        "bn_clean_forward": (True, False),
-        "final_weights": ("best", "last"),
-        "nesterov": (True, False),
-        "track": (True, False),
-        "stage_augment": AUGMENTS,
-    }
-    _numbers: ClassVar = {"stage_start": (0, True, float)}
-
     # Network
-    backbone: nn.Module | str = "auto"
-    feature_dim: int = 64
-    channels: int = 64
-    hidden_units: int | None = None
-    dropout: float = 0.4
+    backbone: Annotated[Network | str, Expected("the name of a network or an nn.Module")] = "auto"
+    feature_dim: PositiveInt = 64
+    channels: PositiveInt = 64
+    hidden_units: PositiveInt | None = None
+    dropout: ProperFraction = 0.4
     classifier_bias: bool = True
     standardize: bool = False
     # Loss
-    mixing: MixingRule | None = None
+    mixing: Mixing = None
     loss: Loss = "ce"
-    tau: float = 1.0
-    focal_gamma: float = 2.0
-    ldam_margin: float = 0.5
-    ldam_scale: float = 30.0
+    tau: NonNegative = 1.0
+    focal_gamma: NonNegative = 2.0
+    ldam_margin: NonNegative = 0.5
+    ldam_scale: Positive = 30.0
     reweighting: Literal["class_weights", "effective_number", "drw"] | None = None
-    effective_beta: float = 0.9999
-    drw_start: float = 0.8
+    effective_beta: ProperFraction = 0.9999
+    drw_start: Fraction = 0.8
     loss_reduction: Literal["weighted_mean", "mean"] = "weighted_mean"
     # Batches
     batches: Literal["natural", "square_root", "class_balanced"] = "natural"
-    batch_size: int = 128
+    batch_size: BatchSize = 128
     augment: Augment = "none"
     bn_clean_forward: bool = False
     # Stage
-    stage_sampler: BaseOverSampler | None = None
-    stage_start: float = 0.8
+    stage_sampler: Annotated[BaseOverSampler | None, Expected("None or an over-sampler such as DeepSMOTE()")] = None
+    stage_start: ProperFraction = 0.8
     stage_augment: Augment = "none"
     # Updates
-    max_epochs: int = 20
+    max_epochs: PositiveInt = 20
     optimizer: Optimizer = "adamw"
     nesterov: bool = True
-    learning_rate: float = 2e-4
-    weight_decay: float = 1e-3
+    learning_rate: Positive = 2e-4
+    weight_decay: NonNegative = 1e-3
     schedule: Schedule | StepDecay = "constant"
-    ema: float = 0.0
+    ema: ProperFraction = 0.0
     # Use
     average_mirrored: bool = False
     final_weights: Literal["best", "last"] = "best"
@@ -319,9 +315,7 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
         problems, sampler = super()._check_settings(), self.stage_sampler
         if sampler is None:
             return problems
-        if not isinstance(sampler, BaseOverSampler):
-            problems.append(f"stage_sampler to be None or an over-sampler such as DeepSMOTE(), but got {sampler!r}")
-        elif isinstance(sampler, BaseDataEstimator):
+        if isinstance(sampler, BaseDataEstimator):
             check_parameters(sampler)
         if self._stage_epoch() >= self.max_epochs:
             problems.append(

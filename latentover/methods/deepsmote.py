@@ -28,7 +28,7 @@ loss; a neighbour is never the sample itself, and classes of fewer than six samp
 """
 
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -38,9 +38,11 @@ from torch import Tensor, nn
 
 from latentover.estimators import BaseDeepSampler, LatentSpace, Synthetic, TrainingSet
 from latentover.estimators.base import PREDICT_BATCH
+from latentover.estimators.parameters import BatchSize, Network, Positive, PositiveInt
 from latentover.mixing import convex_combination
 from latentover.mixing.neighbors import nearest_neighbors
 from latentover.networks import build_decoder, build_encoder
+from latentover.networks.autoencoder import EncoderName
 from latentover.networks.layers import images_last
 from latentover.training import (
     Batches,
@@ -269,19 +271,16 @@ class DeepSMOTE(LatentSpace, BaseDeepSampler):
     [(0, 181), (1, 181)]
     """
 
-    _choices: ClassVar = {"penalty": ("paper", "reference_code")}
-    _numbers: ClassVar = {"k_neighbors": (1, True, int)}
-
-    latent_dim: int | None = None
-    k_neighbors: int = 5
+    latent_dim: PositiveInt | None = None
+    k_neighbors: PositiveInt = 5
     penalty: Literal["paper", "reference_code"] = "paper"
-    encoder: nn.Module | Literal["auto", "conv", "resnet"] = "auto"
-    channels: int = 64
-    decoder_channels: int | None = None
-    hidden_units: int | None = None
-    batch_size: int = 100
-    max_epochs: int = 200
-    learning_rate: float = 2e-4
+    encoder: Network | EncoderName = "auto"
+    channels: PositiveInt = 64
+    decoder_channels: PositiveInt | None = None
+    hidden_units: PositiveInt | None = None
+    batch_size: BatchSize = 100
+    max_epochs: PositiveInt = 200
+    learning_rate: Positive = 2e-4
     schedule: Schedule = "constant"
 
     networks_: DeepSMOTENetworks = field(init=False)

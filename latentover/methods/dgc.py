@@ -29,7 +29,7 @@ a step on the encoder alone before each (MNIST)     `encoder_steps`
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
@@ -38,7 +38,18 @@ from torch import Tensor, nn
 
 from latentover.estimators import BaseClassifier, BaseGenerator, Synthetic, TrainingSet
 from latentover.estimators.base import PREDICT_BATCH
+from latentover.estimators.parameters import (
+    BatchSize,
+    Expected,
+    Fraction,
+    Network,
+    NonNegative,
+    NonNegativeInt,
+    Positive,
+    PositiveInt,
+)
 from latentover.networks import build_decoder, build_encoder, default_hidden_units
+from latentover.networks.autoencoder import EncoderName
 from latentover.networks.layers import images_last, linear, with_label
 from latentover.training import (
     ClassBatches,
@@ -465,49 +476,31 @@ class DGCClassifier(BaseGenerator, BaseClassifier):
     ((200,), (5, 20))
     """
 
-    _choices: ClassVar = {
-        "classification_reduction": ("mean", "sum"),
-        "prediction_mmd": ("subtract", "add", "none"),
-    }
-    _numbers: ClassVar = {
-        "encoder_steps": (0, True, int),
-        "mmd_weight": (0, True, float),
-        "prediction_samples": (1, True, int),
-        "pretraining_learning_rate": (0, False, float),
-        "pretraining_steps": (0, True, int),
-        "resampling_rate": (0, True, float),
-    }
-
     # Networks
-    latent_dim: int = 64
-    encoder: nn.Module | Literal["auto", "conv", "resnet"] = "auto"
-    feature_dim: int = 256
-    channels: int = 64
-    decoder_channels: int | None = None
-    hidden_units: int | None = None
+    latent_dim: PositiveInt = 64
+    encoder: Network | EncoderName = "auto"
+    feature_dim: PositiveInt = 256
+    channels: PositiveInt = 64
+    decoder_channels: PositiveInt | None = None
+    hidden_units: PositiveInt | None = None
     # Losses
-    mmd_weight: float = 1.0
+    mmd_weight: NonNegative = 1.0
     classification_reduction: Literal["mean", "sum"] = "mean"
-    resampling_rate: float = 0.6
+    resampling_rate: Annotated[Fraction, Expected("a number from 0 to 1")] = 0.6
     # Prediction
     prediction_mmd: Literal["subtract", "add", "none"] = "subtract"
-    prediction_samples: int = 10
+    prediction_samples: PositiveInt = 10
     # Updates
-    max_steps: int = 1000
-    batch_size: int = 100
+    max_steps: PositiveInt = 1000
+    batch_size: BatchSize = 100
     augment: Augment = "none"
-    learning_rate: float = 2e-4
+    learning_rate: Positive = 2e-4
     schedule: Schedule = "constant"
-    encoder_steps: int = 1
-    pretraining_steps: int = 200
-    pretraining_learning_rate: float = 1e-3
+    encoder_steps: NonNegativeInt = 1
+    pretraining_steps: NonNegativeInt = 200
+    pretraining_learning_rate: Positive = 1e-3
 
     networks_: DGCNetworks = field(init=False)
-
-    def _check_settings(self) -> list[str]:
-        if self.resampling_rate > 1:
-            return [f"resampling_rate to be a number from 0 to 1, but got {self.resampling_rate}"]
-        return []
 
     def _build_networks(self) -> DGCNetworks:
         shape = self.format_.shape

@@ -39,7 +39,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
@@ -55,6 +55,8 @@ from latentover.estimators import (
     Synthetic,
     TrainingSet,
 )
+from latentover.estimators.generator import NoBases
+from latentover.estimators.parameters import BatchSize, Network, NonNegativeInt, Positive, PositiveInt
 from latentover.networks import build_encoder
 from latentover.networks.conv import n_stages
 from latentover.networks.layers import batch_norm, doubling_conv, images_last, linear, with_label
@@ -85,7 +87,8 @@ N_PARENTS = 5
 MAX_WEIGHTS = 2**22
 """Convex weights that are held at once while sampling: 16 MiB."""
 VAE_HIDDEN, VAE_LATENT = 128, 100
-EXTRACTORS = ("auto", "none", "conv", "dense", "resnet")
+ExtractorName = Literal["auto", "none", "conv", "dense", "resnet"]
+EXTRACTORS: tuple[str, ...] = get_args(ExtractorName)
 
 
 # ---- Labels and loss terms -------------------------------------------------------------------------------------------
@@ -638,42 +641,28 @@ class GAMOProgram(Program):
 class _GAMO(BaseGenerator, BaseDeepEstimator):
     """The trained core that both faces stand on."""
 
-    _choices: ClassVar = {
-        "generator_updates": ("per_class", "joint"),
-        "decoder_kl": ("consistent", "reference_code"),
-    }
-    _numbers: ClassVar = {
-        "decoder_learning_rate": (0, False, float),
-        "decoder_steps": (0, True, int),
-        "noise_dim": (1, True, int),
-    }
     _training_only: ClassVar = ("discriminator",)
-    _has_bases: ClassVar = False
 
+    base_selection: NoBases = "random"
     # Networks
-    extractor: nn.Module | Literal["auto", "none", "conv", "dense", "resnet"] = "auto"
-    feature_dim: int = 512
-    channels: int = 32
-    hidden_units: int = 256
-    noise_dim: int = 100
+    extractor: Network | ExtractorName = "auto"
+    feature_dim: PositiveInt = 512
+    channels: PositiveInt = 32
+    hidden_units: PositiveInt = 256
+    noise_dim: PositiveInt = 100
     # The game
-    max_steps: int = 5000
-    batch_size: int = 32
+    max_steps: PositiveInt = 5000
+    batch_size: BatchSize = 32
     generator_updates: Literal["per_class", "joint"] = "per_class"
     augment: Augment = "none"
-    learning_rate: float = 2e-4
+    learning_rate: Positive = 2e-4
     schedule: Schedule = "constant"
     # Decoders
-    decoder_steps: int = 1000
-    decoder_learning_rate: float = 2e-4
+    decoder_steps: NonNegativeInt = 1000
+    decoder_learning_rate: Positive = 2e-4
     decoder_kl: Literal["consistent", "reference_code"] = "consistent"
 
     networks_: GAMONetworks = field(init=False)
-
-    def _check_settings(self) -> list[str]:
-        if isinstance(self.extractor, nn.Module) or self.extractor in EXTRACTORS:
-            return []
-        return [f"extractor to be one of {EXTRACTORS} or an nn.Module, but got {self.extractor!r}"]
 
     def _mixes_inputs(self) -> bool:
         """Whether points are the training rows themselves rather than features of them."""

@@ -10,7 +10,7 @@ import inspect
 import math
 import warnings
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from latentover.estimators import BaseSampler
 from latentover.estimators.base import PREDICT_BATCH
-from latentover.estimators.generator import class_seed, joined
+from latentover.estimators.generator import NoBases, class_seed, joined
 from latentover.methods.classical import SAMPLERS, mixtures
 from latentover.methods.rae import RAESampler
 
@@ -90,6 +90,7 @@ class LatentOversampler(BaseSampler):
     ((362, 20), (362, 2))
     """
 
+    base_selection: NoBases = "random"
     sampler: Any = None
     autoencoder: Any = None
     encoder: Any = "auto"
@@ -98,8 +99,6 @@ class LatentOversampler(BaseSampler):
     autoencoder_: Any = field(init=False)
     networks_: Any = field(init=False)
     latent_dim_: int = field(init=False)
-
-    _has_bases: ClassVar[bool] = False
 
     def _check_settings(self) -> list[str]:
         problems = []

@@ -16,13 +16,14 @@ whole batch, so that it is smaller there.
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from latentover.estimators import TrainingSet
+from latentover.estimators.parameters import Fraction, NonNegative, Positive, PositiveInt, ProperFraction
 from latentover.methods.deep_classifier import ClassifierProgram, DeepClassifier
 from latentover.training import Action, ClassBatches, Losses, Phase, augment_images, host_may_look, parallel
 
@@ -170,15 +171,13 @@ class M2mClassifier(DeepClassifier):
     (200,)
     """
 
-    _choices: ClassVar = {**DeepClassifier._choices, "guide": ("own", "reference_code")}
-
-    translation_start: float = 0.8
-    translation_steps: int = 10
-    translation_step_size: float = 0.1
-    repulsion: float = 0.5
-    acceptance_beta: float = 0.999
-    confidence: float = 0.9
-    noise_radius: float = 0.5
+    translation_start: Fraction = 0.8
+    translation_steps: PositiveInt = 10
+    translation_step_size: Positive = 0.1
+    repulsion: NonNegative = 0.5
+    acceptance_beta: ProperFraction = 0.999
+    confidence: Fraction = 0.9
+    noise_radius: NonNegative = 0.5
     guide: Literal["own", "reference_code"] = "own"
 
     def _check_settings(self) -> list[str]:

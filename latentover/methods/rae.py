@@ -39,7 +39,7 @@ What is ours: `decoder_reconstruction`, `reconstruct_every` and `adversarial_eve
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -60,10 +60,24 @@ from latentover.estimators import (
 )
 from latentover.estimators.base import PREDICT_BATCH
 from latentover.estimators.formats import TableFormat
+from latentover.estimators.parameters import (
+    BatchSize,
+    Expected,
+    Fraction,
+    Interval,
+    Mixing,
+    Network,
+    NonNegative,
+    NonNegativeInt,
+    Positive,
+    PositiveInt,
+    ProperFraction,
+)
 from latentover.estimators.parents import WeightedTuples
 from latentover.losses import adjusted_logits, critic_loss, generator_loss, gradient_penalty
 from latentover.mixing import Mixed, MixingRule, NeighborMix, convex_combination, cyclic_shifts, drawn_weights
 from latentover.networks import Mixer, build_critic, build_decoder, build_encoder
+from latentover.networks.autoencoder import EncoderName
 from latentover.networks.layers import evaluating, images_last, linear
 from latentover.training import (
     ClassTuples,
@@ -82,7 +96,7 @@ from latentover.training import (
     seeded,
 )
 from latentover.training.adaptive import DRAWS_PER_IMAGE, AdaptiveAugment, positive_share
-from latentover.training.augment import AUGMENTS, Augment
+from latentover.training.augment import Augment
 from latentover.training.optimizers import Optimizer
 from latentover.training.schedules import Schedule
 
@@ -591,74 +605,58 @@ class RAEProgram(Program):
 class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
     """The trained core that both faces stand on."""
 
-    _choices: ClassVar = {
-        "augment": (*AUGMENTS, "adaptive"),
-        "batches": ("tuples", "pool"),
-        "class_preserving": (True, False),
-        "classifier_optimizer": ("own", "shared"),
-        "conditional_critic": (True, False),
-        "critic_fakes": ("mixtures", "mixtures_and_reconstructions"),
-        "decoder": (True, False),
-        "decoder_classification": (True, False),
-        "decoder_reconstruction": (None, True, False),
-        "encoder_passes": ("joint", "separate"),
-        "loss": ("ce", "logit_adjusted"),
-        "loss_reduction": ("sum", "mean"),
-        "mixer_activation": ("leaky_relu", "relu"),
-        "penalty_coefficients": ("uniform", "normal"),
-        "update_order": ("algorithm", "reference_code"),
-        "wrong_label": ("other", "shuffle"),
-    }
     _training_only: ClassVar = ("critic",)
 
     # Latent space and mixing
-    latent_dim: int | None = None
-    n_components: int = 2
-    alpha: Literal["mixer", "uniform"] | list[float] = "mixer"
+    latent_dim: PositiveInt | None = None
+    n_components: PositiveInt = 2
+    alpha: Annotated[
+        Literal["mixer", "uniform"] | list[Positive], Expected("'mixer', 'uniform' or a list of positive numbers")
+    ] = "mixer"
     class_preserving: bool = True
     decoder: bool = True
     # Networks
-    encoder: nn.Module | Literal["auto", "conv", "resnet"] = "auto"
-    channels: int = 64
-    decoder_channels: int | None = None
-    hidden_units: int | None = None
-    dropout: float = 0.4
-    batch_norm_momentum: float = 0.1
+    encoder: Network | EncoderName = "auto"
+    channels: PositiveInt = 64
+    decoder_channels: PositiveInt | None = None
+    hidden_units: PositiveInt | None = None
+    dropout: ProperFraction = 0.4
+    batch_norm_momentum: Annotated[float, Interval(0, 1, closed="right")] = 0.1
     mixer_activation: Literal["leaky_relu", "relu"] = "leaky_relu"
     conditional_critic: bool = False
     # Losses
     loss: Literal["ce", "logit_adjusted"] = "ce"
-    tau: float = 1.0
-    classifier_weight: float = 5.0
-    reconstruction_weight: float | None = None
+    tau: NonNegative = 1.0
+    classifier_weight: NonNegative = 5.0
+    reconstruction_weight: NonNegative | None = None
     loss_reduction: Literal["sum", "mean"] = "sum"
     wrong_label: Literal["other", "shuffle"] = "other"
     decoder_reconstruction: bool | None = None
     decoder_classification: bool = False
     critic_fakes: Literal["mixtures", "mixtures_and_reconstructions"] = "mixtures"
-    gradient_penalty_weight: float = 10.0
+    gradient_penalty_weight: NonNegative = 10.0
     penalty_coefficients: Literal["uniform", "normal"] = "uniform"
     # Batches
     batches: Literal["tuples", "pool"] = "tuples"
-    sampling_power: float = 0.0
-    batch_size: int = 64
+    sampling_power: Fraction = 0.0
+    batch_size: BatchSize = 64
     augment: Augment | Literal["adaptive"] = "none"
-    mixing: MixingRule | None = None
+    mixing: Mixing = None
     encoder_passes: Literal["joint", "separate"] = "joint"
     # Updates
-    max_steps: int = 1000
+    max_steps: PositiveInt = 1000
     update_order: Literal["algorithm", "reference_code"] = "algorithm"
-    critic_steps: int = 5
-    adversarial_every: int | None = None
-    reconstruct_every: int = 1
+    critic_steps: NonNegativeInt = 5
+    adversarial_every: PositiveInt | None = None
+    reconstruct_every: PositiveInt = 1
     optimizer: Optimizer = "adamw"
     classifier_optimizer: Literal["own", "shared"] = "own"
-    mixer_betas: tuple[float, float] | list[float] = (0.5, 0.9)
-    learning_rate: float = 2e-4
-    adversarial_learning_rate: float | None = None
-    weight_decay: float = 1e-3
+    mixer_betas: Annotated[tuple[ProperFraction, ProperFraction], Expected("two numbers in [0, 1)")] = (0.5, 0.9)
+    learning_rate: Positive = 2e-4
+    adversarial_learning_rate: Positive | None = None
+    weight_decay: NonNegative = 1e-3
     schedule: Schedule = "constant"
-    ema: float = 0.0
+    ema: ProperFraction = 0.0
     # Use
     average_mirrored: bool = False
 

@@ -19,12 +19,13 @@ samples at once.
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from latentover.estimators import Synthetic
+from latentover.estimators.parameters import Positive, PositiveInt
 from latentover.methods.resampling import (
     RowSampler,
     UnitRange,
@@ -280,18 +281,11 @@ class MultiClassRBO(RowSampler):
     [(0, 181), (1, 181)]
     """
 
-    gamma: float = 0.05
+    gamma: Positive = 0.05
     per_feature: bool = False
-    step_size: float = 0.001
-    max_steps: int = 500
-    n_neighbors: int = 25
-
-    _choices: ClassVar[dict[str, tuple[Any, ...]]] = {"per_feature": (True, False)}
-    _numbers: ClassVar[dict[str, tuple[float, bool, type]]] = {
-        "gamma": (0, False, float),
-        "step_size": (0, False, float),
-        "n_neighbors": (1, True, int),
-    }
+    step_size: Positive = 0.001
+    max_steps: PositiveInt = 500
+    n_neighbors: PositiveInt = 25
 
     def _rows_needed(self) -> int:
         return 1

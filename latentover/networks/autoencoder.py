@@ -1,6 +1,7 @@
 """The parts of an autoencoder for whatever shape the data has: one builder a part, and the mixer network."""
 
 import copy
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,8 @@ from latentover.networks.layers import LEAK, Dropout, batch_norm, linear
 from latentover.networks.small_resnet import SmallResNet
 from latentover.networks.tabular import TabularCritic, TabularDecoder, TabularEncoder
 
-ENCODERS = ("auto", "conv", "resnet")
+EncoderName = Literal["auto", "conv", "resnet"]
+ENCODERS: tuple[str, ...] = get_args(EncoderName)
 HIDDEN_UNITS_IMAGES = 1024
 HIDDEN_UNITS_TABLES = 512
 

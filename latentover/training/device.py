@@ -1,10 +1,12 @@
 """Which device a fit runs on, and in which precision."""
 
 from contextlib import AbstractContextManager
+from typing import Literal, get_args
 
 import torch
 
-PRECISIONS = ("auto", "float32", "bfloat16")
+Precision = Literal["auto", "float32", "bfloat16"]
+PRECISIONS: tuple[str, ...] = get_args(Precision)
 
 
 def resolve_device(device: str | torch.device) -> torch.device:

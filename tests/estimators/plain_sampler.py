@@ -1,19 +1,16 @@
 """The cheapest over-sampler there can be: new rows lie between two rows of their class. It has no networks."""
 
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
 import torch
 
-from latentover.estimators import BaseSampler, Synthetic
+from latentover.estimators import BaseSampler, NoBases, PositiveInt, Synthetic
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class PlainSampler(BaseSampler):
-    n_parents: int = 2
-
-    _numbers: ClassVar = {"n_parents": (1, True, int)}
+    n_parents: PositiveInt = 2
 
     def _rows_needed(self):
         return self.n_parents
@@ -32,7 +29,7 @@ class PlainSampler(BaseSampler):
 class NormalSampler(BaseSampler):
     """New rows are drawn from a normal distribution: they have no parents."""
 
-    _has_bases: ClassVar = False
+    base_selection: NoBases = "random"
 
     def _fit_generator(self, inputs, labels, generator):
         rows = self.format_.network_input(inputs).flatten(1)

@@ -172,8 +172,8 @@ class TestSampler:
     @pytest.mark.parametrize(
         ("wrong", "message"),
         [
-            ({"balance": 1.5}, "balance to be above 0 and at most 1, but got 1.5"),
-            ({"balance": 0}, "balance to be a number above 0, but got 0"),
+            ({"balance": 1.5}, "balance to be a number above 0 and at most 1, but got 1.5"),
+            ({"balance": 0}, "balance to be a number above 0 and at most 1, but got 0"),
             ({"min_class_neighbors": 6}, "min_class_neighbors to be at most k_neighbors = 5, but got 6"),
             ({"synthesis": "cube"}, "synthesis to be one of .*, but got 'cube'"),
         ],
