@@ -219,7 +219,7 @@ class TestSettingsThatDoNotGoTogether:
             ),
             ({"batches": "pool", "n_components": 3}, r"n_components to be 2 with batches='pool', but got 3"),
             ({"class_preserving": False, "decoder": False}, r"class_preserving or decoder to be True"),
-            ({"mixing": NeighborMix()}, r"mixing to be Mixup, Remix or MAMix, which need no neighbours"),
+            ({"mixing": NeighborMix(space="hidden")}, r"mixing to be a rule that mixes inputs, but got NeighborMix"),
         ],
         ids=str,
     )
