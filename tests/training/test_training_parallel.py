@@ -69,7 +69,7 @@ def test_compiled_networks_learn_the_same(monkeypatch):
 
 @pytest.fixture
 def machine(monkeypatch):
-    """A process of torchrun's on a machine that seems to have GPUs; `calls` is what it does to them and to the group."""
+    """A process of torchrun's on a machine that seems to have GPUs; `calls` are what it does to them and the group."""
     calls = []
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "set_device", lambda number: calls.append(f"GPU {number}"))
