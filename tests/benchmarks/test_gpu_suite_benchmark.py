@@ -108,12 +108,14 @@ def test_a_step_is_ended_with_its_processes_when_the_budget_is_over(suite, deaf)
         "next": "(out / 'next').touch()",
     }
     start = time.monotonic()
-    assert suite(steps, budget=4) == (0, {"endless": "unfinished"})
-    assert time.monotonic() - start < 8
+    assert suite(steps, budget=6) == (0, {"endless": "unfinished"})
+    assert time.monotonic() - start < 6 + 4  # the call itself takes a moment
     assert not (suite.out / "next").exists()
     processes = {int(path.read_text()) for path in suite.out.iterdir() if path.name.isdigit()}
     assert len(processes) == 2
-    assert not any(is_running(process) for process in processes)
+    while any(map(is_running, processes)):  # a process that was killed is gone a moment later
+        assert time.monotonic() - start < 30
+        time.sleep(0.05)
 
 
 def is_running(process):
@@ -153,7 +155,7 @@ else:
 
 def test_an_interrupted_run_goes_on_from_its_checkpoint_which_is_kept_beside_the_results(suite):
     aside = suite.out.with_name("out.checkpoints") / "group" / "recipe" / "seed-0.checkpoint"
-    assert suite({"run": INTERRUPTED}, budget=4) == (0, {"run": "unfinished"})
+    assert suite({"run": INTERRUPTED}, budget=6) == (0, {"run": "unfinished"})
     assert aside.read_text() == "state"
     assert list((suite.out / "runs" / "group" / "recipe").iterdir()) == []
     assert suite({"run": INTERRUPTED}) == (0, {"run": "done"})
