@@ -5,6 +5,7 @@ import pytest
 
 from latentover.data import long_tailed_counts, step_counts
 from latentover.experiments.recipe import find_recipes, load_recipe, recipe_folder
+from latentover.training import batches_per_epoch
 
 MAMIX = recipe_folder() / "cifar10_lt100" / "mamix_drw.yaml"
 RHOS = (10, 50, 100, 200, 250, 300)
@@ -88,6 +89,51 @@ def test_the_other_schedule_of_the_paper_is_an_override():
     schedule = load_recipe(MAMIX, settings).method.schedule
     rates = [schedule.at(epoch, 300) for epoch in (0, 4, 5, 149, 150, 249, 250, 299)]
     assert rates == pytest.approx([0.2, 1, 1, 1, 0.1, 0.1, 0.01, 0.01])
+
+
+def test_the_full_schedule_on_jpeg_files_is_that_of_the_paper_on_another_set():
+    full, paper = (
+        {path.stem: load_recipe(path) for path in find_recipes([recipe_folder() / folder])}
+        for folder in ("cifar10_jpeg_lt100_full", "cifar10_lt100")
+    )
+    assert full.keys() == paper.keys()
+    for name, recipe in full.items():
+        source = ["--data.source=cifar10-jpeg"]
+        assert recipe.sha256 == load_recipe(recipe_folder() / "cifar10_lt100" / f"{name}.yaml", source).sha256
+        assert recipe.seeds == [0, 1, 2]
+        assert (recipe.published is None) == (paper[name].published is None)
+        if recipe.published:
+            assert recipe.published["test_balanced"] == paper[name].published["test_balanced"]
+            assert "another data set than these JPEG files" in recipe.published["source"]
+
+
+def test_every_row_of_the_papers_tables_on_cifar10_of_ratio_100_is_there():
+    """Cheng, Mai and Lin 2023, the first column of Table 9 and Table 1: mean and standard deviation of five seeds."""
+    table_9 = {
+        "erm": (71.23, 0.51),
+        "mixup": (74.03, 0.96),
+        "remix": (75.18, 0.26),
+        "mamix": (74.74, 0.76),
+        "ldam": (74.01, 0.68),
+        "drw": (75.08, 0.61),
+        "m2m": (76.15, 0.72),
+        "deepsmote": (76.66, 0.57),
+        "ldam_drw": (77.75, 0.39),
+        "mixup_drw": (82.11, 0.57),
+        "remix_drw": (81.82, 0.14),
+        "mamix_drw": (82.29, 0.60),
+    }
+    table_1 = {"smote": (72.68, 1.41), "smote_mix_drw": (77.46, 0.64), "neighbor_mix_drw": (80.44, 0.32)}
+    recipes = {path.stem: load_recipe(path) for path in find_recipes([MAMIX.parent])}
+    scores = {name: recipe.published["test_balanced"] for name, recipe in recipes.items() if recipe.published}
+    assert {name: (row["acsa"], row["sd"]["acsa"]) for name, row in scores.items()} == table_9 | table_1
+    assert all("Table 1 " in recipes[name].published["source"] for name in table_1)
+
+
+def test_smote_on_the_pixels_has_as_many_batches_as_the_others():
+    smote, erm = (load_recipe(MAMIX.with_name(f"{name}.yaml")).method for name in ("smote", "erm"))
+    steps = batches_per_epoch(TOTALS["cifar10", 100], erm.batch_size) * erm.max_epochs
+    assert batches_per_epoch(10 * 5000, smote.batch_size) * smote.max_epochs == pytest.approx(steps, rel=0.01)
 
 
 def test_a_shorter_schedule_quotes_the_paper_and_says_that_its_data_is_another():

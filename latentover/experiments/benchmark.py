@@ -131,7 +131,7 @@ def benchmark(
         raise ValueError(f"Expected jobs to be at least 1, but got {jobs}; 1 runs one after the other.")
     if seeds is not None:
         check_seeds(seeds)
-    parallel.start()
+    parallel.start(machine.device)
     if jobs > 1 and parallel.n_processes() > 1:
         raise ValueError(
             f"Expected jobs to be 1 where torchrun starts the processes, but got {jobs}; choose one of the two."

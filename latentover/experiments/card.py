@@ -9,12 +9,16 @@ from latentover.report.tables import published_texts
 
 _SCORES = ("acsa", "macro_f1", "gm_a", "mauprc_ova", "ece", "brier")
 
+_MODEL = """\
+A model of latentover. `latentover.load(folder)` gives the fitted estimator back; the folder holds no code and no
+pickle, and the model no row of the training data."""
+_SCORED = "A run of latentover, whose weights were not kept; its scores are what is left."
 _PICTURE = """
 `samples.png` and `samples.npz` do show a few training images; delete them before you share a model of images that are
 not public."""
 
 
-def model_card(recipe: Recipe, metrics: dict[str, Any], *, has_picture: bool = False) -> str:
+def model_card(recipe: Recipe, metrics: dict[str, Any], *, has_picture: bool = False, has_weights: bool = True) -> str:
     """Return the card of a run as Markdown: use, data, scores, limits and the certificate.
 
     Parameters
@@ -24,6 +28,8 @@ def model_card(recipe: Recipe, metrics: dict[str, Any], *, has_picture: bool = F
         The content of ``metrics.json``.
     has_picture : bool
         Whether there is a ``samples.png``, which shows real images.
+    has_weights : bool
+        Whether the fitted estimator is there.
     """
     certificate = metrics["certificate"]
     counts = ", ".join(f"{label}: {n}" for label, n in metrics["train_counts"].items())
@@ -34,8 +40,7 @@ def model_card(recipe: Recipe, metrics: dict[str, Any], *, has_picture: bool = F
     versions = ", ".join(f"{name} {version}" for name, version in certificate["versions"].items())
     return f"""# {recipe.title} on {certificate["data"]}, seed {certificate["seed"]}
 
-A model of latentover. `latentover.load(folder)` gives the fitted estimator back; the folder holds no code and no
-pickle, and the model no row of the training data.{_PICTURE if has_picture else ""}
+{_MODEL if has_weights else _SCORED}{_PICTURE if has_picture else ""}
 
 - **Method**: {type(recipe.method).__name__}{f" after {type(recipe.sampler).__name__}" if recipe.sampler else ""}
 - **Data**: {certificate["data"]} (hash {certificate["data_hash"]}), {certificate["n_train"]} training samples

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from imblearn.pipeline import Pipeline
 
-from latentover.bundle import save
+from latentover.bundle import WEIGHTS, save
 from latentover.data import Splits, load_splits
 from latentover.experiments.card import model_card
 from latentover.experiments.environment import environment
@@ -47,6 +47,8 @@ class Machine:
     checkpoint_every : int or None
         Training steps between two writes of a checkpoint beside the run folder, from which the same command goes on
         where it was interrupted; None writes none.
+    keep_weights : bool
+        Whether a run folder holds the fitted estimator; what reports are made from is some kilobytes without it.
     """
 
     device: str = "auto"
@@ -55,6 +57,7 @@ class Machine:
     download: bool = False
     verbose: int = 1
     checkpoint_every: int | None = None
+    keep_weights: bool = True
 
     def check(self) -> None:
         """Raise ValueError unless this machine has the device and the precision, and numbers are in their ranges."""
@@ -92,9 +95,9 @@ def refresh_labels(recipe: Recipe, folder: Path) -> None:
     if metrics["certificate"] == certificate | labels:
         return
     metrics["certificate"] = certificate | labels
-    has_picture = (folder / "samples.png").is_file()
+    parts = {"has_picture": (folder / "samples.png").is_file(), "has_weights": (folder / WEIGHTS).is_file()}
     write_text(folder / "recipe.yaml", recipe.text)
-    write_text(folder / "README.md", model_card(recipe, metrics, has_picture=has_picture))
+    write_text(folder / "README.md", model_card(recipe, metrics, **parts))
     write_json(folder / "metrics.json", metrics)
 
 
@@ -153,14 +156,16 @@ def run_recipe(
         **place,
     }
     with replacing_folder(folder) as partial:
-        save(estimator, partial)
+        if machine.keep_weights:
+            save(estimator, partial)
         write_text(partial / "recipe.yaml", recipe.text)
         _write_histories(estimator, partial)
         has_picture = draw_minority_grid(estimator, splits, recipe.evaluation, partial / "samples.png")
         write_tsne(estimator, splits, recipe.evaluation, partial / "tsne.csv")
         metrics = _metrics(recipe, seed, splits, estimator, final, certificate)
         write_json(partial / "environment.json", place)
-        write_text(partial / "README.md", model_card(recipe, metrics, has_picture=has_picture))
+        parts = {"has_picture": has_picture, "has_weights": machine.keep_weights}
+        write_text(partial / "README.md", model_card(recipe, metrics, **parts))
         write_json(partial / "metrics.json", metrics)
     return metrics
 

@@ -3,6 +3,7 @@
 Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -39,7 +40,9 @@ def focal_loss(
     >>> focal_loss(torch.zeros(1, 2), torch.tensor([0]))  # 0.5 ** 2 * log 2
     tensor(0.1733)
     """
-    cross_entropy = F.cross_entropy(logits, labels, reduction="none")
-    # 1 - p as -expm1(log p): the gradient stays right where p rounds to 1.
-    losses = (-(-cross_entropy).expm1()).clamp(min=0) ** gamma * cross_entropy
+    # By the log odds s against the class, log p = -softplus(s) and log(1 - p) = logsigmoid(s). A power of 1 - p itself
+    # would have no derivative where p rounds to 1 and gamma is below 1.
+    own = F.one_hot(labels, logits.shape[1]).bool()
+    against = logits.masked_fill(own, -torch.inf).logsumexp(dim=1) - logits.gather(1, labels.unsqueeze(1)).squeeze(1)
+    losses = (gamma * F.logsigmoid(against)).exp() * F.softplus(against)
     return reduce_losses(losses, None if weight is None else weight[labels], reduction)

@@ -172,7 +172,8 @@ class LatentOversampler(BaseSampler):
             autoencoder = clone(autoencoder)
             known = autoencoder.get_params(deep=False)
             if known.get("random_state", 0) is None:
-                autoencoder.set_params(random_state=int(torch.randint(2**31 - 1, (), generator=generator)))
+                seed = torch.randint(2**31 - 1, (), generator=generator, device=generator.device)
+                autoencoder.set_params(random_state=int(seed))
             # What was said of the data holds for the autoencoder too, which gets the same data.
             said = {name: getattr(self, name) for name in _OF_DATA if name in known}
             default = {name: getattr(type(self), name) for name in said}

@@ -82,6 +82,7 @@ NAMES = {
     "celeba": "CelebA",
     "cifar10_jpeg": "CIFAR-10 as JPEG files",
     "cifar10_jpeg_lt100": "CIFAR-10 as JPEG files, long-tailed",
+    "cifar10_jpeg_lt100_full": "CIFAR-10 as JPEG files, long-tailed, 200 epochs",
 }
 
 

@@ -16,18 +16,42 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from latentover.training.device import resolve_device
+
 _alone = False
 """Whether this process trains on its own although there is a group."""
 
 
-def start() -> None:
-    """Join the process group where ``torchrun`` started this process and nobody has done so."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
-        cuda = torch.cuda.is_available()
-        if cuda:
-            torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-        dist.init_process_group("nccl" if cuda else "gloo")
-        atexit.register(leave)
+def start(device: str = "auto") -> None:
+    """Join the process group where ``torchrun`` started this process and nobody has done so.
+
+    Parameters
+    ----------
+    device : str, default="auto"
+        What is going to be trained on, as for an estimator. On CUDA each process takes a GPU of its own.
+
+    Raises
+    ------
+    ValueError
+        If this machine has fewer GPUs than processes, if `device` is one GPU of several, or if there is no such device.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2 or dist.is_initialized():
+        return
+    resolved = resolve_device(device)
+    if resolved.type == "cuda":
+        n, n_gpus = int(os.environ.get("LOCAL_WORLD_SIZE", "1")), torch.cuda.device_count()
+        if n > n_gpus:
+            raise ValueError(
+                f"Expected at most {n_gpus} processes on a machine with as many GPUs, but got {n}; start fewer, or "
+                "train with --device cpu."
+            )
+        if resolved.index is not None:
+            raise ValueError(
+                f"Expected device to be 'cuda' where each of {n} processes takes a GPU of its own, but got {device!r}."
+            )
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    dist.init_process_group("nccl" if resolved.type == "cuda" else "gloo")
+    atexit.register(leave)
 
 
 def leave() -> None:

@@ -189,7 +189,7 @@ class TestDates:
         assert new.nunique() > 50
 
     def test_keep_their_time_zone_across_summer_time(self):
-        hours = pd.date_range("2024-03-30", periods=72, freq="h", tz="Europe/Vienna")
+        hours = pd.date_range("2024-03-30", periods=72, freq="h", tz="Europe/Vienna").as_unit("us")
         X = pd.DataFrame({"when": hours})
         known = learn_format(X)
         assert_frame_equal(known.decode(known.encode(X)), X)
@@ -347,6 +347,7 @@ class TestCategories:
         assert_frame_equal(known.decode(known.encode(X)), X)
         assert known.decode(known.encode(X))["a"].cat.categories.dtype == object
 
+    @pytest.mark.filterwarnings("ignore:The behavior of value_counts:FutureWarning")  # of pandas before 3
     @pytest.mark.parametrize(
         "values",
         [

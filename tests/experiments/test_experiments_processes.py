@@ -52,8 +52,10 @@ def test_two_processes_make_each_run_once(tmp_path):
 
 def test_jobs_and_torchrun_exclude_each_other(monkeypatch, tmp_path):
     monkeypatch.setattr(parallel, "n_processes", lambda: 2)
-    monkeypatch.setattr(parallel, "start", lambda: None)
+    devices = []
+    monkeypatch.setattr(parallel, "start", devices.append)
     with pytest.raises(
         ValueError, match="Expected jobs to be 1 where torchrun starts the processes, but got 2; choose"
     ):
         benchmark([], Machine(device="cpu"), out=tmp_path, jobs=2)
+    assert devices == ["cpu"]

@@ -16,10 +16,12 @@ from PIL import Image
 import latentover
 from latentover.data import load_splits
 from latentover.experiments import run as run_module
+from latentover.experiments.benchmark import benchmark
 from latentover.experiments.environment import commit, environment, hardware
-from latentover.experiments.evaluate import memorization_of
+from latentover.experiments.evaluate import evaluate_run, memorization_of
 from latentover.experiments.recipe import load_recipe
 from latentover.experiments.run import Machine, is_finished, refresh_labels, run_folder, run_recipe
+from latentover.report import write_report
 
 BUNDLE = {
     "README.md",
@@ -322,7 +324,26 @@ def test_a_file_in_the_way_is_found_before_training(tiny, machine, tmp_path, mon
 
 
 def test_the_machine_is_automatic_by_default():
-    assert Machine() == Machine("auto", "auto", data_root=None, download=False, verbose=1, checkpoint_every=None)
+    assert Machine() == Machine(
+        "auto", "auto", data_root=None, download=False, verbose=1, checkpoint_every=None, keep_weights=True
+    )
+
+
+def test_a_run_without_its_weights_is_finished_and_reported(write_recipe, tiny, tmp_path):
+    recipe, metrics, whole = tiny
+    light = Machine(device="cpu", precision="float32", verbose=0, keep_weights=False)
+    folder = tmp_path / "runs" / "tiny" / "seed-0"
+    found = run_recipe(recipe, 0, folder, light)
+    assert names_in(folder) == BUNDLE - {"config.json", "model.safetensors"}
+    assert found["splits"] == metrics["splits"]
+    assert is_finished(recipe, 0, folder)
+    assert benchmark([write_recipe({"title": "Renamed"})], light, out=tmp_path / "runs").repeated == 1
+    for place, has_weights in ((folder, False), (whole, True)):
+        card = (place / "README.md").read_text(encoding="utf-8")
+        assert ("latentover.load" in card, "weights were not kept" in card) == (has_weights, not has_weights)
+    assert "Renamed" in write_report(tmp_path / "runs").read_text(encoding="utf-8")
+    with pytest.raises(FileNotFoundError, match=r"config\.json"):
+        evaluate_run(folder)
 
 
 def test_a_run_is_silent_when_it_is_not_to_speak(write_recipe, machine, tmp_path, capfd):

@@ -58,7 +58,7 @@ def fit(case, **settings):
 
 
 if __name__ == "__main__":
-    parallel.start()
+    parallel.start("cpu")
     for case in sys.argv[2:]:
         fitted, out = fit(case), Path(sys.argv[1])
         torch.save(fitted.networks_.state_dict(), out / f"{case}-weights-{parallel.rank()}.pt")

@@ -25,7 +25,7 @@ def data():
 
 
 if __name__ == "__main__":
-    parallel.start()
+    parallel.start("cpu")
     for name, estimator in CASES.items():
         fitted, out = estimator.fit(*data()), Path(sys.argv[1])
         torch.save(fitted.networks_.state_dict(), out / f"{name}-weights-{parallel.rank()}.pt")

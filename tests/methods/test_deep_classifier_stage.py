@@ -237,7 +237,7 @@ class TestSettings:
             np.testing.assert_allclose(np.array(counts_of(part)) / 1200, 1 / 3, atol=5 * np.sqrt(2 / 9 / 1200))
 
     def test_a_frame_with_categories_and_gaps(self, table):
-        frame = pd.DataFrame(table[0], columns=list("abc"))
+        frame = pd.DataFrame(table[0].copy(), columns=list("abc"))
         frame["town"] = np.where(np.arange(60) % 3, "Graz", "Linz")
         frame.loc[::7, "a"] = np.nan
         fitted = DeepClassifier(**SMALL, missing="mask", stage_sampler=DEEP).fit(frame, table[1])

@@ -347,6 +347,18 @@ class TestM2mClassifier:
         shares = [changed[labels == c].float().mean().item() for c in range(3)]
         assert shares[0] == 0 < min(shares[1:])
 
+    @pytest.mark.parametrize("beta", [0.9, 0.99])
+    def test_as_many_are_translated_as_the_acceptance_probability_lets(self, table, beta):
+        """A balanced batch is half rare, 2/3 of that may be replaced, and 1 - beta^(60 - 20) of those are."""
+        rows = np.r_[:60, 300:320]
+        settings = {**SMALL, "batch_size": 40, "max_epochs": 60, "acceptance_beta": beta, "translation_steps": 1}
+        fitted = M2mClassifier(**settings, confidence=0.0, translation_start=0.0, guide="reference_code").fit(
+            table[0][rows], table[1][rows]
+        )
+        expected, n = 1 / 2 * 2 / 3 * (1 - beta**40), 60 * 80
+        found = np.mean([row["translated"] for row in fitted.history_])
+        assert found == pytest.approx(expected, abs=4 * np.sqrt(expected * (1 - expected) / n))
+
     def test_a_batch_without_slots_stays_as_it_is(self, table):
         """Balanced data: every sample is kept, and nothing may be translated."""
         X, y = table[0][:60], np.repeat([0, 1, 2], 20)

@@ -126,6 +126,27 @@ class TestInception:
             expected = network(torch.from_numpy(IMAGES[:2] / 255).float().repeat(1, 3, 1, 1))[0][:, :, 0, 0]
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
 
+    @pytest.mark.usefixtures("expected_name")
+    @pytest.mark.parametrize("n_channels", [1, 3])
+    def test_the_network_sees_every_channel_in_its_place(self, weights, monkeypatch, n_channels):
+        class Seen(nn.Module):
+            """What comes in, as features (B, 3 * height * width, 1, 1)."""
+
+            def forward(self, images):
+                return [images.flatten(1)[:, :, None, None]]
+
+        monkeypatch.setattr(features, "_inception_network", lambda state: Seen())
+        images = np.random.default_rng(1).integers(0, 256, (5, n_channels, 4, 6), dtype=np.uint8)
+        found = inception_features(weights, batch_size=2)(images).reshape(5, 3, 4, 6)
+        for channel in range(3):
+            np.testing.assert_allclose(found[:, channel], images[:, channel % n_channels] / 255, atol=1e-7)
+
+    @pytest.mark.usefixtures("expected_name")
+    @pytest.mark.parametrize("n_channels", [2, 4])
+    def test_images_are_grey_or_in_colour(self, weights, n_channels):
+        with pytest.raises(ValueError, match=f"images of 1 or 3 channels for inception, but got {n_channels}"):
+            inception_features(weights)(np.zeros((2, n_channels, 8, 8), dtype=np.uint8))
+
     def test_weights_are_found_in_the_cache_of_torch(self, weights, expected_name, monkeypatch, tmp_path):
         monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
         (tmp_path / "checkpoints").mkdir()

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from latentover import RAEClassifier
+from latentover.training import parallel
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
 sys.path.insert(0, str(SCRIPT.parent))
@@ -64,3 +65,52 @@ def test_compiled_networks_learn_the_same(monkeypatch):
     one, other = (RAEClassifier(**settings, compile=choice).fit(X, y) for choice in (True, False))
     assert len(compiled) == 3  # encoder, mixer and decoder; a gradient penalty cannot be compiled
     np.testing.assert_array_equal(one.predict_proba(X), other.predict_proba(X))
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """A process of torchrun's on a machine that seems to have GPUs; `calls` are what it does to them and the group."""
+    calls = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", lambda number: calls.append(f"GPU {number}"))
+    monkeypatch.setattr(torch.distributed, "init_process_group", calls.append)
+    monkeypatch.setattr(torch, "empty", lambda *size, device: None)  # asks whether the device is there
+    monkeypatch.setattr(parallel.atexit, "register", lambda function: None)
+
+    def start(device, *, gpus, processes, rank):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+        for name, value in {"WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes, "LOCAL_RANK": rank}.items():
+            monkeypatch.setenv(name, str(value))
+        parallel.start(device)
+        return calls
+
+    start.calls = calls
+    return start
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "expected"),
+    [("auto", 2, ["GPU 1", "nccl"]), ("cuda", 3, ["GPU 1", "nccl"]), ("cpu", 2, ["gloo"]), ("cpu", 1, ["gloo"])],
+)
+def test_the_device_decides_how_processes_talk(machine, device, gpus, expected):
+    assert machine(device, gpus=gpus, processes=2, rank=1) == expected
+
+
+@pytest.mark.parametrize("rank", [0, 2])
+def test_more_processes_than_gpus_are_refused_by_all(machine, rank):
+    message = (
+        r"^Expected at most 2 processes on a machine with as many GPUs, but got 3; start fewer, or train with --dev"
+    )
+    with pytest.raises(ValueError, match=message):
+        machine("auto", gpus=2, processes=3, rank=rank)
+    assert machine.calls == []
+
+
+def test_processes_cannot_share_a_gpu(machine):
+    with pytest.raises(ValueError, match=r"Expected device to be 'cuda' where each of 2 processes .* got 'cuda:0'"):
+        machine("cuda:0", gpus=2, processes=2, rank=0)
+    assert machine.calls == []
+
+
+def test_one_process_joins_nothing(machine):
+    assert machine("cuda", gpus=0, processes=1, rank=0) == []

@@ -24,12 +24,18 @@ class TestEarlyStopping:
     def test_of_an_estimator_uses_the_weights_that_scored_best(self):
         X, y = make_classification(300, weights=[0.8], flip_y=0.3, random_state=0)
         model = DeepClassifier(
-            early_stopping=True, max_epochs=40, n_iter_no_change=4, hidden_units=32, learning_rate=1e-2, random_state=0
+            early_stopping=True,
+            max_epochs=40,
+            n_iter_no_change=4,
+            hidden_units=32,
+            learning_rate=1e-2,
+            device="cpu",
+            random_state=0,
         ).fit(X, y)
         scores = [row["validation_acsa"] for row in model.history_]
         assert len(scores) < 40
         assert len(scores) == int(np.argmax(scores)) + 1 + 4
-        # The rows that were set aside, drawn once more.
+        # The rows that were set aside, drawn once more by the same device.
         from latentover.training import draw_seed, seeded
 
         with seeded(draw_seed(0)) as generator:

@@ -47,7 +47,7 @@ def fit(case, **settings):
 
 
 if __name__ == "__main__":
-    parallel.start()
+    parallel.start("cpu")
     fitted, out = fit(sys.argv[1]), Path(sys.argv[2])
     torch.save(fitted.networks_.state_dict(), out / f"weights-{parallel.rank()}.pt")
     (out / f"history-{parallel.rank()}.json").write_text(json.dumps(fitted.history_))
