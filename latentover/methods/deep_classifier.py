@@ -418,7 +418,7 @@ class DeepClassifier(StoppableTraining, BaseClassifier):
         check_is_fitted(self)
         X = self._check_input(X, reset=False)
         with torch.inference_mode():
-            return torch.cat([self._features(self.networks_, x) for x in self._batches(X)]).cpu().numpy()
+            return self._outputs_of(lambda x: self._features(self.networks_, x), X).cpu().numpy()
 
     @staticmethod
     def _learn_standardizer(networks: nn.ModuleDict, data: TrainingSet) -> None:

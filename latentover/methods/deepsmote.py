@@ -329,7 +329,7 @@ class DeepSMOTE(BaseDeepSampler):
         check_is_fitted(self)
         X = self._check_input(X, reset=False)
         with torch.inference_mode():
-            return torch.cat([self.networks_.encode(x) for x in self._batches(X)]).cpu().numpy()
+            return self._outputs_of(self.networks_.encode, X).cpu().numpy()
 
     def decode(self, Z: np.ndarray) -> Any:
         """Return what the decoder makes of codes Z (n, m), in the type and layout of the data."""

@@ -827,7 +827,7 @@ class _RAE(StoppableTraining, BaseGenerator, BaseDeepEstimator):
         check_is_fitted(self)
         X = self._check_input(X, reset=False)
         with torch.inference_mode():
-            return torch.cat([self.networks_.encoder(images_last(x)) for x in self._batches(X)]).cpu().numpy()
+            return self._outputs_of(lambda x: self.networks_.encoder(images_last(x)), X).cpu().numpy()
 
     def decode(self, Z: np.ndarray, y: Any) -> Any:
         """Return what the decoder makes of latents Z (n, m) with labels y (n,), in the type and layout of the data."""
