@@ -7,12 +7,19 @@ phase before its optimizer steps: `torch.nn.parallel.DistributedDataParallel` do
 """
 
 import atexit
+import contextlib
 import os
+import sys
 from collections.abc import Sequence
+from datetime import timedelta
+from typing import NoReturn
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+_LONGEST_WAIT = timedelta(days=7)
+"""For the process that scores and writes."""
 
 
 def start() -> None:
@@ -29,6 +36,25 @@ def leave() -> None:
     """Leave the process group; a process that ends within it may be aborted by the group's own threads."""
     if dist.is_initialized():
         dist.destroy_process_group()
+
+
+def end(status: int) -> NoReturn:
+    """End this process, one of several, with an exit status.
+
+    If all went well it waits until the others have got here, so that none ends while another still writes; after a
+    failure it does not, for they may wait for it. Handlers of `atexit` run, but the interpreter is not taken apart:
+    threads of torch that are in the middle of something then would abort the process after all its work was done, and
+    ``torchrun`` would end the others.
+    """
+    if status == 0 and dist.is_initialized():
+        store = dist.distributed_c10d._get_default_store()
+        with contextlib.suppress(RuntimeError):  # the store has gone with the process that has it: that one got here
+            store.set(f"latentover/ended/{dist.get_rank()}", "")
+            store.wait([f"latentover/ended/{rank}" for rank in range(dist.get_world_size())], _LONGEST_WAIT)
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def n_processes() -> int:
