@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 from latentover import __version__
 
@@ -417,5 +417,15 @@ def _data_list(options: argparse.Namespace) -> int:
     return 0
 
 
+def run() -> NoReturn:
+    """Run one command and end this process with the exit status."""
+    status = main()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        from latentover.training import parallel
+
+        parallel.end(status)
+    sys.exit(status)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import sklearn
 
 from latentover import cli
 from latentover.experiments.recipe import load_recipes
@@ -29,6 +30,16 @@ def test_python_runs(page, tmp_path, monkeypatch):
     namespace = {"__name__": "__docs__"}
     for code in blocks(page, "python"):
         exec(compile(code, name(page), "exec"), namespace)
+
+
+def test_weights_are_dropped_and_arrive_where_the_page_says(capsys):
+    """Every printed line of this page stands behind its `print`."""
+    code = "\n".join(blocks(ROOT / "docs" / "sample_weights.md", "python"))
+    promised = re.findall(r"^ *print\(.*\)  # (.*)$", code, re.MULTILINE)
+    exec(compile(code, "sample_weights", "exec"), {"__name__": "__docs__"})
+    assert len(promised) == code.count("print(") == 6
+    assert capsys.readouterr().out.splitlines() == promised
+    assert not sklearn.get_config()["enable_metadata_routing"]
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "yaml")], ids=name)

@@ -34,7 +34,7 @@ class LatentSpace(BaseDeepEstimator):
         check_is_fitted(self)
         X = self._check_input(X, reset=False)
         with torch.inference_mode():
-            return torch.cat([self._encoded(batch) for batch in self._batches(X)]).cpu().numpy()
+            return self._outputs_of(self._encoded, X).cpu().numpy()
 
     def tsne(self, X: Any, *, perplexity: float = 30.0, random_state: int | None = None) -> np.ndarray:
         """Return where t-SNE places the latents of X in the plane (n, 2); by scikit-learn."""

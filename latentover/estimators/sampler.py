@@ -181,9 +181,10 @@ class BaseSampler(BaseGenerator, BaseOverSampler):
         new_y : ndarray
         """
         self._train(X, y, sample_weight)
-        if self.small_class == "skip":
-            small = set(self.classes_[self.class_counts_ < self._rows_needed()].tolist())
-            self.sampling_strategy_ = {k: 0 if k in small else n for k, n in self.sampling_strategy_.items()}
+        self.sampling_strategy_ = {
+            label: self._n_new(int(np.flatnonzero(self.classes_ == label)[0]), count)
+            for label, count in self.sampling_strategy_.items()
+        }
         seed = draw_seed(self.random_state)
         new_X: list[Any] = []
         new_y, parents, mix_weights = [], [], []
@@ -201,6 +202,14 @@ class BaseSampler(BaseGenerator, BaseOverSampler):
         labels = np.concatenate([y[:0], *new_y])
         self._record_weights(sample_weight, y, labels)
         return originals, joined(new_X) if new_X else X[:0], labels
+
+    def _n_new(self, label: int, n: int) -> int:
+        """Return how many samples of class number `label` are added where `sampling_strategy` asks for n.
+
+        A method that cleans may add fewer.
+        """
+        small = self.class_counts_[label] < self._rows_needed()
+        return 0 if small and self.small_class == "skip" else n
 
     def _kept_rows(self) -> tuple[np.ndarray | None, Any]:
         """Return the numbers of the rows of X that remain, and what they have become, in the type of the data.

@@ -13,10 +13,14 @@ with distances :math:`d_1 \leq d_2 \leq \ldots` to them it ends at
 The samples of the larger classes inside are pushed to its surface (or removed, or left alone), and new samples are
 drawn inside, the more the smaller the sphere is: there the class is in danger.
 
+New samples of all but the smallest class belong to a larger class too: the spheres of the smaller ones clean them like
+originals.
+
 Deviations: the default leaves the larger classes as they are, because an over-sampler returns the originals untouched;
-``cleaning="translate"`` is the paper. New samples are counted out exactly (`spread_rows`), where rounding makes the
-authors' totals differ. The energy is spent on all samples inside when these are all there are, as in the authors' code:
-:math:`r = d_n + (e - c_n) / n`. Constant features stay constant.
+``cleaning="translate"`` is the paper. In training, a class meets new samples of the larger ones that are drawn for this
+alone; those that are returned are drawn anew, and cleaned by the same spheres. New samples are counted out exactly
+(`spread_rows`), where rounding makes the authors' totals differ. The energy is spent on all samples inside when these
+are all there are, as in the authors' code: :math:`r = d_n + (e - c_n) / n`. Constant features stay constant.
 """
 
 from dataclasses import dataclass, field
@@ -40,6 +44,8 @@ from latentover.methods.resampling import (
 
 COINCIDENT = 1e-20
 """Samples of two classes closer than this are parted in a random direction."""
+_REDRAWS = 20
+"""How often new samples inside a sphere of a smaller class are drawn again where such are left out."""
 
 
 # ---- Spheres ---------------------------------------------------------------------------------------------------------
@@ -105,7 +111,14 @@ class Cleaning(NamedTuple):
 
 
 def clean(
-    minority: Tensor, majority: Tensor, energy: float, norm: float, generator: torch.Generator, *, push: bool = True
+    minority: Tensor,
+    majority: Tensor,
+    energy: float,
+    norm: float,
+    generator: torch.Generator,
+    *,
+    push: bool = True,
+    radii: Tensor | None = None,
 ) -> Cleaning:
     """Grow a sphere around each row of `minority` (n, d) amid `majority` (m, d).
 
@@ -120,14 +133,17 @@ def clean(
         Parts coincident samples.
     push : bool, default=True
         Whether the shift is wanted; without, it is 0.
+    radii : Tensor of shape (n,), optional
+        Of spheres that have grown already, amid others.
     """
-    m, radii = len(majority), []
+    m, grown = len(majority), []
     inside = torch.zeros(m, dtype=torch.bool, device=majority.device)
     weights, pulls = majority.new_zeros(m), torch.zeros_like(majority)
-    for chunk in minority.split(rows_at_once(m)):
+    at_once = rows_at_once(m)
+    for number, chunk in enumerate(minority.split(at_once)):
         distances = torch.cdist(chunk, majority, p=norm)
-        radius = sphere_radii(distances, energy)
-        radii.append(radius)
+        radius = sphere_radii(distances, energy) if radii is None else radii.split(at_once)[number]
+        grown.append(radius)
         overlap = (radius.unsqueeze(1) - distances).clamp_min(0)
         inside |= (overlap > 0).any(dim=0)
         if not push:
@@ -140,7 +156,7 @@ def clean(
         if twins.any():  # no direction of their own
             i, j = twins.nonzero().unbind(1)
             pulls.index_add_(0, j, -_random_push(radius[i], majority.shape[1], norm, generator))
-    return Cleaning(torch.cat(radii), inside, weights.unsqueeze(1) * majority - pulls)
+    return Cleaning(torch.cat(grown), inside, weights.unsqueeze(1) * majority - pulls)
 
 
 def _random_push(radii: Tensor, dimension: int, norm: float, generator: torch.Generator) -> Tensor:
@@ -171,11 +187,17 @@ class Cleaned(NamedTuple):
     points : Tensor of shape (n, d)
         The training samples after cleaning.
     removed : bool Tensor of shape (n,)
+    met : Tensor of shape (C, C)
+        Which share of the samples of each class, in columns, the spheres of each class, in rows, have cleaned.
+    remaining : Tensor of shape (C,)
+        Which share of each class is left of as many samples as the largest has.
     """
 
     radii: Tensor
     points: Tensor
     removed: Tensor
+    met: Tensor
+    remaining: Tensor
 
 
 def clean_classes(
@@ -196,9 +218,9 @@ def clean_classes(
     generator : torch.Generator
     """
     counts = torch.bincount(labels)
-    largest, *others = by_size(counts)
+    largest, *others = order = by_size(counts)
     n_largest = int(counts[largest])
-    radii = X.new_empty(len(X))
+    radii, met, remaining = X.new_empty(len(X)), X.new_zeros(len(counts), len(counts)), X.new_zeros(len(counts))
     # Each class with its new samples, and which training row each point is, or -1.
     pools, origins = [X[labels == largest]], [(labels == largest).nonzero().squeeze(1)]
     for label in others:
@@ -209,6 +231,7 @@ def clean_classes(
         for number, pool in enumerate(pools):
             here = majority.places[:, 0] == number
             place = majority.places[here, 1]
+            met[label, order[number]] = len(place) / len(pool)
             if cleaning == "translate":
                 pools[number] = pool.index_add(0, place, found.shift[here])
             elif cleaning == "remove":
@@ -224,10 +247,11 @@ def clean_classes(
     radii[own] = clean(X[own], majority.points, energy, norm, generator, push=False).radii
 
     points, removed = X.clone(), torch.ones(len(X), dtype=torch.bool, device=X.device)
-    for pool, origin in zip(pools, origins, strict=True):
+    for label, pool, origin in zip(order, pools, origins, strict=True):
+        remaining[label] = len(pool) / n_largest
         points[origin[origin >= 0]] = pool[origin >= 0]
         removed[origin[origin >= 0]] = False
-    return Cleaned(radii, points, removed)
+    return Cleaned(radii, points, removed, met, remaining)
 
 
 # ---- The estimator ---------------------------------------------------------------------------------------------------
@@ -251,7 +275,8 @@ class MultiClassCCR(RowSampler):
     cleaning : {"ignore", "translate", "remove"}, default="ignore"
         What happens to samples of larger classes inside a sphere: nothing, so that the original rows come back
         untouched; or as in the paper, they are pushed to its surface, and `fit_resample` returns them there; or they
-        are left out of what it returns.
+        are left out of what it returns. New samples of larger classes are pushed, or left out, too: with ``"remove"``
+        every class loses the share that the spheres took of it, and classes are not of one size.
     keep_index
         See `latentover.estimators.BaseSampler`.
     small_class, base_selection, clip
@@ -262,8 +287,8 @@ class MultiClassCCR(RowSampler):
     Attributes
     ----------
     sampling_strategy_, synthetic_mask_, sample_origin_, parents_, mix_weights_, sample_weight_
-        See `latentover.estimators.BaseSampler`. The parent is the centre of the sphere. Of rows that were pushed,
-        ``sample_origin_`` tells which row they were.
+        See `latentover.estimators.BaseSampler`. The parent is the centre of the sphere that a sample was drawn in. Of
+        rows that were pushed, ``sample_origin_`` tells which row they were.
     radii_ : ndarray of shape (n,)
         Of the sphere around each training sample, amid the larger classes; of the largest class amid all others.
     classes_, class_counts_, format_, device_
@@ -306,14 +331,53 @@ class MultiClassCCR(RowSampler):
         if self.cleaning != "ignore":
             moved = (found.points != scaled).any(dim=1).nonzero().squeeze(1)
             self.tensors_ |= {"removed": found.removed, "moved": moved, "points": unit.unscale(found.points[moved])}
+            self.tensors_ |= {"met": found.met, "remaining": found.remaining}
         self.radii_ = found.radii.cpu().numpy()
 
     def _generate(self, label: int, n: int, generator: torch.Generator) -> Synthetic:
-        unit, radii = UnitRange(self.tensors_["low"], self.tensors_["span"]), self.tensors_["radii"]
+        unit = UnitRange(self.tensors_["low"], self.tensors_["span"])
+        new, rows = self._drawn(label, n, unit, generator)
+        if self.cleaning != "ignore":
+            new, inside = self._cleaned(label, new, unit, generator)
+            for _ in range(_REDRAWS if self.cleaning == "remove" else 0):
+                again = inside.nonzero().squeeze(1)
+                if len(again) == 0:
+                    break
+                new[again], rows[again] = self._drawn(label, len(again), unit, generator)
+                inside[again] = self._cleaned(label, new[again], unit, generator)[1]
+        return self._synthetic(unit.unscale(new), rows)
+
+    def _drawn(self, label: int, n: int, unit: UnitRange, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return new scaled rows (n, d) in spheres of a class, and the training rows (n,) at their centres."""
+        radii = self.tensors_["radii"]
         rows = self._choose_bases(label, 1 / radii, n, generator)
         centres = unit.scale(self._flat(self.tensors_["inputs"][rows]))
-        noise = sphere_noise(radii[rows], centres.shape[1], self.norm, generator)
-        return self._synthetic(unit.unscale(centres + noise), rows)
+        return centres + sphere_noise(radii[rows], centres.shape[1], self.norm, generator), rows
+
+    def _cleaned(self, label: int, new: Tensor, unit: UnitRange, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return where the spheres of the smaller classes push new rows (n, d), and whether (n,) one is inside."""
+        inside = torch.zeros(len(new), dtype=torch.bool, device=new.device)
+        for other in by_size(torch.from_numpy(self.class_counts_)):
+            share = self.tensors_["met"][other, label]
+            if share == 0:
+                continue
+            met = (torch.rand(len(new), generator=generator, device=new.device) < share).nonzero().squeeze(1)
+            own = self.tensors_["labels"] == other
+            centres, radii = unit.scale(self._flat(self.tensors_["inputs"][own])), self.tensors_["radii"][own]
+            push = self.cleaning == "translate"
+            found = clean(centres, new[met], self.energy, self.norm, generator, push=push, radii=radii)
+            inside[met] |= found.inside
+            new = new.index_add(0, met, found.shift)
+        return new, inside
+
+    def _n_new(self, label: int, n: int) -> int:
+        n = super()._n_new(label, n)
+        if self.cleaning != "remove" or n == 0:
+            return n
+        # The class with its new samples, without the share that was removed, is what is kept and new ones.
+        own = self.tensors_["labels"] == label
+        left = round((int(own.sum()) + n) * float(self.tensors_["remaining"][label]))
+        return max(0, left - int((own & ~self.tensors_["removed"]).sum()))
 
     def _kept_rows(self) -> tuple[np.ndarray | None, Any]:
         kept = None if self.cleaning != "remove" else (~self.tensors_["removed"]).nonzero().squeeze(1).cpu().numpy()

@@ -4,12 +4,13 @@ A new sample of these methods is :math:`x_i + u (x_j - x_i)`, with a few rows de
 imbalanced-learn is given the identity matrix in the place of the data: row i of it stands for training row i, and what
 comes back are the weights of the training rows in each new one. That tells the parents, costs less than working on
 the rows themselves, and with the same seed gives imbalanced-learn's own samples. What needs to know where the rows lie,
-the search for neighbours and the support vector machine, is handed in and looks them up.
+the search for neighbours, the support vector machine and the clusters, is handed in and looks them up.
 
 SMOTE itself is no more than neighbours and two draws, which are made here: the same ones with the same seed.
 
-KMeans-SMOTE clusters rows and measures how dense they are by itself: it gets the rows, with the identity beside them
-made too small to matter.
+KMeans-SMOTE measures by itself how dense the clusters are: it gets the rows, with the identity beside them made too
+small to matter. The clusters are made before, so that an error of a user's clusterer is not taken for one of
+imbalanced-learn, which says by them that it finds nothing to go by.
 
 - SMOTE: Chawla, Bowyer, Hall and Kegelmeyer, JAIR 2002.
 - ADASYN: He, Bai, Garcia and Li, IJCNN 2008.
@@ -26,12 +27,16 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 from imblearn.over_sampling import ADASYN, SMOTE, SVMSMOTE, BorderlineSMOTE, KMeansSMOTE
+from sklearn.base import BaseEstimator, ClusterMixin, clone
+from sklearn.cluster import MiniBatchKMeans
 from sklearn.neighbors import NearestNeighbors
 from sklearn.svm import SVC
+from sklearn.utils._param_validation import InvalidParameterError
 
 from latentover.estimators import BaseSampler
 from latentover.estimators.generator import class_seed, joined
 from latentover.estimators.parameters import PositiveInt
+from latentover.estimators.validation import naming
 
 SAMPLERS = {
     "smote": SMOTE,
@@ -48,6 +53,8 @@ _AMPLE = 10
 """So many samples for each of the class are asked for where rounding has left some out."""
 _SPARE = 4
 """So many times what is wanted is asked for where there are weights to choose by."""
+_KMEANS_CLUSTERS = 8
+"""Of imbalanced-learn's KMeans-SMOTE where nothing else is asked for."""
 BLOCK_ELEMENTS = 2**19
 """Numbers that are mixed and turned into the user's type at once: 4 MiB of float64, which a cache holds."""
 
@@ -96,6 +103,36 @@ class RowSVC(SVC):
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on the rows that X stands for."""
         return super().fit(self.rows.of(X), y, sample_weight)
+
+
+class RowClusters(ClusterMixin, BaseEstimator):
+    """The clusters (n,) that the training rows were found to be in."""
+
+    def __init__(self, clusters: np.ndarray, n_clusters: int) -> None:
+        self.clusters = clusters
+        self.n_clusters = n_clusters
+
+    @classmethod
+    def of(cls, X: np.ndarray, clusterer: Any, seed: int) -> Self:
+        """Cluster the rows (n, d) with an estimator, or into that many clusters, or imbalanced-learn's 8."""
+        if clusterer is None:
+            clusterer = min(_KMEANS_CLUSTERS, len(X))
+        if isinstance(clusterer, int | np.integer):
+            clusterer = MiniBatchKMeans(n_clusters=int(clusterer), random_state=seed)
+        with naming("options", f"parameters with a kmeans_estimator that can cluster these {len(X)} rows"):
+            clusterer = clone(clusterer)
+            clusters = clusterer.fit_predict(X)
+            return cls(clusters, getattr(clusterer, "n_clusters", int(clusters.max()) + 1))
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Do nothing: the clusters are known."""
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return them."""
+        return self.clusters
+
+    fit_predict = predict
 
 
 @dataclass(frozen=True)
@@ -255,6 +292,8 @@ def _ask(
     if method == "kmeans_smote":
         scale = _TINY * float(np.abs(X).max() or 1.0)
         stand_ins = sp.hstack([sp.csr_array(X, dtype=np.float64), scale * stand_ins], format="csr")
+        clusters = RowClusters.of(X.astype(np.float64), sampler.kmeans_estimator, seed)
+        sampler.set_params(kmeans_estimator=clusters)
         if sampler.cluster_balance_threshold == "auto":
             sampler.set_params(cluster_balance_threshold=_balance_threshold(labels, label))
     reason = "no sample is where it looks."
@@ -262,9 +301,9 @@ def _ask(
         resampled, _ = sampler.fit_resample(stand_ins, labels)
         new = sp.csr_array(resampled[len(X) :, -len(X) :]) / scale
     except (RuntimeError, ValueError) as error:
-        if type(error).__name__ == "InvalidParameterError":
-            raise
         new, reason = stand_ins[:0, -len(X) :], str(error)
+        if "NaN" in reason:  # of all things to say, that none can be converted
+            reason = "its clusters have no densities to compare: rows coincide, or density_exponent is out of range."
     new.sum_duplicates()
     return Mixtures.of_stand_ins(new), reason
 
@@ -357,12 +396,18 @@ class ClassicalSampler(BaseSampler):
                 f"base_selection to be 'random', for method={self.method!r} chooses the bases by itself, but got "
                 f"{self.base_selection!r}"
             )
-        known = sorted(SAMPLERS[self.method]().get_params(deep=False).keys() - _OURS)
+        theirs = SAMPLERS[self.method]
+        known = sorted(theirs().get_params(deep=False).keys() - _OURS)
         if not (self.options is None or (isinstance(self.options, dict) and self.options.keys() <= set(known))):
             problems.append(
                 f"options to be None or a dict with keys among {known} for method={self.method!r}, but got "
                 f"{self.options!r}"
             )
+            return problems
+        try:
+            theirs(**(self.options or {}))._validate_params()
+        except InvalidParameterError as error:
+            problems.append(f"options to be parameters of {theirs.__name__}, but got {self.options!r}: {error}"[:-1])
         return problems
 
     def _rows_needed(self) -> int:

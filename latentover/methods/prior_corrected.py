@@ -7,6 +7,7 @@ Over-sampling tells a classifier that rare classes are frequent, and so its prob
 the class sizes before over those after re-sampling, and normalised (`latentover.metrics.prior_correction`).
 """
 
+import inspect
 from typing import Any, Self
 
 import numpy as np
@@ -14,9 +15,9 @@ from imblearn.over_sampling import RandomOverSampler
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import get_tags
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_consistent_length, check_is_fitted, has_fit_parameter
 
-from latentover.estimators.labels import check_labels
+from latentover.estimators.labels import check_labels, check_sample_weight
 from latentover.estimators.validation import naming
 from latentover.metrics import prior_correction
 
@@ -38,7 +39,7 @@ class PriorCorrectedClassifier(ClassifierMixin, BaseEstimator):
     classes_ : ndarray of shape (C,)
         Labels, sorted.
     counts_before_, counts_after_ : ndarray of shape (C,)
-        Samples of each class before and after re-sampling.
+        Samples of each class before and after re-sampling; with `sample_weight` the sums of their weights.
     prior_correction_ : ndarray of shape (C,)
         Class shares before over those after: what probabilities are multiplied by.
     estimator_ : classifier
@@ -70,13 +71,17 @@ class PriorCorrectedClassifier(ClassifierMixin, BaseEstimator):
         self.estimator = estimator
         self.sampler = sampler
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Re-sample X and y and fit the classifier to the result.
 
         Parameters
         ----------
         X : array or frame that `sampler` and `estimator` understand
         y : array-like of shape (n,)
+        sample_weight : array-like of shape (n,), optional
+            How much each sample counts, 0 or more: for `sampler`, if it takes weights as latentover's do, for
+            `estimator`, and for the class shares that probabilities are corrected to. A repeated sample keeps its
+            weight, and a new one has what the sampler says.
 
         Returns
         -------
@@ -85,7 +90,8 @@ class PriorCorrectedClassifier(ClassifierMixin, BaseEstimator):
         Raises
         ------
         TypeError
-            If `estimator` has no ``predict_proba`` or `sampler` no ``fit_resample``.
+            If `estimator` has no ``predict_proba`` or `sampler` no ``fit_resample``; with `sample_weight`, if one of
+            them can do nothing with weights.
         ValueError
             If the sampler leaves no sample of a class, or what the two raise.
         """
@@ -96,24 +102,47 @@ class PriorCorrectedClassifier(ClassifierMixin, BaseEstimator):
         labels, _ = check_labels(y, one_hot=False)
         with naming("X and y", "of one length"):
             check_consistent_length(X, labels)
-        self.classes_, self.counts_before_ = np.unique(labels, return_counts=True)
-        self.sampler_ = clone(sampler)
+        weights = check_sample_weight(sample_weight, labels)
+        if weights is not None and not has_fit_parameter(estimator, "sample_weight"):
+            raise TypeError(
+                f"Expected estimator to take sample_weight in fit, but got {estimator!r}; pass one that does, or no "
+                "sample_weight."
+            )
+        self.sampler_, self.estimator_ = clone(sampler), clone(estimator)
         with naming("X", _UNDERSTOOD):
-            X_resampled, y_resampled = self.sampler_.fit_resample(X, labels)
-        left, counts = np.unique(y_resampled, return_counts=True)
-        lost = np.setdiff1d(self.classes_, left).tolist()
+            X_resampled, y_resampled, weights_after = self._resampled(X, labels, weights)
+        self.classes_, numbers = np.unique(labels, return_inverse=True)
+        numbers_after = np.searchsorted(self.classes_, np.asarray(y_resampled))
+        self.counts_before_ = np.bincount(numbers, weights)
+        self.counts_after_ = np.bincount(numbers_after, weights_after, minlength=len(self.classes_))
+        lost = self.classes_[self.counts_after_ == 0].tolist()
         if lost:
             raise ValueError(
                 f"Expected sampler to leave a sample of every class, but got none of {lost}; use another sampler."
             )
-        self.counts_after_ = counts
-        self.prior_correction_ = (self.counts_before_ / self.counts_before_.sum()) / (counts / counts.sum())
+        before, after = (counts / counts.sum() for counts in (self.counts_before_, self.counts_after_))
+        self.prior_correction_ = before / after
+        weighting = {} if weights_after is None else {"sample_weight": weights_after}
         with naming("X", _UNDERSTOOD):
-            self.estimator_ = clone(estimator).fit(X_resampled, y_resampled)
+            self.estimator_.fit(X_resampled, y_resampled, **weighting)
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
                 setattr(self, name, getattr(self.estimator_, name))
         return self
+
+    def _resampled(self, X: Any, labels: np.ndarray, weights: np.ndarray | None) -> tuple[Any, Any, np.ndarray | None]:
+        """Return re-sampled data, and its weights if there are any."""
+        if weights is None:
+            return *self.sampler_.fit_resample(X, labels), None
+        if "sample_weight" in inspect.signature(self.sampler_.fit_resample).parameters:
+            return *self.sampler_.fit_resample(X, labels, sample_weight=weights), self.sampler_.sample_weight_
+        tags = getattr(get_tags(self.sampler_), "sampler_tags", None)
+        if tags is None or not tags.sample_indices:
+            raise TypeError(
+                "Expected sampler to take sample_weight, or to repeat samples and say which (sample_indices_), but got "
+                f"{self.sampler_!r}; pass one of latentover, such as ClassicalSampler for SMOTE, or no sample_weight."
+            )
+        return *self.sampler_.fit_resample(X, labels), weights[self.sampler_.sample_indices_]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return probabilities (n, C) for the class sizes before the re-sampling, columns as ``classes_``."""

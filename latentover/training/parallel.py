@@ -7,16 +7,23 @@ phase before its optimizer steps: `torch.nn.parallel.DistributedDataParallel` do
 """
 
 import atexit
+import contextlib
 import math
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from datetime import timedelta
+from typing import NoReturn
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
 from latentover.training.device import resolve_device
+
+_LONGEST_WAIT = timedelta(days=7)
+"""For the process that scores and writes."""
+
 
 _alone = False
 """Whether this process trains on its own although there is a group."""
@@ -60,6 +67,25 @@ def leave() -> None:
         dist.destroy_process_group()
 
 
+def end(status: int) -> NoReturn:
+    """End this process, one of several, with an exit status.
+
+    If all went well it waits until the others have got here, so that none ends while another still writes; after a
+    failure it does not, for they may wait for it. Handlers of `atexit` run, but the interpreter is not taken apart:
+    threads of torch that are in the middle of something then would abort the process after all its work was done, and
+    ``torchrun`` would end the others.
+    """
+    if status == 0 and dist.is_initialized():
+        store = dist.distributed_c10d._get_default_store()
+        with contextlib.suppress(RuntimeError):  # the store has gone with the process that has it: that one got here
+            store.set(f"latentover/ended/{dist.get_rank()}", "")
+            store.wait([f"latentover/ended/{rank}" for rank in range(dist.get_world_size())], _LONGEST_WAIT)
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
 def n_processes() -> int:
     """Return how many processes train this model together: 1 unless there is a process group."""
     return 1 if _alone else _group_size()
@@ -74,7 +100,7 @@ def _group_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-@contextmanager
+@contextlib.contextmanager
 def alone() -> Iterator[None]:
     """Let each process train on its own inside, and end at the same: what a training makes for itself on the way."""
     global _alone

@@ -86,6 +86,21 @@ class TestTranslate:
         noise = ball_noise(torch.zeros(4, 3, 8, 8), 0.5, torch.Generator().manual_seed(0))
         torch.testing.assert_close(noise.flatten(1).norm(dim=1), torch.full((4,), 0.5))
 
+    def test_noise_of_the_reference_code_has_its_length_for_each_channel_of_the_batch(self):
+        noise = ball_noise(torch.zeros(128, 3, 32, 32), 0.5, torch.Generator().manual_seed(0), "reference_code")
+        torch.testing.assert_close(noise.square().sum(dim=(0, 2, 3)).sqrt(), torch.full((3,), 0.5))
+        each = noise.flatten(1).norm(dim=1)
+        torch.testing.assert_close(each, torch.full((128,), 0.5 * (3 / 128) ** 0.5), rtol=0.05, atol=0)
+        assert 0.5 / each.mean().item() == pytest.approx(6.53, abs=0.01)
+
+    def test_noise_of_the_reference_code_is_not_stretched(self):
+        """One column of a few samples is shorter than the radius; no column of a table is longer."""
+        few = ball_noise(torch.zeros(2, 3), 5.0, torch.Generator().manual_seed(0), "reference_code")
+        drawn = torch.rand(2, 3, generator=torch.Generator().manual_seed(0)) - 0.5
+        torch.testing.assert_close(few, drawn)
+        many = ball_noise(torch.zeros(1000, 2), 0.5, torch.Generator().manual_seed(0), "reference_code")
+        torch.testing.assert_close(many.norm(dim=0), torch.full((2,), 0.5))
+
 
 def translating(X, y, monkeypatch, **settings):
     """Return the engine of a training whose guide is the trained network itself, stopped before its first step."""
@@ -392,6 +407,18 @@ class TestM2mClassifier:
         first, second = (M2mClassifier(**SMALL).fit(*table).decision_function(table[0]) for _ in range(2))
         np.testing.assert_array_equal(first, second)
 
+    def test_the_noise_of_the_reference_code_is_what_a_training_starts_from(self, table, monkeypatch):
+        asked = []
+
+        def spy(like, radius, generator, norm):
+            asked.append((radius, norm))
+            return ball_noise(like, radius, generator, norm)
+
+        monkeypatch.setattr("latentover.methods.m2m.ball_noise", spy)
+        M2mClassifier(**SMALL, noise_radius=0.25, noise_norm="reference_code").fit(*table)
+        assert asked
+        assert set(asked) == {(0.25, "reference_code")}
+
     def test_refuses_what_does_not_go_together(self, table):
         with pytest.raises(ValueError, match="Expected mixing to be None, for M2m makes its own samples"):
             M2mClassifier(**SMALL, mixing=Mixup()).fit(*table)
@@ -399,3 +426,5 @@ class TestM2mClassifier:
             M2mClassifier(**SMALL, batches="class_balanced").fit(*table)
         with pytest.raises(ValueError, match="confidence to be a number at least 0 and at most 1, but got 2"):
             M2mClassifier(**SMALL, confidence=2).fit(*table)
+        with pytest.raises(ValueError, match=r"noise_norm to be .*'reference_code'.*, but got 'batch'"):
+            M2mClassifier(**SMALL, noise_norm="batch").fit(*table)

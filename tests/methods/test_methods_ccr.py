@@ -208,3 +208,86 @@ class TestSampler:
         X_new, _ = MultiClassCCR(energy=0.25, per_feature=True, cleaning="translate").fit_resample(images, y)
         assert X_new.shape == (80, 1, 8, 8)
         assert X_new.dtype == np.uint8
+
+
+def resampled_as_the_authors_do(X, y, energy, rng):
+    """Rows that `cleaning="remove"` leaves of each class, by a loop over classes, samples and spheres."""
+    names = sorted(set(y.tolist()), key=lambda c: -(y == c).sum())
+    pools = {c: [*X[y == c]] for c in names}
+    n_max = len(pools[names[0]])
+    for i, rare in enumerate(names[1:], start=1):
+        drawn = {c: set(rng.permutation(len(pools[c]))[: n_max // i].tolist()) for c in names[:i]}
+        met = [pools[c][j] for c in names[:i] for j in sorted(drawn[c])]
+        radii = [radius_step_by_step([np.abs(x - z).sum() for z in met], energy) for x in pools[rare]]
+        for c in names[:i]:
+            spheres = list(zip(pools[rare], radii, strict=True))
+            inside = {j for j in drawn[c] if any(np.abs(x - pools[c][j]).sum() < r for x, r in spheres)}
+            pools[c] = [x for j, x in enumerate(pools[c]) if j not in inside]
+        missing, shares = n_max - len(pools[rare]), np.cumsum(1 / np.array(radii)) / np.sum(1 / np.array(radii))
+        for u in (np.arange(missing) + rng.uniform()) / max(missing, 1):
+            centre = min(int(np.searchsorted(shares, u)), len(radii) - 1)
+            direction = rng.uniform(-1, 1, X.shape[1])
+            step = direction / np.abs(direction).sum() * rng.uniform() * radii[centre]
+            pools[rare].append(pools[rare][centre] + step)
+    return {c: len(pool) for c, pool in pools.items()}
+
+
+class TestNewSamplesAreCleaned:
+    def test_as_many_are_left_as_the_authors_leave(self):
+        X, y = blobs(40, 20, 10, d=2)
+        X = (X - X.min(axis=0)) / np.ptp(X, axis=0)
+        theirs, ours = [], []
+        for seed in range(40):
+            left = resampled_as_the_authors_do(X, y, 0.5, np.random.default_rng(seed))
+            theirs.append([left[0], left[1], left[2]])
+            sampler = MultiClassCCR(energy=0.5, cleaning="remove", random_state=seed)
+            ours.append(np.bincount(sampler.fit_resample(X, y)[1]))
+            assert sampler.synthetic_mask_.sum() == sum(sampler.sampling_strategy_.values())
+        removed = 40 - np.mean(theirs, axis=0)
+        assert removed[1] > 5  # there is something to clean
+        error = np.sqrt((np.var(theirs, axis=0) + np.var(ours, axis=0)) / 40)
+        assert (np.abs(np.mean(theirs, axis=0) - np.mean(ours, axis=0)) <= 4 * error).all()
+
+    @pytest.mark.parametrize("label", [0, 1])
+    def test_no_new_sample_of_a_larger_class_is_inside_a_sphere(self, label):
+        """Of two classes every sample of the larger one is met by the spheres, and `sample` makes those of it too."""
+        X, y = blobs(60, 20)
+        span = np.ptp(X, axis=0)
+
+        def inside(cleaning):
+            sampler = MultiClassCCR(energy=0.5, cleaning=cleaning, random_state=0, clip="none").fit(X, y)
+            new = sampler.sample(200, label, random_state=0)
+            assert len(new) == 200
+            distances = (np.abs(new[:, None] - X[60:]) / span).sum(axis=2)
+            return (distances < sampler.radii_[60:] - 1e-4).any(axis=1).sum()
+
+        assert inside("ignore") > 50
+        if label == 0:
+            assert inside("remove") == 0
+            assert inside("translate") < inside("ignore") / 2  # out of one sphere, now and then into another
+        else:  # a class's own spheres do not clean it
+            assert inside("remove") == inside("translate") == inside("ignore")
+
+    def test_one_sphere_pushes_new_samples_to_its_surface(self):
+        X, y = blobs(60, 1)
+        fits = {c: MultiClassCCR(energy=1.0, cleaning=c, random_state=0, clip="none") for c in ("ignore", "translate")}
+        new = {c: sampler.fit(X, y).sample(300, 0, random_state=0) for c, sampler in fits.items()}
+        np.testing.assert_allclose(fits["ignore"].radii_, fits["translate"].radii_)
+        span, radius = np.ptp(X, axis=0), fits["translate"].radii_[60]
+        distance = {c: (np.abs(rows - X[60]) / span).sum(axis=1) for c, rows in new.items()}
+        inside = distance["ignore"] < radius
+        assert 10 < inside.sum() < 290
+        np.testing.assert_allclose(distance["translate"][inside], radius, rtol=1e-4)
+        np.testing.assert_allclose(new["translate"][~inside], new["ignore"][~inside])
+
+    def test_a_middle_class_meets_the_spheres_with_half_of_its_samples(self):
+        X, y = blobs(60, 30, 10)
+        fits = {c: MultiClassCCR(energy=5.0, cleaning=c, random_state=0, clip="none") for c in ("ignore", "translate")}
+        new = {c: sampler.fit(X, y).sample(1000, 1, random_state=0) for c, sampler in fits.items()}
+        moved = (np.abs(new["ignore"] - new["translate"]) > 1e-6).any(axis=1)
+        assert moved.mean() == pytest.approx(0.5, abs=0.064)  # four standard deviations
+
+    def test_a_class_that_is_all_inside_still_gives_samples(self):
+        X, y = blobs(60, 20)
+        sampler = MultiClassCCR(energy=1000.0, cleaning="remove", random_state=0).fit(X, y)
+        assert sampler.sample(7, 0).shape == (7, 3)

@@ -4,6 +4,7 @@ import pytest
 import scipy.sparse as sp
 from imblearn.over_sampling import ADASYN, SMOTE, SVMSMOTE, BorderlineSMOTE, KMeansSMOTE
 from scipy.stats import zscore
+from sklearn.cluster import KMeans
 from sklearn.neighbors import NearestNeighbors
 
 from latentover.methods import classical
@@ -109,6 +110,17 @@ class TestAdasyn:
         assert (rows == 38).any(axis=1).all()
 
 
+class Broken(KMeans):
+    """A clusterer that cannot work."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def fit_predict(self, X, y=None, sample_weight=None):
+        raise self.error
+
+
 class TestFallBack:
     def test_no_sample_in_danger(self):
         X, y = blobs(30, 12)
@@ -117,9 +129,52 @@ class TestFallBack:
             _, y_new = ClassicalSampler(method="borderline_smote", random_state=0).fit_resample(X, y)
         assert np.bincount(y_new).tolist() == [30, 30]
 
-    def test_parameters_that_imbalanced_learn_refuses(self):
-        with pytest.raises(ValueError, match="out_step"):
-            ClassicalSampler(method="svm_smote", options={"out_step": 7.0}).fit_resample(*blobs(30, 12))
+    @pytest.mark.parametrize(
+        ("method", "options"),
+        [
+            ("svm_smote", {"out_step": 7.0}),
+            ("kmeans_smote", {"kmeans_estimator": 0}),
+            ("kmeans_smote", {"kmeans_estimator": "k-means"}),
+            ("kmeans_smote", {"density_exponent": "high"}),
+            ("borderline_smote", {"kind": "borderline-3"}),
+        ],
+    )
+    def test_parameters_that_imbalanced_learn_refuses_are_refused_before_anything_is_learned(self, method, options):
+        with pytest.raises(ValueError, match=f"Expected options to be parameters of .*{next(iter(options))}"):
+            ClassicalSampler(method=method, options=options).fit(*blobs(30, 12))
+
+    @pytest.mark.parametrize("error", [RuntimeError("no GPU"), ValueError("no GPU"), KeyError("no GPU")])
+    def test_an_error_of_a_clusterer_is_the_users_to_see(self, error):
+        sampler = ClassicalSampler(method="kmeans_smote", options={"kmeans_estimator": Broken(error)})
+        with pytest.raises(type(error), match="no GPU"):
+            sampler.fit_resample(*blobs(30, 12))
+
+    @pytest.mark.parametrize("clusterer", [43, KMeans(n_clusters=43)])
+    def test_more_clusters_than_rows(self, clusterer):
+        sampler = ClassicalSampler(method="kmeans_smote", options={"kmeans_estimator": clusterer})
+        with pytest.raises(ValueError, match=r"(?s)Expected options to be .* can cluster these 42 rows.*n_clusters=43"):
+            sampler.fit_resample(*blobs(30, 12))
+
+    def test_densities_that_cannot_be_compared(self):
+        options = {"kmeans_estimator": 1, "density_exponent": 1e6}
+        with pytest.warns(UserWarning, match="density_exponent is out of range"), np.errstate(all="ignore"):
+            ClassicalSampler(method="kmeans_smote", options=options, random_state=0).fit_resample(*blobs(30, 12))
+
+    def test_fewer_rows_than_imbalanced_learn_makes_clusters(self):
+        """The default is no choice of the user's: as many clusters as there are rows."""
+        X, y = blobs(4, 3)
+        with pytest.warns(UserWarning, match="No clusters found"):
+            _, y_new = ClassicalSampler(method="kmeans_smote", random_state=0).fit_resample(X, y)
+        assert np.bincount(y_new).tolist() == [4, 4]
+
+    @pytest.mark.parametrize("clusterer", [3, KMeans(n_clusters=3, random_state=1)])
+    def test_a_clusterer_of_the_users_makes_imbalanced_learns_samples(self, clusterer):
+        X, y = blobs(80, 30, seed=1)
+        theirs = KMeansSMOTE(k_neighbors=5, random_state=5, kmeans_estimator=clusterer).fit_resample(X, y)[0][110:]
+        found, problem = mixtures(X, y, 1, 50, method="kmeans_smote", options={"kmeans_estimator": clusterer}, seed=5)
+        assert problem is None
+        near = np.abs(found.of(X)[:, None] - theirs).max(axis=2).min(axis=1)
+        assert (near < 1e-6).sum() == min(50, len(theirs))
 
 
 class TestSampler:

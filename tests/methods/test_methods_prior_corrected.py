@@ -9,8 +9,12 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.datasets import make_classification
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
+from latentover import ClassicalSampler
 from latentover.methods.prior_corrected import PriorCorrectedClassifier
 from latentover.metrics import brier
 
@@ -98,6 +102,72 @@ def test_works_in_a_grid_search(split):
 def test_parts_that_do_not_do_are_refused(parameters, named):
     with pytest.raises(TypeError, match=named):
         PriorCorrectedClassifier(**parameters).fit([[0.0], [1.0]], [0, 1])
+
+
+class TestSampleWeight:
+    X, y = make_classification(900, n_informative=4, weights=[0.9], class_sep=0.6, random_state=0)
+    weights = np.where(np.arange(900) % 3 == 0, 4.0, 1.0)
+
+    def test_shares_are_those_of_the_weights(self):
+        y = np.repeat(["no", "yes"], [80, 20])
+        weights = np.where(np.arange(100) < 40, 3.0, 1.0)  # of "no" 160, of "yes" 20
+        X = np.random.default_rng(0).normal(size=(100, 3))
+        model = PriorCorrectedClassifier().fit(X, y, sample_weight=weights)
+        assert model.counts_before_.tolist() == [160, 20]
+        assert model.counts_after_.tolist() == [160, 80]  # sixty of "yes" repeated
+        np.testing.assert_allclose(model.prior_correction_, [(160 / 180) / (160 / 240), (20 / 180) / (80 / 240)])
+
+    @pytest.mark.parametrize("sampler", [RandomOverSampler(random_state=0), RandomUnderSampler(random_state=0)])
+    def test_repeated_samples_keep_their_weight(self, sampler):
+        model = PriorCorrectedClassifier(sampler=sampler).fit(self.X, self.y, sample_weight=self.weights)
+        theirs = clone(sampler)
+        X, y = theirs.fit_resample(self.X, self.y)
+        expected = LogisticRegression().fit(X, y, sample_weight=self.weights[theirs.sample_indices_])
+        np.testing.assert_array_equal(model.estimator_.coef_, expected.coef_)
+
+    def test_a_sampler_that_takes_weights_gets_them_and_says_those_of_new_samples(self):
+        sampler = ClassicalSampler(random_state=0)
+        model = PriorCorrectedClassifier(sampler=sampler).fit(self.X, self.y, sample_weight=self.weights)
+        ours = clone(sampler)
+        X, y = ours.fit_resample(self.X, self.y, sample_weight=self.weights)
+        expected = LogisticRegression().fit(X, y, sample_weight=ours.sample_weight_)
+        np.testing.assert_array_equal(model.estimator_.coef_, expected.coef_)
+        np.testing.assert_allclose(model.counts_after_, [ours.sample_weight_[y == c].sum() for c in (0, 1)])
+
+    def test_the_mean_probability_is_the_weighted_share(self):
+        """Rows of the rare class count nine times: half of all that counts is of it."""
+        weights = np.where(self.y == 1, (self.y == 0).sum() / (self.y == 1).sum(), 1.0)
+        model = PriorCorrectedClassifier(sampler=RandomOverSampler(random_state=0))
+        stated = np.average(model.fit(self.X, self.y, weights).predict_proba(self.X)[:, 1], weights=weights)
+        assert stated == pytest.approx(0.5, abs=0.02)
+        assert model.fit(self.X, self.y).predict_proba(self.X)[:, 1].mean() == pytest.approx(self.y.mean(), abs=0.02)
+
+    def test_equal_weights_change_nothing(self):
+        plain, weighted = (
+            PriorCorrectedClassifier().fit(self.X, self.y, weights).predict_proba(self.X)
+            for weights in (None, np.full(900, 1.0))
+        )
+        np.testing.assert_allclose(weighted, plain)
+
+    @pytest.mark.parametrize(
+        ("parameters", "named"),
+        [
+            ({"estimator": KNeighborsClassifier()}, "estimator to take sample_weight in fit, but got KNeighbors"),
+            ({"estimator": make_pipeline(StandardScaler(), LogisticRegression())}, "estimator to take sample_weight"),
+            ({"sampler": SMOTE()}, r"sampler to take sample_weight, or .* but got SMOTE\(\); .* ClassicalSampler"),
+        ],
+    )
+    def test_parts_that_can_do_nothing_with_weights_are_refused(self, parameters, named):
+        model = PriorCorrectedClassifier(**parameters)
+        with pytest.raises(TypeError, match=f"Expected {named}"):
+            model.fit(self.X, self.y, sample_weight=self.weights)
+        model.fit(self.X, self.y)
+
+    def test_a_class_whose_samples_are_left_with_no_weight_is_said(self):
+        weights = np.where((self.y == 0) & (np.arange(900) > np.flatnonzero(self.y == 0)[0]), 0.0, 1.0)
+        model = PriorCorrectedClassifier(sampler=RandomUnderSampler(random_state=1))
+        with pytest.raises(ValueError, match=r"every class, but got none of \[0\]"):
+            model.fit(self.X, self.y, sample_weight=weights)
 
 
 class _Dropper(BaseEstimator):

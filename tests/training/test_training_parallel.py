@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from latentover import RAEClassifier
+from latentover import RAEClassifier, cli
 from latentover.training import parallel
 
 SCRIPT = Path(__file__).with_name("two_processes.py")
@@ -54,6 +54,35 @@ def test_losses_are_those_of_one_process_with_the_double_batch(two):
         for key in ours.keys() - {"step", "seconds", "predicted_classes"}:
             assert ours[key] == others[key]
             np.testing.assert_allclose(ours[key], theirs[key], rtol=1e-4, atol=1e-4, err_msg=key)
+
+
+def test_processes_end_together_and_in_order(tmp_path):
+    """Thirty times: no abort in the end, and none is gone before the first one has written."""
+    script = SCRIPT.with_name("ending.py")
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)], env=environment, capture_output=True, text=True, timeout=240
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    *well, failed = map(json.loads, done.stdout.splitlines())
+    assert len(well) == 30
+    expected = {"case": "well", "written": "written", "codes": [0, 0], "handlers": [True, True]}
+    assert [pair for pair in well if pair != expected] == [], done.stderr[-3000:]
+    # A failure waits for nobody.
+    assert (failed["written"], failed["codes"][1]) == (None, 3)
+    assert failed["handlers"][1]
+
+
+def test_the_command_ends_its_process_in_that_way(monkeypatch):
+    """Under torchrun alone: one process by itself is nobody's to wait for."""
+    ended = []
+    monkeypatch.setattr("sys.argv", ["latentover", "data", "list"])
+    monkeypatch.setattr(parallel, "end", ended.append)
+    for world_size, expected in (("1", []), ("2", [0])):
+        monkeypatch.setenv("WORLD_SIZE", world_size)
+        with pytest.raises(SystemExit, match="0"):
+            cli.run()
+        assert ended == expected
 
 
 def test_compiled_networks_learn_the_same(monkeypatch):
