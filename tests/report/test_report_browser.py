@@ -95,7 +95,7 @@ def test_what_was_tracked_fits_a_phone(browser, finished_runs, tmp_path, scheme)
         head = ",".join([head, *(f"validation_{name}" for name in names)])
         values = [[f"{(i + number) / (9 + j):.4f}" for j in range(len(names))] for i in range(8)]
         rows = [",".join([line, *row]) for line, row in zip(lines[-8:], values, strict=True)]
-        path.write_text("\n".join([head, *rows]), encoding="utf-8")
+        path.write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
     metrics = {"width": 390, "height": 900, "deviceScaleFactor": 1, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
