@@ -325,12 +325,12 @@ def read_png(path: Path) -> Png:
     from PIL import Image
 
     content = _bytes(path, 32 * MB)
-    for check in (Image.Image.verify, Image.Image.load):  # sums of the parts; then the pixels, from the start
+    for check in ("verify", "load"):  # sums of the parts; then the pixels, from the start
         with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise DamageError(f"has {width} x {height} pixels, more than {MAX_PIXELS:,}")
-            check(image)
+            getattr(image, check)()
     return Png(content, width, height)
 
 

@@ -219,7 +219,8 @@ def read_folder(folder: str | Path) -> RunsFolder:
         if (path / FAILURE_FILE).is_file():
             account = attempt(read_object, path / FAILURE_FILE)[0] or {}
             failed.append(_failed_run(path, seed, account))
-            made[path] = str(account.get("date") or ""), str(account.get("recipe_sha256"))
+            if account.get("recipe_sha256"):  # a damaged record is still one of a failure
+                made[path] = str(account.get("date") or ""), str(account["recipe_sha256"])
         elif not (path / "metrics.json").is_file():
             left_out[_name(path)] = UNFINISHED
         else:
@@ -231,7 +232,7 @@ def read_folder(folder: str | Path) -> RunsFolder:
             runs.append(run)
             made[path] = str(run.certificate.get("date") or ""), str(run.certificate.get("recipe_sha256"))
 
-    entries: list[Run | FailedRun] = [*runs, *failed]
+    entries: list[Run | FailedRun] = [one for one in (*runs, *failed) if one.path in made]
     current = _newest(entries, lambda one: made[one.path][1], lambda one: made[one.path][0])
     left_out |= {_name(one.path): OTHER_RECIPE for one in entries if one.path not in current}
     runs = [run for run in runs if run.path in current]
@@ -244,7 +245,7 @@ def read_folder(folder: str | Path) -> RunsFolder:
     return RunsFolder(
         Path(folder),
         [run for run in runs if run.path in alike],
-        [run for run in failed if run.path in current],
+        [run for run in failed if run.path in current or run.path not in made],
         dict(sorted(left_out.items())),
     )
 
@@ -257,13 +258,16 @@ def _name(path: Path) -> str:
 
 
 def _failed_run(path: Path, seed: int, account: Mapping[str, Any]) -> FailedRun:
+    title, message, traceback = (
+        text if isinstance(text := account.get(key), str) else "" for key in ("title", "message", "traceback")
+    )
     return FailedRun(
         path,
         path.parent.name,
         seed,
-        short_name(account.get("title") or path.parent.name),
-        line(account.get("message") or f"its {FAILURE_FILE} cannot be read"),
-        str(account.get("traceback") or "")[-20_000:].strip(),
+        short_name(title or path.parent.name),
+        line(message or f"its {FAILURE_FILE} does not say why"),
+        traceback[-20_000:].strip(),
     )
 
 

@@ -230,5 +230,3 @@ def test_quiet_is_silent_but_for_failures(write_recipe, machine, tmp_path, train
     assert terminal.getvalue() == ""
     benchmark([write_recipe({"title": "broken"}, name="b")], machine, out=tmp_path / "out")
     assert "[1/1] out/b, seed 0: failed: RuntimeError" in terminal.getvalue()
-
-

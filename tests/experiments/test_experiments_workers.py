@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import warnings
+from contextlib import suppress
 from multiprocessing import active_children
 from pathlib import Path
 
@@ -76,10 +77,8 @@ def start(tmp_path):
 
     yield start
     for process in started:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.communicate()
 
 
@@ -182,11 +181,11 @@ def test_a_named_warning_keeps_its_class_and_the_caller_s_filters():
     class Own(UserWarning):
         pass
 
-    with pytest.warns(Own, match="^out/a, seed 3: careful$"), naming_warnings("out/a, seed 3"):
+    with pytest.warns(Own, match=r"^out/a, seed 3: careful$"), naming_warnings("out/a, seed 3"):
         warnings.warn("careful", Own, stacklevel=1)
     with warnings.catch_warnings(), naming_warnings("a"):
         warnings.simplefilter("error", Own)
-        with pytest.raises(Own, match="^careful$"):
+        with pytest.raises(Own, match=r"^careful$"):
             warnings.warn("careful", Own, stacklevel=1)
 
 
