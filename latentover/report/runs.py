@@ -232,7 +232,7 @@ def read_folder(folder: str | Path) -> RunsFolder:
             runs.append(run)
             made[path] = str(run.certificate.get("date") or ""), str(run.certificate.get("recipe_sha256"))
 
-    entries: list[Run | FailedRun] = [one for one in (*runs, *failed) if one.path in made]
+    entries: list[Run | FailedRun] = [*runs, *(run for run in failed if run.path in made)]
     current = _newest(entries, lambda one: made[one.path][1], lambda one: made[one.path][0])
     left_out |= {_name(one.path): OTHER_RECIPE for one in entries if one.path not in current}
     runs = [run for run in runs if run.path in current]

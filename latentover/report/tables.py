@@ -93,13 +93,21 @@ def seeds_text(row: Row) -> str:
     return f"{row.n_seeds} ({len(row.failed)} failed)" if row.failed else str(row.n_seeds)
 
 
-def failures(failed: Sequence[FailedRun]) -> list[str]:
-    """Say which methods failed with which seeds and why, a line for each method and reason, without a full stop."""
+def failures(failed: Sequence[FailedRun], *, named: bool = True) -> list[str]:
+    """Say with which seeds methods failed and why, a line for each method and reason, without a full stop.
+
+    Parameters
+    ----------
+    failed : sequence of FailedRun
+    named : bool, default=True
+        Whether a line names its method.
+    """
     seeds: dict[tuple[str, str], list[str]] = {}
     for run in failed:
         seeds.setdefault((run.title, run.message), []).append(str(run.seed))
     return [
-        f"Failed: {title}, {'seed' if len(known) == 1 else 'seeds'} {', '.join(known)} ({message.rstrip('.')})"
+        f"Failed{f': {title},' if named else ' with'} {'seed' if len(known) == 1 else 'seeds'} {', '.join(known)} "
+        f"({message.rstrip('.')})"
         for (title, message), known in seeds.items()
     ]
 
