@@ -19,6 +19,8 @@ from latentover.report.reading import DamageError, attempt, read_history, read_m
 from latentover.report.runs import FAILURE_FILE, read_folder
 from latentover.report.theme import Picture
 
+pytestmark = pytest.mark.filterwarnings("ignore:Expected runs that can be compared")
+
 
 @pytest.fixture(autouse=True)
 def no_drawing(monkeypatch):
