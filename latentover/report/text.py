@@ -24,7 +24,7 @@ def short_name(text: object) -> str:
     Examples
     --------
     >>> short_name("two\nlines"), short_name("ab" * 5000)[27:33]
-    ('two lines', 'aba…ab')
+    ('two lines', 'bab…ba')
     """
     return line(text, NAME_LETTERS)
 
@@ -49,12 +49,12 @@ def markdown(text: object) -> str:
     Examples
     --------
     >>> print(markdown("# a_b <i> | [x](y)"))
-    \# a\_b &lt;i> \| \[x\](y)
+    \# a_b &lt;i> \| \[x\](y)
     >>> print(markdown("1. First"))
     1\. First
     """
     text = " ".join(str(text).split())
-    text = re.sub(r"[\\`*_\[\]#|]", r"\\\g<0>", text)
+    text = re.sub(r"[\\`*\[\]#|]|(?<![^\W_])_+|_+(?![^\W_])", lambda mark: re.sub(".", r"\\\g<0>", mark[0]), text)
     for character in "&<~$":  # the first is in the references themselves
         text = text.replace(character, {"&": "&amp;", "<": "&lt;", "~": "&#126;", "$": "&#36;"}[character])
     return re.sub(r"^[-+=>:]|^\d+(?=[.)](\s|$))", lambda found: _behind_backslash(found[0]), text)

@@ -47,7 +47,7 @@ def test_markdown_shows_names_as_they_are(runs_folder, tmp_path):
     name_everything(runs_folder, EVIL)
     page = write_markdown(runs_folder, tmp_path / "evil.md").read_text(encoding="utf-8")
     assert page.count("onerror") > 40
-    assert not re.search(r"[<`_\[\]~$]|&(?!lt;|amp;|#\d+;)", bare(page).replace("**", ""))
+    assert not re.search(r"[<`\[\]~$]|(?<![^\W_])_|_(?![^\W_])|&(?!lt;|amp;|#\d+;)", bare(page).replace("**", ""))
     heads = [[line.split()[0] for line in text.splitlines() if line.startswith("#")] for text in (plain, page)]
     assert heads[0] == heads[1]
     tables = [list(lines) for is_row, lines in groupby(bare(page).splitlines(), lambda row: row[:1] == "|") if is_row]
@@ -71,6 +71,7 @@ def test_markdown_shows_names_as_they_are(runs_folder, tmp_path):
         ("---", r"\---"),
         ("===", r"\==="),
         ("a | b", r"a \| b"),
+        ("_a_ __b__ learning_rate", r"\_a\_ \_\_b\_\_ learning_rate"),
         ("<b>a</b>", "&lt;b>a&lt;/b>"),
         ("&lt;", "&amp;lt;"),
         ("a\n\n# b", r"a \# b"),
