@@ -5,6 +5,7 @@ Nothing heavy is imported before a command is known, so that ``--help`` answers 
 
 import argparse
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Sequence
@@ -36,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"latentover: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
+        if arguments is None:  # this process ends now, and a second Ctrl-C is not to spoil that
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
         print("latentover: stopped; finished runs are kept, the same command goes on from there", file=sys.stderr)
         return 130
 
@@ -202,10 +205,10 @@ def _run_and_compare(options: argparse.Namespace, *, report: bool) -> int:
 
 
 def _print_comparison(folder: Path, *, report: bool) -> None:
-    from latentover.report import collect_runs, compare, comparison_text, write_report
+    from latentover.report import collect_runs, compare, comparison_text, failed_runs, write_report
 
     print(f"\n{folder}")
-    print(comparison_text(compare(collect_runs(folder))))
+    print(comparison_text(compare(collect_runs(folder), failed=failed_runs(folder))))
     if report:
         print(f"\nreport: {write_report(folder)}")
 

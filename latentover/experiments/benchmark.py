@@ -3,16 +3,20 @@
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
-from collections.abc import Generator, Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import closing
+import warnings
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
-from multiprocessing import active_children, get_context
+from datetime import UTC, datetime
+from functools import partial
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from tqdm.auto import tqdm
@@ -27,9 +31,14 @@ from latentover.experiments.run import (
     run_folder,
     run_recipe,
 )
+from latentover.files import write_json
+from latentover.report.runs import FAILURE_FILE
 from latentover.training import parallel
 
 Outcomes = Generator[tuple["Job", "dict[str, Any] | Failure"], None, None]
+
+GRACE = 3.0
+"""Seconds that a process gets to end by itself, and to remove what it has half written."""
 
 _LAST_SPLITS: list[tuple[DataConfig, Splits]] = []
 """The data that this process read last, for the runs of a benchmark share it; empty outside of one."""
@@ -44,6 +53,8 @@ class Job:
     overrides: tuple[str, ...]
     seed: int
     folder: Path
+    title: str
+    recipe_sha256: str
 
     def load(self) -> Recipe:
         """Read the recipe, in the process that runs it."""
@@ -65,10 +76,27 @@ class Failure:
     @classmethod
     def of(cls, error: Exception) -> "Failure":
         """Return what is to be said of an exception."""
-        message = f"{type(error).__name__}: {error}"
-        if isinstance(error, BrokenProcessPool):
-            message = "its process was killed, perhaps for want of memory; try again with fewer --jobs"
-        return cls(message, "".join(traceback.format_exception(error)))
+        return cls(f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error)))
+
+    @classmethod
+    def of_process(cls, exit_code: int | None) -> "Failure":
+        """Return what is to be said of a process that ended in the middle of a run."""
+        if exit_code == -9:  # SIGKILL, which Windows has no name for
+            return cls("its process was killed, perhaps for want of memory; try again with fewer --jobs", "")
+        how = f"ended with exit code {exit_code}"
+        if exit_code is not None and exit_code < 0:
+            how = f"was ended by signal {-exit_code} ({signal.strsignal(-exit_code)})"
+        return cls(f"its process {how} before the run was finished; what it wrote on stderr may say why", "")
+
+
+class Backend(Protocol):
+    """A way to make runs."""
+
+    def __call__(self, todo: Sequence[Job], machine: Machine) -> Outcomes:
+        """Yield every run once, as it ends, with its metrics or its failure: a failed run must not cost the others.
+
+        Closed before its end, it ends what it has begun, and leaves neither a process nor half a folder.
+        """
 
 
 @dataclass(frozen=True)
@@ -147,6 +175,7 @@ def benchmark(
     if parallel.rank() == 0:
         for job in done:
             refresh_labels(by_file[job.recipe_path, job.variant], job.folder)
+            (job.folder / FAILURE_FILE).unlink(missing_ok=True)  # of another recipe that was tried in between
     failures = _run_all(todo, machine, jobs)
     made = [job for job in todo if job.name not in failures]
     folders = dict.fromkeys(job.folder.parent.parent for job in [*done, *made])
@@ -163,7 +192,8 @@ def _plan(
     todo, done, owners = list[Job](), list[Job](), dict[Path, Path]()
     for path, recipe in recipes:
         for seed in recipe.seeds if seeds is None else seeds:
-            job = Job(path, recipe.variant, overrides, seed, run_folder(recipe, seed, out))
+            folder = run_folder(recipe, seed, out)
+            job = Job(path, recipe.variant, overrides, seed, folder, recipe.title, recipe.sha256)
             if owners.setdefault(job.folder, path) != path:
                 raise ValueError(
                     f"Expected recipes that write to different folders, but {owners[job.folder]} and {path} both write "
@@ -180,7 +210,8 @@ def _run_all(todo: Sequence[Job], machine: Machine, jobs: int) -> dict[str, Fail
         return failures
     disable = None if machine.verbose else True  # None: no bar where stderr is not a terminal
     start = time.perf_counter()
-    outcomes = _run_here(todo, machine) if jobs == 1 else _run_in_processes(todo, machine, jobs)
+    backend: Backend = _run_here if jobs == 1 else partial(_run_in_processes, jobs=jobs)
+    outcomes = backend(todo, machine)
     with (
         closing(outcomes),
         tqdm(total=len(todo), unit="run", desc="runs", file=sys.stderr, disable=disable, dynamic_ncols=True) as bar,
@@ -193,6 +224,7 @@ def _run_all(todo: Sequence[Job], machine: Machine, jobs: int) -> dict[str, Fail
                 same = any(outcome.message == failure.message for failure in failures.values())
                 tqdm.write(line + ("failed as above" if same else f"failed: {outcome.message}"), file=sys.stderr)
                 failures[job.name] = outcome
+                _record(job, outcome)
             elif machine.verbose and bar.disable:
                 seconds = outcome["certificate"]["fit_seconds"]
                 left = _time_left(time.perf_counter() - start, number, len(todo))
@@ -211,8 +243,31 @@ def _time_left(seconds: float, done: int, total: int) -> str:
     return f", about {minutes:.0f} min left" if minutes < 120 else f", about {minutes / 60:.0f} h left"
 
 
+def _record(job: Job, failure: Failure) -> None:
+    """Leave word of a failure in the run's folder, where the report finds it; the next success replaces the folder."""
+    account = {
+        "format": 1,
+        "title": job.title,
+        "seed": job.seed,
+        "recipe_sha256": job.recipe_sha256,
+        "message": _storable(failure.message),
+        "traceback": _storable(failure.traceback),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    with suppress(OSError):  # it has been said, and a full disk is not to end the other runs
+        write_json(job.folder / FAILURE_FILE, account)
+
+
+def _storable(text: str) -> str:
+    """Return a text that UTF-8 can hold: paths may have bytes that are none."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+# ---- Ways to make runs -----------------------------------------------------------------------------------------------
+
+
 def _run_here(todo: Sequence[Job], machine: Machine) -> Outcomes:
-    """Yield each run with its metrics, or with its failure: one failed run must not cost the others."""
+    """Make the runs in this process, one after the other; see `Backend`."""
     try:
         for job in todo:
             outcome: dict[str, Any] | Failure
@@ -227,43 +282,171 @@ def _run_here(todo: Sequence[Job], machine: Machine) -> Outcomes:
         _LAST_SPLITS.clear()
 
 
-def _run_in_processes(todo: Sequence[Job], machine: Machine, jobs: int) -> Outcomes:
-    """Yield as `_run_here`, in the order in which the runs end."""
+def _run_in_processes(todo: Sequence[Job], machine: Machine, *, jobs: int) -> Outcomes:
+    """Make the runs in processes of their own, some at the same time; see `Backend`.
+
+    A process that is killed fails the run that it was making, and another one takes its place.
+    """
     quiet = replace(machine, verbose=0)
     threads = max(1, torch.get_num_threads() // jobs)
-    others = set(active_children())
-    with ProcessPoolExecutor(min(jobs, len(todo)), get_context("spawn"), _start_process, (threads,)) as pool:
-        try:
-            futures = {pool.submit(_run_in_process, job, quiet): job for job in todo}
-            for future in as_completed(futures):
-                error = future.exception()
-                if error is not None and not isinstance(error, Exception):
-                    raise error
-                yield futures[future], future.result() if error is None else Failure.of(error)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for process in set(active_children()) - others:
-                process.terminate()
-            raise
-
-
-def _start_process(threads: int) -> None:
-    """Prepare a process of the pool: Ctrl-C is for its parent to answer, and being ended leaves no half a folder."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    torch.set_num_threads(threads)
-
-
-def _run_in_process(job: Job, machine: Machine) -> dict[str, Any]:
+    waiting, workers, idle = deque(todo), list[_Worker](), list[_Worker]()
     try:
-        return _run(job, machine)
-    except SystemExit:  # without this the process would go on with the next run
+        while waiting or workers:
+            while waiting and len(workers) < jobs:
+                workers.append(_Worker(quiet, threads))
+                workers[-1].take(waiting.popleft())
+            wait([worker.connection for worker in workers], timeout=1.0)
+            for worker in list(workers):
+                outcome = worker.outcome()
+                if outcome is None:
+                    continue
+                job = worker.job
+                if waiting and worker.take(waiting[0]):
+                    waiting.popleft()
+                else:
+                    worker.connection.close()  # which ends the process
+                    workers.remove(worker)
+                    idle.append(worker)
+                yield job, outcome
+    finally:
+        with _undisturbed():
+            _end(workers, idle)
+
+
+class _Worker:
+    """The process of one `_work`, seen from outside."""
+
+    job: Job
+
+    def __init__(self, machine: Machine, threads: int) -> None:
+        context = get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_work, args=(theirs, machine, threads))
+        with _undisturbed():  # the new process does not hear Ctrl-C either: it is for this one to answer
+            self.process.start()
+        theirs.close()
+
+    def take(self, job: Job) -> bool:
+        """Hand over a run and say whether there is a process to make it."""
+        self.job = job
+        try:
+            self.connection.send(job)
+        except OSError:
+            return False
+        return True
+
+    def outcome(self) -> dict[str, Any] | Failure | None:
+        """Return how the run ended, None while it goes on; show the warnings that came."""
+        alive = self.process.is_alive()  # asked first: what a process sends before it ends is not lost
+        try:
+            while self.connection.poll():
+                message = self.connection.recv()
+                if not isinstance(message, _Warned):
+                    return message
+                warnings.showwarning(message.text, message.category, message.filename, message.lineno)
+        except (EOFError, OSError):
+            self.process.join(GRACE)
+            alive = False
+        return None if alive else Failure.of_process(self.process.exitcode)
+
+
+def _end(busy: Sequence[_Worker], idle: Sequence[_Worker]) -> None:
+    """End processes, first with a word and then without."""
+    for worker in busy:
+        worker.process.terminate()
+    until = time.monotonic() + GRACE
+    for worker in [*busy, *idle]:
+        worker.process.join(max(0.0, until - time.monotonic()))
+        worker.process.kill()
+        worker.process.join()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ignore Ctrl-C; processes that are begun meanwhile do so from their first moment."""
+    if threading.current_thread() is not threading.main_thread():  # only that one hears it
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
+
+
+@dataclass(frozen=True)
+class _Warned:
+    """A warning on its way from a process to the one that shows it."""
+
+    text: str
+    category: type[Warning]
+    filename: str
+    lineno: int
+
+
+def _work(connection: Connection, machine: Machine, threads: int) -> None:
+    """Make the runs that come through a connection, and send back what came of them, until it is closed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, _leave)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    torch.set_num_threads(threads)
+    sending = threading.Lock()
+
+    def send(message: Any) -> None:
+        with sending:
+            connection.send(message)
+
+    def show(
+        message: Any, category: type[Warning], filename: str, lineno: int, file: Any = None, line: Any = None
+    ) -> None:
+        # A class of somebody's own may be unknown to the other process.
+        known = next(kind for kind in category.__mro__ if kind.__module__ == "builtins")
+        send(_Warned(str(message), known, filename, lineno))
+
+    warnings.showwarning = show
+    with suppress(EOFError, OSError):  # nobody is there any more
+        while True:
+            job = connection.recv()
+            try:
+                outcome: dict[str, Any] | Failure = _run(job, machine)
+            except Exception as error:
+                outcome = Failure.of(error)
+            send(outcome)
+
+
+def _leave(*_: Any) -> None:
+    """Answer SIGTERM with an exception, so that no half a folder is left, and a second one not at all."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(1)
+
+
+def _end_with_parent() -> None:
+    """End this process soon after its parent has ended, in whatever way it did."""
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(GRACE)
         os._exit(1)
 
 
 def _run(job: Job, machine: Machine) -> dict[str, Any]:
-    recipe = job.load()
-    return run_recipe(recipe, job.seed, job.folder, machine, _splits(recipe.data, machine))
+    with naming_warnings(job.name):
+        recipe = job.load()
+        return run_recipe(recipe, job.seed, job.folder, machine, _splits(recipe.data, machine))
+
+
+@contextmanager
+def naming_warnings(name: str) -> Iterator[None]:
+    """Let every warning begin with the name of the run that it comes from."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def named(message: Any, *others: Any, **more: Any) -> None:
+            show(f"{name}: {message}", *others, **more)
+
+        warnings.showwarning = named
+        yield
 
 
 def _splits(config: DataConfig, machine: Machine) -> Splits:

@@ -6,6 +6,7 @@ from latentover.experiments.recipe import Recipe
 from latentover.report.findings import split_title
 from latentover.report.runs import published_cells
 from latentover.report.tables import published_texts
+from latentover.report.text import inline_code, markdown, short_name
 
 _SCORES = ("acsa", "macro_f1", "gm_a", "mauprc_ova", "ece", "brier")
 
@@ -32,18 +33,19 @@ def model_card(recipe: Recipe, metrics: dict[str, Any], *, has_picture: bool = F
         Whether the fitted estimator is there.
     """
     certificate = metrics["certificate"]
-    counts = ", ".join(f"{label}: {n}" for label, n in metrics["train_counts"].items())
+    counts = ", ".join(f"{markdown(short_name(label))}: {n}" for label, n in metrics["train_counts"].items())
+    data = markdown(short_name(certificate["data"]))
     rows = "\n".join(
-        f"| {split} | " + " | ".join(_percent(scores.get(name)) for name in _SCORES) + " |"
+        f"| {markdown(split)} | " + " | ".join(_percent(scores.get(name)) for name in _SCORES) + " |"
         for split, scores in metrics["splits"].items()
     )
-    versions = ", ".join(f"{name} {version}" for name, version in certificate["versions"].items())
-    return f"""# {recipe.title} on {certificate["data"]}, seed {certificate["seed"]}
+    versions = ", ".join(f"{markdown(name)} {markdown(version)}" for name, version in certificate["versions"].items())
+    return f"""# {markdown(short_name(recipe.title))} on {data}, seed {certificate["seed"]}
 
 {_MODEL if has_weights else _SCORED}{_PICTURE if has_picture else ""}
 
 - **Method**: {type(recipe.method).__name__}{f" after {type(recipe.sampler).__name__}" if recipe.sampler else ""}
-- **Data**: {certificate["data"]} (hash {certificate["data_hash"]}), {certificate["n_train"]} training samples
+- **Data**: {data} (hash {certificate["data_hash"]}), {certificate["n_train"]} training samples
 - **Training samples of each class**: {counts}
 - **Intended use**: research on, and baselines for, imbalanced data like this one.
 - **Limits**: the scores hold for data like the test split. Probabilities follow the training's class balance, not
@@ -55,8 +57,8 @@ def model_card(recipe: Recipe, metrics: dict[str, Any], *, has_picture: bool = F
 
 Scores in percent, weights of the last epoch; ece is the expected calibration error, and brier the squared error of the
 probabilities, at most 200. Lower is better for both.{_published(recipe)} Trained in
-{certificate["fit_seconds"]} s on {certificate["hardware"]} ({certificate["device"]}), {certificate["date"]},
-commit {certificate["commit"] or "unknown"}, {versions}. Recipe `{certificate["recipe"]}`
+{certificate["fit_seconds"]} s on {markdown(certificate["hardware"])} ({certificate["device"]}), {certificate["date"]},
+commit {certificate["commit"] or "unknown"}, {versions}. Recipe {inline_code(certificate["recipe"])}
 (SHA-256 {certificate["recipe_sha256"][:12]}) beside this file.
 """
 
@@ -79,7 +81,8 @@ def _memorization(metrics: dict[str, Any]) -> str:
             f"{min(ratios):.2f} to {max(ratios):.2f} of that between training rows."
         )
     if report["flagged"]:
-        sentences.append(f"Training rows are repeated of: {', '.join(report['flagged'])}.")
+        flagged = ", ".join(markdown(short_name(label)) for label in report["flagged"])
+        sentences.append(f"Training rows are repeated of: {flagged}.")
     return f"\n- **Memorization**: {' '.join([*sentences, report['note']])}"
 
 
@@ -87,7 +90,7 @@ def _published(recipe: Recipe) -> str:
     """Return a sentence on what the paper reports, for each split that it does."""
     published = recipe.published or {}
     quoted = [
-        f"{', '.join(published_texts(cells))} ({split_title(split)}, {published['source']})"
+        f"{', '.join(published_texts(cells))} ({split_title(split)}, {markdown(published['source'])})"
         for split in published
         if split != "source" and (cells := published_cells(published, split))
     ]

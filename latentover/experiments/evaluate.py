@@ -19,6 +19,7 @@ from latentover.experiments.recipe import Evaluation, load_data_config, load_rec
 from latentover.files import read_json, write_json, write_text
 from latentover.metrics import classification_scores
 from latentover.report import save_minority_grid
+from latentover.report.text import guarded
 
 PRIMARY_SPLIT = "test_balanced"
 PICTURE_SEED = 0
@@ -253,7 +254,8 @@ def write_tsne(estimator: Any, splits: Splits, evaluation: Evaluation, path: Pat
             kinds += [kind] * len(latents[-1])
     Z = np.concatenate(latents)
     places = TSNE(perplexity=min(30.0, (len(Z) - 1) / 3), random_state=PICTURE_SEED).fit_transform(Z)
-    table = pd.DataFrame({"x": places[:, 0], "y": places[:, 1], "label": labels, "kind": kinds})
+    names = [guarded(str(label)) for label in labels]
+    table = pd.DataFrame({"x": places[:, 0], "y": places[:, 1], "label": names, "kind": kinds})
     write_text(path, table.round(4).to_csv(index=False))
     return True
 

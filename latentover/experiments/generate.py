@@ -1,6 +1,7 @@
 """New samples of a finished run, as a picture, arrays or a table."""
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from latentover.estimators import ImageFormat
 from latentover.experiments.evaluate import generator_of
 from latentover.files import check_writable, replacing
 from latentover.report import image_grid
+from latentover.report.text import guarded
 
 SUFFIXES = (".png", ".npz", ".csv")
 
@@ -95,4 +97,25 @@ def _write_table(X: Any, label: Any, path: Path) -> None:
     name = "label"
     while name in table.columns:
         name += "_"
-    table.assign(**{name: label}).to_csv(path, index=False)
+    _without_formulas(table.assign(**{name: label})).to_csv(path, index=False)
+
+
+def _without_formulas(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the table with an apostrophe before names and texts that a spreadsheet program would compute, and say so.
+
+    Only those texts differ: all other cells are written as they are.
+    """
+    safe, changed = table.copy(), []
+    for column in table:
+        texts = {value for value in table[column].unique() if isinstance(value, str) and guarded(value) != value}
+        if texts:
+            safe[column] = [guarded(value) if isinstance(value, str) else value for value in table[column]]
+        if texts or guarded(str(column)) != str(column):
+            changed.append(str(column))
+    if changed:
+        warnings.warn(
+            f"Expected texts, but in {', '.join(changed)} some begin like formulas, which a spreadsheet program would "
+            "compute; an apostrophe stands before them in the file, and none before those that are drawn in Python.",
+            stacklevel=4,
+        )
+    return safe.rename(columns={column: guarded(column) for column in table if isinstance(column, str)})

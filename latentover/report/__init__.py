@@ -1,24 +1,27 @@
 """From a folder of runs to tables, pictures and one page to read.
 
-`collect_runs` and `compare` read and average; `comparison_text` and `comparison_markdown` print; `write_report` makes
-the page and `write_markdown` a page for documents; `image_grid`, `minority_grid` and `save_minority_grid` show samples.
+`collect_runs` and `compare` read and average, `failed_runs` and `unfinished_runs` say what is missing;
+`comparison_text` and `comparison_markdown` print; `write_report` makes the page and `write_markdown` a page for
+documents; `image_grid`, `minority_grid` and `save_minority_grid` show samples.
 """
 
 from latentover.report.grid import image_grid, minority_grid
 from latentover.report.html import write_report
 from latentover.report.markdown import write_markdown
-from latentover.report.runs import Cell, Row, Run, collect_runs, compare, unfinished_runs
+from latentover.report.runs import Cell, FailedRun, Row, Run, collect_runs, compare, failed_runs, unfinished_runs
 from latentover.report.samples import save_minority_grid
 from latentover.report.tables import comparison_markdown, comparison_text
 
 __all__ = [
     "Cell",
+    "FailedRun",
     "Row",
     "Run",
     "collect_runs",
     "compare",
     "comparison_markdown",
     "comparison_text",
+    "failed_runs",
     "image_grid",
     "minority_grid",
     "save_minority_grid",

@@ -350,19 +350,22 @@ def tsne_figure(x: ArrayLike, y: ArrayLike, labels: Sequence[str], kinds: Sequen
     unknown = sorted(set(kind.tolist()) - {"real", "synthetic"})
     if unknown:
         raise ValueError(f"Expected *kinds* to be 'real' or 'synthetic', but got {unknown[0]!r}; rename it.")
-    classes = sorted(set(names), key=_natural)
+    classes = sorted(set(labels), key=_natural)
+    places, made = {label: code for code, label in enumerate(classes)}, kind == "synthetic"
+    codes = np.array([places[label] for label in labels])
 
     def draw(theme: Theme) -> Any:
+        from matplotlib.colors import to_rgba_array
+
         legend = len(classes) <= MAX_LEGEND
         figure, axes = new_axes(4.1 + (0.22 * math.ceil((len(classes) + 2) / 4) if legend else 0))
         ax = axes[0, 0]
-        colours = _class_colours(len(classes), theme)
+        colours = to_rgba_array(_class_colours(len(classes), theme))
         size = float(np.clip(9000 / len(x), 4, 20))
-        for c, colour in zip(classes, colours, strict=True):
-            real, made = (names == c) & (kind == "real"), (names == c) & (kind == "synthetic")
-            ax.scatter(x[made], y[made], s=size * 1.3, marker="x", color=colour, linewidth=0.8, alpha=0.75)
-            ax.scatter(x[real], y[real], s=size, color=colour, linewidth=0)
-            ax.scatter([], [], s=26, color=colour, linewidth=0, label=_short(c, 14) if legend else None)
+        ax.scatter(x[made], y[made], s=size * 1.3, marker="x", color=colours[codes[made]], linewidth=0.8, alpha=0.75)
+        ax.scatter(x[~made], y[~made], s=size, color=colours[codes[~made]], linewidth=0)
+        for c, colour in zip(classes if legend else [], colours, strict=False):
+            ax.scatter([], [], s=26, color=colour, linewidth=0, label=_short(c, 14))
         for marker, text in (("o", "Real"), ("x", "Synthetic")):
             ax.scatter([], [], s=26, color=theme.faint, marker=marker, linewidth=1, label=text)
         style(ax, theme)

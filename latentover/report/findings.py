@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from latentover.report.runs import Row, Run, compare
-from latentover.report.tables import percent
+from latentover.report.runs import Row, Run, RunsFolder, compare
+from latentover.report.tables import failures, percent
+from latentover.report.text import short_name
 
 __all__ = ["Tile", "cautions", "key_finding", "key_tiles", "plural", "rarest_class", "split_title"]
 
@@ -18,7 +19,7 @@ Tile = tuple[str, str]
 
 def split_title(split: str) -> str:
     """Name of a split for people: ``"test_balanced"`` is "balanced test"."""
-    return SPLITS.get(split, split.replace("_", " "))
+    return SPLITS.get(split) or short_name(split.replace("_", " "))
 
 
 def plural(n: int, word: str) -> str:
@@ -119,7 +120,8 @@ def _rarest_sentence(runs: Sequence[Run], rows: Sequence[Row]) -> list[str]:
     rarest, recall = rarest_class(runs[0]), _rarest_recall(runs, rows[0].recipe)
     if rarest is None or recall is None:
         return []
-    text = f"On the rarest class ({rarest[0]}, {plural(rarest[1], 'training sample')}) its recall is {recall:.1f}%"
+    label, n = short_name(rarest[0]), plural(rarest[1], "training sample")
+    text = f"On the rarest class ({label}, {n}) its recall is {recall:.1f}%"
     baseline = _baseline(rows)
     without = _rarest_recall(runs, baseline.recipe) if baseline and baseline is not rows[0] else None
     return [f"{text}, against {without:.1f}% without resampling." if without is not None else f"{text}."]
@@ -159,23 +161,27 @@ def imbalance_ratio(run: Run) -> float | None:
     return max(counts) / min(counts) if counts and min(counts) > 0 else None
 
 
-def cautions(runs: Sequence[Run], unfinished: Sequence[str]) -> list[str]:
+def cautions(found: RunsFolder) -> list[str]:
     """What a careful reader should know before comparing rows.
 
     Parameters
     ----------
-    runs : sequence of Run
-    unfinished : sequence of str
-        From `unfinished_runs`.
+    found : RunsFolder
+        Files of its runs that could not be read count as far as they have been asked for.
 
     Returns
     -------
     list of str
         Sentences; empty if all runs finished and are alike in all but recipe and seed.
     """
-    sentences = []
-    if unfinished:
-        sentences.append(f"Did not finish, and left out: {', '.join(unfinished)}.")
+    runs, sentences = found.runs, [f"{failure}." for failure in failures(found.failed)]
+    by_reason: dict[str, list[str]] = {}
+    for run, reason in found.left_out.items():
+        by_reason.setdefault(reason, []).append(run)
+    sentences += [f"Left out: {', '.join(names)} ({reason})." for reason, names in by_reason.items()]
+    damaged = [f"{run.recipe}/{run.path.name}/{file} {reason}" for run in runs for file, reason in run.damaged.items()]
+    if damaged:
+        sentences.append(f"Damaged, and what it would show is left out: {'; '.join(damaged)}.")
     seeds = {run.recipe: tuple(r.seed for r in runs if r.recipe == run.recipe) for run in runs}
     if len(set(seeds.values())) > 1:
         sentences.append("The recipes were not all run with the same seeds.")

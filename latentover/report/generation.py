@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from latentover.report.runs import Run
+from latentover.report.runs import GENERATION_FILE, Run
+from latentover.report.text import line, markdown, short_name
 
 __all__ = ["GENERATION_FILE", "GenerationRow", "GenerationTable", "generation_markdown", "generation_tables"]
 
-GENERATION_FILE = "generation.json"
-"""In a run's folder: from the name of a feature extractor to the result of `latentover.metrics.generation_scores`."""
 COLUMNS = {"fid": "FID", "kid": "KID", "density": "Density", "coverage": "Coverage", "diversity": "Diversity"}
 
 
@@ -46,12 +44,12 @@ def generation_tables(runs: Sequence[Run]) -> list[GenerationTable]:
     """Return a table for each set of results with the same features, n and k; none where nothing was evaluated."""
     found: dict[tuple[str, int, int], dict[str, list[tuple[Run, dict[str, Any]]]]] = {}
     for run in runs:
-        for result in _results(run):
+        for result in run.content(GENERATION_FILE) or []:
             key = (result["features"], result["n"], result["k"])
             found.setdefault(key, {}).setdefault(run.recipe, []).append((run, result))
     return [
         GenerationTable(
-            f"{n:,} real and {n:,} generated samples of all classes, features {features}, k = {k}",
+            f"{n:,} real and {n:,} generated samples of all classes, features {line(features)}, k = {k}",
             list(COLUMNS.values()),
             [_row(recipe, results) for recipe, results in recipes.items()],
         )
@@ -62,13 +60,10 @@ def generation_tables(runs: Sequence[Run]) -> list[GenerationTable]:
 def generation_markdown(table: GenerationTable) -> str:
     """Return a table as Markdown, with its caption before and its flags behind it."""
     lines = [f"| Method | {' | '.join(table.columns)} | Seeds |", "|:--|" + "--:|" * (len(table.columns) + 1)]
-    lines += [f"| {row.title} | {' | '.join(row.cells)} | {row.seeds} |" for row in table.rows]
-    return "\n\n".join([f"{table.caption}.", "\n".join(lines), *(f"> {flag}" for flag in table.flags)])
-
-
-def _results(run: Run) -> list[dict[str, Any]]:
-    path = run.path / GENERATION_FILE
-    return list(json.loads(path.read_text(encoding="utf-8")).values()) if path.is_file() else []
+    lines += [f"| {markdown(row.title)} | {' | '.join(row.cells)} | {row.seeds} |" for row in table.rows]
+    return "\n\n".join(
+        [f"{markdown(table.caption)}.", "\n".join(lines), *(f"> {markdown(flag)}" for flag in table.flags)]
+    )
 
 
 def _row(recipe: str, results: Sequence[tuple[Run, dict[str, Any]]]) -> GenerationRow:
@@ -76,14 +71,17 @@ def _row(recipe: str, results: Sequence[tuple[Run, dict[str, Any]]]) -> Generati
     for run, result in results:
         known = result.get("memorization") or {}
         if known.get("flagged"):
-            flags.append(
-                f"seed {run.seed} memorizes: {known['copies']} of {known['n']} samples are copies of training samples, "
-                f"and the rest lie {known['distance_ratio']:.2f} times as far from them as held-out samples do."
-            )
-        collapsed = [label for label, scores in result["classes"].items() if scores["collapsed"]]
+            copies = f"{known.get('copies')} of {known.get('n')} samples"
+            text = f"seed {run.seed} memorizes: {copies} are copies of training samples"
+            if (ratio := known.get("distance_ratio")) is not None:
+                text += f", and the rest lie {ratio:.2f} times as far from them as held-out samples do"
+            flags.append(f"{text}.")
+        collapsed = [
+            short_name(label) for label, scores in result.get("classes", {}).items() if scores.get("collapsed")
+        ]
         if collapsed:
             flags.append(f"seed {run.seed} makes nearly the same sample again and again of {', '.join(collapsed)}.")
-    cells = [_cell([_value(result["pooled"][name]) for _, result in results]) for name in COLUMNS]
+    cells = [_cell([_value(result.get("pooled", {}).get(name)) for _, result in results]) for name in COLUMNS]
     return GenerationRow(results[0][0].title, recipe, cells, len(results), flags)
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from latentover.report.text import line
+
 __all__ = ["image_grid", "minority_grid"]
 
 TILE = 44  # pixels of a tile's longer side, about
@@ -18,7 +20,7 @@ GROUP_GAP = 22  # between panels
 MARGIN = 16
 PAPER, INK, FAINT = (255, 255, 255), (32, 36, 44), (226, 229, 233)
 TITLE_SIZE, LABEL_SIZE, LINE = 15, 14, 18
-LABEL_LETTERS = 24  # longer row labels are wrapped
+LABEL_LETTERS = 24  # longer row labels are wrapped, onto three lines
 
 
 def image_grid(images: ArrayLike, columns: int, scale: int | None = None) -> Image.Image:
@@ -115,7 +117,7 @@ def minority_grid(panels: Mapping[str, ArrayLike], row_labels: Sequence[str]) ->
         Title to images, from left to right; uint8 or float in [0, 1]. All have the same classes and image size; ``k``
         may differ. An image that is ``nan`` throughout leaves an empty place.
     row_labels : sequence of n_classes str
-        Written before each row, such as ``"9 (n=40)"``; long ones are wrapped.
+        Written before each row, such as ``"9 (n=40)"``; long ones are wrapped and cut.
 
     Returns
     -------
@@ -137,12 +139,12 @@ def minority_grid(panels: Mapping[str, ArrayLike], row_labels: Sequence[str]) ->
     """
     tiles = _panel_tiles(panels, row_labels)
     title_font, label_font = ImageFont.load_default(size=TITLE_SIZE), ImageFont.load_default(size=LABEL_SIZE)
-    labels = [textwrap.wrap(str(label), LABEL_LETTERS, break_long_words=True) or [""] for label in row_labels]
+    labels = [textwrap.wrap(line(label, 3 * LABEL_LETTERS - 8), LABEL_LETTERS) or [""] for label in row_labels]
     first = next(iter(tiles.values()))[0][0]
     scale = _scale(first.shape, None)
     tile_width, tile_height = first.shape[1] * scale, first.shape[0] * scale
 
-    label_width = max(_width(label_font, line) for label in labels for line in label)
+    label_width = max(_width(label_font, text) for label in labels for text in label)
     lefts, left = [], MARGIN + label_width + 14
     for title, rows in tiles.items():
         lefts.append(left)
@@ -161,9 +163,9 @@ def minority_grid(panels: Mapping[str, ArrayLike], row_labels: Sequence[str]) ->
             for i, tile in enumerate(row):
                 _paste(canvas, tile, left + i * (tile_width + GAP), int(middle - tile_height / 2), scale)
     for label, middle in zip(labels, middles, strict=True):
-        for i, line in enumerate(label):
+        for i, text in enumerate(label):
             y = middle + (i - (len(label) - 1) / 2) * LINE
-            draw.text((MARGIN + label_width, y), line, fill=INK, font=label_font, anchor="rm")
+            draw.text((MARGIN + label_width, y), text, fill=INK, font=label_font, anchor="rm")
     return canvas
 
 

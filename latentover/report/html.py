@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,12 +38,14 @@ from latentover.report.margins import (
     tracked_curves,
     tracked_part,
 )
-from latentover.report.runs import DEFAULT_METRICS, Row, Run, collect_runs, compare, unfinished_runs
-from latentover.report.samples import png_bytes, read_panels, side_by_side
+from latentover.report.reading import Curve, Png
+from latentover.report.runs import DEFAULT_METRICS, FailedRun, Row, Run, RunsFolder, compare, read_finished
+from latentover.report.samples import png_bytes, side_by_side
 from latentover.report.tables import (
     NONE,
     calibration_table,
     epoch_table,
+    failures,
     metric_title,
     order_table,
     percent,
@@ -53,11 +53,14 @@ from latentover.report.tables import (
     published_texts,
     seconds,
 )
+from latentover.report.text import line, short_name
 from latentover.report.theme import DARK, LIGHT, Picture
 
 __all__ = ["Comparison", "read_comparisons", "write_report"]
 
 MORE_METRICS = ("top1", "gm_b", "gm_c")
+MAX_CURVES = 24
+"""Losses of a recipe that are drawn, the first ones."""
 CERTIFICATE = {
     "data": "Data",
     "data_hash": "Data hash",
@@ -102,11 +105,20 @@ class Group:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The finished runs of a folder, which are compared with each other."""
+    """The runs of a folder, which are compared with each other."""
 
-    folder: Path
+    found: RunsFolder
     title: str
-    runs: Sequence[Run]
+
+    @property
+    def folder(self) -> Path:
+        """Where they lie."""
+        return self.found.path
+
+    @property
+    def runs(self) -> list[Run]:
+        """Those that finished."""
+        return self.found.runs
 
 
 def read_comparisons(folders: str | Path | Sequence[str | Path]) -> list[Comparison]:
@@ -115,16 +127,16 @@ def read_comparisons(folders: str | Path | Sequence[str | Path]) -> list[Compari
     Raises
     ------
     ValueError
-        If there is no folder, one holds no finished run, or one of the runs cannot be read.
+        If there is no folder, or one holds no finished run.
     """
     paths = [Path(folder) for folder in ([folders] if isinstance(folders, str | Path) else folders)]
     if not paths:
         raise ValueError("Expected one runs folder or more, but got none; name a folder that a benchmark wrote to.")
-    found = [(path, collect_runs(path)) for path in dict.fromkeys(paths)]
-    titles = [_group_title(path, runs) for path, runs in found]
+    finished = [read_finished(path) for path in dict.fromkeys(paths)]
+    titles = [_group_title(found) for found in finished]
     return [
-        Comparison(path, f"{title} ({path})" if titles.count(title) > 1 else title, runs)
-        for title, (path, runs) in zip(titles, found, strict=True)
+        Comparison(found, f"{title} ({found.path})" if titles.count(title) > 1 else title)
+        for title, found in zip(titles, finished, strict=True)
     ]
 
 
@@ -132,7 +144,7 @@ def write_report(runs_folder: str | Path | Sequence[str | Path], path: str | Pat
     """Write one page with the comparison, figures, samples and birth certificates of all runs in a folder.
 
     The page needs no network and no scripts: styles, images and recipes are inside. It fits phones, dark mode and
-    paper. Panels for which there is no data are left out.
+    paper. Panels for which there is no data are left out; so are those whose file is damaged, which is named.
 
     Parameters
     ----------
@@ -150,7 +162,7 @@ def write_report(runs_folder: str | Path | Sequence[str | Path], path: str | Pat
     Raises
     ------
     ValueError
-        If a folder holds no finished run, one of them cannot be read, or several folders come without a *path*.
+        If a folder holds no finished run, or several folders come without a *path*.
     """
     comparisons = read_comparisons(runs_folder)
     if path is None and len(comparisons) > 1:
@@ -186,17 +198,17 @@ def _template() -> Any:
 
 def _context(comparison: Comparison, prefix: str) -> dict[str, Any]:
     """What the page says of one folder; `prefix` stands before its anchors."""
-    runs = comparison.runs
+    runs, failed = comparison.runs, comparison.found.failed
     groups = _groups(runs)
-    return {
+    context = {
         "prefix": prefix,
         "title": comparison.title,
         "finding": key_finding(runs),
         "tiles": key_tiles(runs),
-        "cautions": cautions(runs, unfinished_runs(comparison.folder)),
-        "facts": _facts(runs, groups),
+        "facts": _facts(runs, groups) + ([f"{len(failed)} failed"] if failed else []),
         "data": _data_panel(runs[0]),
-        "tables": [{"prefix": prefix, **_table(runs, groups, split)} for split in _splits(runs)],
+        "tables": [{"prefix": prefix, **_table(runs, groups, split, failed)} for split in _splits(runs)],
+        "failed": failed,
         "recall": _recall_panel(groups),
         "samples": _samples(groups),
         "samples_together": samples_together(runs),
@@ -207,6 +219,7 @@ def _context(comparison: Comparison, prefix: str) -> dict[str, Any]:
         "confusions": _each(groups, _confusion),
         "certificates": [_certificate(group) for group in groups],
     }
+    return context | {"cautions": cautions(comparison.found)}  # the last: by now the damaged files are known
 
 
 def _groups(runs: Sequence[Run]) -> list[Group]:
@@ -214,8 +227,8 @@ def _groups(runs: Sequence[Run]) -> list[Group]:
     return [Group(i, row, [run for run in runs if run.recipe == row.recipe]) for i, row in enumerate(rows)]
 
 
-def _group_title(folder: Path, runs: Sequence[Run]) -> str:
-    name = str(runs[0].certificate.get("group") or folder.resolve().name)
+def _group_title(found: RunsFolder) -> str:
+    name = short_name(found.runs[0].certificate.get("group") or found.path.resolve().name)
     words = name.replace("_", " ")
     return NAMES.get(name, words[:1].upper() + words[1:])
 
@@ -223,7 +236,7 @@ def _group_title(folder: Path, runs: Sequence[Run]) -> str:
 def _facts(runs: Sequence[Run], groups: Sequence[Group]) -> list[str]:
     """The line under the title."""
     dates = [str(run.certificate["date"])[:10] for run in runs if run.certificate.get("date")]
-    hardware = {str(run.certificate["hardware"]) for run in runs if run.certificate.get("hardware")}
+    hardware = {line(run.certificate["hardware"]) for run in runs if run.certificate.get("hardware")}
     facts = [plural(len(groups), "method"), plural(len({run.seed for run in runs}), "seed"), plural(len(runs), "run")]
     return facts + sorted(dates)[-1:] + sorted(hardware) * (len(hardware) == 1)
 
@@ -237,9 +250,9 @@ def _data_panel(run: Run) -> dict[str, Any] | None:
     counts = run.metrics.get("train_counts") or {}
     if not counts:
         return None
-    falling = sorted(counts.items(), key=lambda item: -item[1])
+    falling = [(short_name(label), n) for label, n in sorted(counts.items(), key=lambda item: -item[1])]
     return {
-        "name": run.certificate.get("data"),
+        "name": short_name(run.certificate.get("data") or ""),
         "bars": [(label, n, 100 * n / max(1, falling[0][1])) for label, n in falling],
         "total": sum(counts.values()),
         "ratio": imbalance_ratio(run),
@@ -248,19 +261,19 @@ def _data_panel(run: Run) -> dict[str, Any] | None:
     }
 
 
-def _table(runs: Sequence[Run], groups: Sequence[Group], split: str) -> dict[str, Any]:
+def _table(runs: Sequence[Run], groups: Sequence[Group], split: str, failed: Sequence[FailedRun]) -> dict[str, Any]:
     """One comparison table: main scores, the rest for those who unfold it, and the ACSA of each seed as dots."""
     scored = [run for run in runs if run.scores(split)]
     index = {group.row.recipe: group.index for group in groups}
-    main, more = (
-        compare(scored, [m for m in metrics if any(run.scores(split).get(m) is not None for run in scored)], split)
-        for metrics in (DEFAULT_METRICS, MORE_METRICS)
-    )
+    rows = compare(scored, scored_metrics(scored, split), split, failed=failed)
+    main = [row for row in rows if row.n_seeds]
+    more = compare(scored, scored_metrics(scored, split, MORE_METRICS), split)
     order = [row.recipe for row in main]
     return {
         "split": split_title(split),
         "samples": sorted({sum(run.scores(split).get("support") or [0]) for run in scored}),
         "rows": main,
+        "failed": [(row.title, failures(row.failed, named=False)) for row in rows if not row.n_seeds],
         "more": sorted(more, key=lambda row: order.index(row.recipe)),
         "metrics": list(main[0].cells),
         "more_metrics": list(more[0].cells),
@@ -274,6 +287,11 @@ def _table(runs: Sequence[Run], groups: Sequence[Group], split: str) -> dict[str
         ],
         "mark": len(main) > 1,
     }
+
+
+def scored_metrics(runs: Sequence[Run], split: str, metrics: Sequence[str] = DEFAULT_METRICS) -> list[str]:
+    """The metrics that some run has on a split."""
+    return [metric for metric in metrics if any(run.scores(split).get(metric) is not None for run in runs)]
 
 
 def _dots(runs: Sequence[Run], split: str) -> dict[str, Any]:
@@ -301,10 +319,11 @@ def _recall_panel(groups: Sequence[Group]) -> Picture | None:
         return None
     recalls = {}
     for group in groups:
-        lists = [run.scores()["recall"] for run in group.runs if run.scores().get("classes") == classes]
+        alike = [run.scores() for run in group.runs if run.scores().get("classes") == classes]
+        lists = [scores["recall"] for scores in alike if scores.get("recall")]
         if lists:
             recalls[group.title] = [_mean(column) for column in zip(*lists, strict=True)]
-    return recall_figure(recalls, classes, [counts[label] for label in classes])
+    return recall_figure(recalls, classes, [counts[label] for label in classes]) if recalls else None
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -342,26 +361,22 @@ def _class_accuracies(group: Group, part: str) -> Picture | None:
 
 
 def _curves(group: Group) -> Picture | None:
-    curves: dict[str, list[tuple[list[float], list[float]]]] = {}
+    curves: dict[str, list[Curve]] = {}
     for run in group.runs:
         for name, curve in run.history().items():
             if not is_tracked(name):
-                curves.setdefault(name, []).append(curve)
+                curves.setdefault(line(name, 40), []).append(curve)
         for name, curve in run.history("history_sampler.csv").items():
-            curves.setdefault(f"sampler: {name}", []).append(curve)
-    return curves_figure(curves, group.title, group.index) if curves else None
+            curves.setdefault(f"sampler: {line(name, 40)}", []).append(curve)
+    shown = dict(list(curves.items())[:MAX_CURVES])
+    return curves_figure(shown, group.title, group.index) if curves else None
 
 
 def _map(group: Group) -> Picture | None:
-    path = _first_file(group, "tsne.csv")
-    if path is None:
+    _, points = _first(group, "tsne.csv")
+    if not points or not points.labels:
         return None
-    with path.open(newline="", encoding="utf-8") as file:
-        points = list(csv.DictReader(file))
-    if not points:
-        return None
-    x, y = ([float(point[axis]) for point in points] for axis in "xy")
-    return tsne_figure(x, y, [point["label"] for point in points], [point["kind"] for point in points], group.title)
+    return tsne_figure(points.x, points.y, points.labels, points.kinds, group.title)
 
 
 def _confusion(group: Group) -> Picture | None:
@@ -374,40 +389,36 @@ def _confusion(group: Group) -> Picture | None:
     return confusion_figure(np.sum(matrices, axis=0), classes, group.title)
 
 
-def _first_file(group: Group, name: str) -> Path | None:
-    return next((run.path / name for run in group.runs if (run.path / name).is_file()), None)
+def _first(group: Group, file: str) -> tuple[Run | None, Any]:
+    """The first run of a recipe with a file that can be read, and what it holds."""
+    for run in group.runs:
+        found = run.content(file)
+        if found is not None:
+            return run, found
+    return None, None
 
 
 def _samples(groups: Sequence[Group]) -> list[dict[str, Any]]:
-    from PIL import Image
-
-    found = []
-    for group in groups:
-        path = _first_file(group, "samples.png")
-        if path is not None:
-            content = path.read_bytes()
-            with Image.open(io.BytesIO(content)) as image:
-                width, height = image.size
-            seed = next(run.seed for run in group.runs if run.path == path.parent)
-            found.append({"group": group, "png": content, "width": width, "height": height, "seed": seed})
-    return found
+    found = [(group, *_first(group, "samples.png")) for group in groups]
+    return [{"group": group, "png": png, "seed": run.seed} for group, run, png in found if run]
 
 
-def samples_together(runs: Sequence[Run]) -> dict[str, Any] | None:
-    """One picture of what all methods made of the same classes, as a PNG with its size."""
-    files = {group.title: _first_file(group, "samples.npz") for group in _groups(runs)}
-    picture = side_by_side({title: read_panels(path) for title, path in files.items() if path is not None})
-    return {"png": png_bytes(picture), "width": picture.width, "height": picture.height} if picture else None
+def samples_together(runs: Sequence[Run]) -> Png | None:
+    """One picture of what all methods made of the same classes."""
+    panels = {group.title: _first(group, "samples.npz")[1] for group in _groups(runs)}
+    picture = side_by_side({title: found for title, found in panels.items() if found is not None})
+    return Png(png_bytes(picture), picture.width, picture.height) if picture else None
 
 
 def _certificate(group: Group) -> dict[str, Any]:
     """One line a field: a single value if all seeds share it, else one value a seed."""
-    recipe = _first_file(group, "recipe.yaml")
+    run, recipe = _first(group, "recipe.yaml")
     return {
         "group": group,
         "seeds": [run.seed for run in group.runs],
         "lines": certificate_lines(group.runs),
-        "recipe": recipe.read_text(encoding="utf-8").strip() if recipe else None,
+        "recipe": recipe,
+        "recipe_seed": run.seed if run else None,
     }
 
 
@@ -428,15 +439,15 @@ def _field(certificate: Mapping[str, Any], key: str) -> str:
     value = certificate.get(key)
     if value is None or value == "":
         return "not recorded"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{short_name(package)} {short_name(version)}" for package, version in value.items())
     if key == "fit_seconds":
         return f"{seconds(float(value))} s"
     if key == "split":
-        return split_title(value)
+        return split_title(str(value))
     if key == "device" and certificate.get("processes", 1) > 1:
-        return f"{value}, {certificate['processes']} processes"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {version}" for name, version in value.items())
-    return f"{value:,}" if isinstance(value, int) else str(value)
+        return f"{line(value)}, {certificate['processes']} processes"
+    return f"{value:,}" if isinstance(value, int) else line(value)
 
 
 def _data_uri(content: bytes, mime: str) -> str:

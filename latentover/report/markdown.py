@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import quote
 
 from latentover.files import write_text, write_whole
 from latentover.report.findings import cautions, key_finding, split_title
 from latentover.report.generation import generation_markdown, generation_tables
-from latentover.report.html import Comparison, certificate_lines, read_comparisons, samples_together
+from latentover.report.html import (
+    Comparison,
+    certificate_lines,
+    read_comparisons,
+    samples_together,
+    scored_metrics,
+)
 from latentover.report.margins import margin_tables
-from latentover.report.runs import Run, compare, unfinished_runs
+from latentover.report.runs import Run, compare
 from latentover.report.tables import (
     calibration_table,
     comparison_markdown,
@@ -19,6 +26,7 @@ from latentover.report.tables import (
     recall_table,
     side_markdown,
 )
+from latentover.report.text import markdown
 
 __all__ = ["write_markdown"]
 
@@ -53,7 +61,7 @@ def write_markdown(runs_folder: str | Path | Sequence[str | Path], path: str | P
     """
     comparisons = read_comparisons(runs_folder)
     single = len(comparisons) == 1
-    parts = [] if single else [f"# {', '.join(one.title for one in comparisons)}"]
+    parts = [] if single else [f"# {', '.join(markdown(one.title) for one in comparisons)}"]
     for comparison in comparisons:
         parts += _section(comparison, "#" if single else "##", Path(path))
     return write_text(path, "\n\n".join(parts) + "\n")
@@ -62,12 +70,11 @@ def write_markdown(runs_folder: str | Path | Sequence[str | Path], path: str | P
 def _section(comparison: Comparison, level: str, page: Path) -> list[str]:
     """Return the blocks of text on one folder, below a heading of a level such as ``"##"``, for that page."""
     runs = comparison.runs
-    blocks = [f"{level} {comparison.title}", key_finding(runs)]
-    blocks += [f"> {caution}" for caution in cautions(runs, unfinished_runs(comparison.folder))]
+    blocks = list[str]()
     for split in runs[0].splits:
         size = sum(runs[0].scores(split).get("support") or [])
-        blocks += [f"{level}# {split_title(split).capitalize()} split, {size:,} samples"]
-        rows = compare(runs, split=split)
+        blocks += [f"{level}# {markdown(split_title(split).capitalize())} split, {size:,} samples"]
+        rows = compare(runs, scored_metrics(runs, split), split, failed=comparison.found.failed)
         blocks += [comparison_markdown(rows)]
         beside = (order_table(rows), epoch_table(runs, split), calibration_table(runs, split))
         blocks += [side_markdown(table) for table in beside if table]
@@ -77,11 +84,14 @@ def _section(comparison: Comparison, level: str, page: Path) -> list[str]:
         blocks += [f"{level}# Margins", MARGINS_NOTE, *map(side_markdown, side)]
     if picture := samples_together(runs):
         name = f"{page.stem}_{comparison.folder.resolve().name}_samples.png"
-        write_whole(page.with_name(name), picture["png"])
-        blocks += [f"{level}# Samples side by side", f"![Real images and those that each method made]({name})"]
+        write_whole(page.with_name(name), picture.content)
+        place = quote(name)
+        blocks += [f"{level}# Samples side by side", f"![Real images and those that each method made]({place})"]
     if tables := generation_tables(runs):
         blocks += [f"{level}# Generated samples", *(generation_markdown(table) for table in tables)]
-    return [*blocks, f"{level}# Where the numbers come from", *_certificates(runs, f"{level}##")]
+    head = [f"{level} {markdown(comparison.title)}", markdown(key_finding(runs))]
+    head += [f"> {markdown(caution)}" for caution in cautions(comparison.found)]  # now the damaged files are known
+    return [*head, *blocks, f"{level}# Where the numbers come from", *_certificates(runs, f"{level}##")]
 
 
 def _certificates(runs: Sequence[Run], level: str) -> list[str]:
@@ -89,6 +99,6 @@ def _certificates(runs: Sequence[Run], level: str) -> list[str]:
     blocks = []
     for recipe in dict.fromkeys(run.recipe for run in runs):
         group = [run for run in runs if run.recipe == recipe]
-        lines = [f"- {label}: {', '.join(values)}" for label, values in certificate_lines(group)]
-        blocks.append(f"{level} {group[0].title}\n\n" + "\n".join(lines))
+        lines = [f"- {label}: {', '.join(map(markdown, values))}" for label, values in certificate_lines(group)]
+        blocks.append(f"{level} {markdown(group[0].title)}\n\n" + "\n".join(lines))
     return blocks

@@ -14,15 +14,14 @@ from PIL import Image
 
 from latentover.files import write_whole
 from latentover.report.grid import PAPER, minority_grid
+from latentover.report.reading import LABELS
 from latentover.seeds import as_random_state
 
 if TYPE_CHECKING:
     from numpy.random import RandomState
 
-__all__ = ["read_panels", "save_minority_grid", "side_by_side"]
+__all__ = ["save_minority_grid", "side_by_side"]
 
-LABELS = "labels"
-"""Of the rows, beside the panels in a file."""
 METHODS_A_BAND = 5
 """As many as fit into the width of a page."""
 
@@ -62,7 +61,7 @@ def save_minority_grid(
     Returns
     -------
     Path
-        *path*. Beside it lies a ``.npz`` of the same name, the panels as `read_panels` returns them.
+        *path*. Beside it lies a ``.npz`` of the same name with the panels, for the report to show methods together.
 
     Raises
     ------
@@ -88,23 +87,6 @@ def save_minority_grid(
     return write_whole(path, png_bytes(minority_grid(panels, row_labels)))
 
 
-def read_panels(path: str | Path) -> tuple[dict[str, NDArray[np.float16]], list[str]]:
-    """Read the panels of a minority grid and the labels of its rows.
-
-    Parameters
-    ----------
-    path : str or Path
-        The ``.npz`` that `save_minority_grid` wrote.
-
-    Returns
-    -------
-    (dict of str to ndarray of shape (n_classes, k, channels, height, width), list of n_classes str)
-        As `minority_grid` takes them: float in [0, 1], empty places ``nan``.
-    """
-    with np.load(path) as arrays:
-        return {name: arrays[name] for name in arrays.files if name != LABELS}, arrays[LABELS].tolist()
-
-
 def side_by_side(
     grids: Mapping[str, tuple[Mapping[str, ArrayLike], Sequence[str]]], *, per_class: int = 3
 ) -> Image.Image | None:
@@ -115,7 +97,7 @@ def side_by_side(
     Parameters
     ----------
     grids : mapping of str to (panels, row labels)
-        Title of the method to what `read_panels` returns.
+        Title of the method to its panels, with "Real" and "Synthetic" among them.
     per_class : int, default=3
         Images a class and method, at most.
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from scipy.stats import rankdata, spearmanr
 
-from latentover.report.runs import Cell, Row, Run, mean_cell, run_titles
+from latentover.report.runs import Cell, FailedRun, Row, Run, mean_cell, run_titles
+from latentover.report.text import markdown, short_name
 
 __all__ = [
     "METRIC_TITLES",
@@ -16,6 +17,7 @@ __all__ = [
     "comparison_markdown",
     "comparison_text",
     "epoch_table",
+    "failures",
     "metric_title",
     "order_table",
     "percent",
@@ -23,6 +25,7 @@ __all__ = [
     "published_texts",
     "recall_table",
     "seconds",
+    "seeds_text",
     "side_markdown",
 ]
 
@@ -44,7 +47,7 @@ NONE = "n/a"
 
 def metric_title(metric: str) -> str:
     """Name of a metric for people: ``"macro_f1"`` is "Macro-F1"."""
-    return METRIC_TITLES.get(metric, metric.replace("_", " "))
+    return METRIC_TITLES.get(metric) or short_name(metric.replace("_", " "))
 
 
 def percent(cell: Cell) -> str:
@@ -83,6 +86,30 @@ def published_sources(rows: Sequence[Row]) -> str:
     texts = set(sources.values())
     named = texts.pop() if len(texts) == 1 else "; ".join(f"{title}: {source}" for title, source in sources.items())
     return f"Published numbers: {named}."
+
+
+def seeds_text(row: Row) -> str:
+    """How many seeds of a recipe finished, and how many failed: "5", "3 (2 failed)"."""
+    return f"{row.n_seeds} ({len(row.failed)} failed)" if row.failed else str(row.n_seeds)
+
+
+def failures(failed: Sequence[FailedRun], *, named: bool = True) -> list[str]:
+    """Say with which seeds methods failed and why, a line for each method and reason, without a full stop.
+
+    Parameters
+    ----------
+    failed : sequence of FailedRun
+    named : bool, default=True
+        Whether a line names its method.
+    """
+    seeds: dict[tuple[str, str], list[str]] = {}
+    for run in failed:
+        seeds.setdefault((run.title, run.message), []).append(str(run.seed))
+    return [
+        f"Failed{f': {title},' if named else ' with'} {'seed' if len(known) == 1 else 'seeds'} {', '.join(known)} "
+        f"({message.rstrip('.')})"
+        for (title, message), known in seeds.items()
+    ]
 
 
 def seconds(value: float | None) -> str:
@@ -132,13 +159,13 @@ def comparison_text(rows: Sequence[Row]) -> str:
     metrics = _check(rows)
     columns = [["Method", *(row.title for row in rows)]]
     columns += [[metric_title(m), *_score_column([row.cells[m] for row in rows], len(rows) > 1)] for m in metrics]
-    columns.append(["Seeds", *(str(row.n_seeds) for row in rows)])
+    columns.append(["Seeds", *map(seeds_text, rows)])
     columns.append(["Fit s", *(seconds(row.fit_seconds) for row in rows)])
     padded = [_pad(column, left=i == 0) for i, column in enumerate(columns)]
     lines = ["  ".join(line).rstrip() for line in zip(*padded, strict=True)]
     lines.insert(1, "-" * max(map(len, lines)))
     legend = "Percent, mean ± standard deviation over seeds." + (" * best mean" if len(rows) > 1 else "")
-    return "\n".join([*lines, "", legend])
+    return "\n".join([*lines, "", legend, *failures([run for row in rows for run in row.failed])])
 
 
 def _score_column(cells: Sequence[Cell], mark: bool) -> list[str]:
@@ -195,8 +222,8 @@ def comparison_markdown(rows: Sequence[Row]) -> str:
         bold = [cell.best and len(rows) > 1 for cell in row.cells.values()]
         marked = [f"**{text}**" if strong else text for text, strong in zip(scores, bold, strict=True)]
         marked += [", ".join(published_texts(row.published))] if sources else []
-        lines.append(_markdown_line([_escape(row.title), *marked, str(row.n_seeds), seconds(row.fit_seconds)]))
-    return "\n".join([*lines, *(["", _escape(sources)] if sources else [])])
+        lines.append(_markdown_line([markdown(row.title), *marked, seeds_text(row), seconds(row.fit_seconds)]))
+    return "\n".join([*lines, *(["", markdown(sources)] if sources else [])])
 
 
 @dataclass(frozen=True)
@@ -222,9 +249,9 @@ class SideTable:
 
 def side_markdown(table: SideTable) -> str:
     """Return a table as Markdown, with its caption before and its note behind it."""
-    lines = [_markdown_line(["Method", *table.columns]), "|:--|" + "--:|" * len(table.columns)]
-    lines += [_markdown_line([_escape(title), *cells]) for title, cells in table.rows]
-    return "\n\n".join([f"{table.caption}:", "\n".join(lines), *([_escape(table.note)] if table.note else [])])
+    lines = [_markdown_line(["Method", *map(markdown, table.columns)]), "|:--|" + "--:|" * len(table.columns)]
+    lines += [_markdown_line([markdown(title), *cells]) for title, cells in table.rows]
+    return "\n\n".join([f"{table.caption}:", "\n".join(lines), *([markdown(table.note)] if table.note else [])])
 
 
 def order_table(rows: Sequence[Row]) -> SideTable | None:
@@ -289,17 +316,17 @@ def recall_table(runs: Sequence[Run], split: str) -> SideTable | None:
     counts = runs[0].metrics.get("train_counts") or {}
     if not classes or len(classes) > MAX_CLASSES:
         return None
-    order = sorted(classes, key=lambda label: -counts.get(str(label), 0))
+    order = sorted(classes, key=lambda label: -counts.get(label, 0))
     lines = []
     for recipe, title in run_titles(runs).items():
         found = []
         for run in runs:
             scores = run.scores(split)
-            if run.recipe == recipe and scores.get("recall"):
+            if run.recipe == recipe and scores.get("recall") and scores.get("classes"):
                 found.append(dict(zip(scores["classes"], scores["recall"], strict=True)))
         cells = [mean_cell([recalls.get(label) for recalls in found]) for label in order]
         lines.append((title, ["n/a" if cell.mean is None else f"{100 * cell.mean:.1f}" for cell in cells]))
-    columns = [f"{label} ({counts[str(label)]:,})" if str(label) in counts else str(label) for label in order]
+    columns = [f"{short_name(label)} ({counts[label]:,})" if label in counts else short_name(label) for label in order]
     return SideTable("Recall of each class in percent, with its number of training samples", columns, lines)
 
 
@@ -377,9 +404,3 @@ def epoch_table(runs: Sequence[Run], split: str) -> SideTable | None:
 
 def _markdown_line(fields: Sequence[str]) -> str:
     return f"| {' | '.join(fields)} |"
-
-
-def _escape(text: str) -> str:
-    for character in "\\|*_`<[":
-        text = text.replace(character, "\\" + character)
-    return text

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from latentover.experiments import benchmark as benchmark_module
-from latentover.experiments.benchmark import Failure, Outcome, benchmark
+from latentover.experiments.benchmark import Outcome, benchmark
 from latentover.experiments.run import Machine
 
 RUNS = r"\[\d/\d\] out/\w+, seed \d: "
@@ -230,11 +230,3 @@ def test_quiet_is_silent_but_for_failures(write_recipe, machine, tmp_path, train
     assert terminal.getvalue() == ""
     benchmark([write_recipe({"title": "broken"}, name="b")], machine, out=tmp_path / "out")
     assert "[1/1] out/b, seed 0: failed: RuntimeError" in terminal.getvalue()
-
-
-# ---- Processes -------------------------------------------------------------------------------------------------------
-
-
-def test_a_process_that_was_killed_is_no_riddle():
-    failure = Failure.of(benchmark_module.BrokenProcessPool("A process was terminated abruptly"))
-    assert failure.message == "its process was killed, perhaps for want of memory; try again with fewer --jobs"

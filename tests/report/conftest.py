@@ -56,7 +56,7 @@ def certificate_of(recipe, seed):
         "group": "digits",
         "seed": seed,
         "data": "digits",
-        "data_hash": f"5eed{seed:04d}",
+        "data_hash": "5eed0001",
         "split": "test_balanced",
         "n_train": 578,
         "n_test": 120,
@@ -79,7 +79,7 @@ def write_history(path, seed):
         cells = [f"{v * (1 + 0.05 * rng.random()):.5f}" for v in values]
         cells[1] = cells[1] if step % 25 == 0 else ""
         lines.append(",".join([str(step), f"{step * 0.01:.2f}", *cells]))
-    path.write_text("\n".join(lines), encoding="utf-8")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def write_map(path, seed):
@@ -89,7 +89,7 @@ def write_map(path, seed):
         centre = 30 * np.array([np.cos(c * 0.628), np.sin(c * 0.628)])
         for kind, n in (("real", 8 + 5 * (9 - c)), ("synthetic", 5 * c)):
             lines += [f"{x:.3f},{y:.3f},{c},{kind}" for x, y in rng.normal(centre, 3.5, (n, 2))]
-    path.write_text("\n".join(lines), encoding="utf-8")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def write_bundle(folder, recipe, seed):

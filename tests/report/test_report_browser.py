@@ -85,6 +85,29 @@ def test_published_numbers_push_no_column_out_of_sight(browser, finished_runs, t
     assert all(scroll <= client for scroll, client in widths)
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_long_names_and_failures_push_nothing_out_of_sight(browser, finished_runs, tmp_path, width):
+    folder, name = shutil.copytree(finished_runs, tmp_path / "runs"), "w" * 10_000
+    for path in folder.glob("*/*/metrics.json"):
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        metrics["train_counts"] = {f"{name}{label}": n for label, n in metrics["train_counts"].items()}
+        for scores in (metrics, *metrics["splits"].values()):
+            scores["classes"] = [f"{name}{label}" for label in scores["classes"]]
+        metrics["certificate"].update(dict.fromkeys(("title", "group", "data", "hardware"), name))
+        path.write_text(json.dumps(metrics), encoding="utf-8")
+    path = folder / "gamo" / "seed-0" / "failure.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"title": name, "message": name, "traceback": name}), encoding="utf-8")
+    metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.get(write_report(folder).as_uri())
+    unfold(browser)
+    scroll, client = browser.execute_script("const e = document.documentElement; return [e.scrollWidth, e.clientWidth]")
+    assert scroll <= client
+    heights = browser.execute_script("return [...document.querySelectorAll('h1, td, dt')].map(e => e.offsetHeight)")
+    assert max(heights) < 600
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_what_was_tracked_fits_a_phone(browser, finished_runs, tmp_path, scheme):
     folder = shutil.copytree(finished_runs, tmp_path / "runs")
@@ -95,7 +118,7 @@ def test_what_was_tracked_fits_a_phone(browser, finished_runs, tmp_path, scheme)
         head = ",".join([head, *(f"validation_{name}" for name in names)])
         values = [[f"{(i + number) / (9 + j):.4f}" for j in range(len(names))] for i in range(8)]
         rows = [",".join([line, *row]) for line, row in zip(lines[-8:], values, strict=True)]
-        path.write_text("\n".join([head, *rows]), encoding="utf-8")
+        path.write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
     metrics = {"width": 390, "height": 900, "deviceScaleFactor": 1, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}

@@ -10,6 +10,7 @@ import pytest
 
 from latentover.report import collect_runs, write_report
 from latentover.report.findings import cautions, key_finding, key_tiles
+from latentover.report.runs import read_folder
 from latentover.report.theme import Picture
 
 VOID = {"meta", "link", "img", "source", "br"}
@@ -153,7 +154,7 @@ class TestContent:
 
     def test_unfinished_runs_are_named(self, runs_folder):
         (runs_folder / "gamo" / "seed-3").mkdir(parents=True)
-        assert "Did not finish, and left out: gamo/seed-3." in page_of(runs_folder).words()
+        assert "Left out: gamo/seed-3 (did not finish)." in page_of(runs_folder).words()
 
 
 @pytest.mark.usefixtures("no_drawing")
@@ -327,13 +328,13 @@ class TestFindings:
         assert key_tiles(collect_runs(finished_runs))[-1] == ("20 : 1", "imbalance ratio of the training data")
 
     def test_cautions(self, runs_folder):
-        assert cautions(collect_runs(runs_folder), []) == []
+        assert cautions(read_folder(runs_folder)) == []
         edit_all(runs_folder, lambda m, _: m["certificate"].update(data_hash="x", commit="d", device="cuda"), "rae/*0")
         edit_all(runs_folder, lambda m, _: m.update(split="validation"), "none/*1")
         (runs_folder / "rae" / "seed-1" / "metrics.json").unlink()
-        text = " ".join(cautions(collect_runs(runs_folder), ["rae/seed-1"]))
+        text = " ".join(cautions(read_folder(runs_folder)))
         for part in (
-            "left out: rae/seed-1",
+            "Left out: rae/seed-1 (did not finish).",
             "not all run with the same seeds",
             "not all scored on the same split",
             "With seed 0 the recipes did not all see the same data",

@@ -1,0 +1,236 @@
+"""Processes of a benchmark: one that is killed costs its run, and none outlives the benchmark."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from contextlib import suppress
+from multiprocessing import active_children
+from pathlib import Path
+
+import pytest
+
+import latentover
+from latentover.experiments import benchmark as benchmark_module
+from latentover.experiments.benchmark import Failure, benchmark, naming_warnings
+from latentover.experiments.run import Machine
+from latentover.report import failed_runs, write_report
+from latentover.report.runs import FAILURE_FILE
+
+MACHINE = Machine(device="cpu", precision="float32", verbose=0)
+QUICK = {"evaluation.tsne_points": 0, "evaluation.grid_samples": 0}
+ENDLESS = {**QUICK, "method.init_args.max_steps": 10**7}
+SECONDS = 240.0  # on a machine with much else to do
+
+proc = pytest.mark.skipif(not Path(f"/proc/self/task/{os.getpid()}/children").exists(), reason="no list of children")
+
+
+def wait_for(condition):
+    until = time.monotonic() + SECONDS
+    while time.monotonic() < until:
+        if found := condition():
+            return found
+        time.sleep(0.02)
+    raise AssertionError("waited in vain")
+
+
+def children(pid):
+    """The processes that a process has begun, but for those that only look after it."""
+    found = []
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        command = Path(f"/proc/{child}/cmdline").read_bytes()
+        if b"spawn_main" in command:
+            found.append(int(child))
+    return found
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start a command in a process group of its own; whatever is left of it is killed in the end."""
+    started = []
+
+    def start(*arguments):
+        package = Path(latentover.__file__).parent.parent
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "latentover.cli", *map(str, arguments), "--device", "cpu"],
+                cwd=tmp_path,
+                env={**os.environ, "PYTHONPATH": str(package), "OMP_NUM_THREADS": "1"},
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+        )
+        return started[-1]
+
+    yield start
+    for process in started:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def test_a_worker_that_dies_costs_the_run_that_it_makes(write_recipe, tmp_path, monkeypatch, capsys):
+    """One is killed from outside, and code of somebody's own ends another; all other runs are made."""
+    (tmp_path / "leaving.py").write_text(
+        "import os\nfrom torch import nn\n\n\nclass Net(nn.Module):\n    def __init__(self, code: int = 3):\n"
+        "        super().__init__()\n        self.code = code\n\n"
+        "    def forward(self, x):\n        os._exit(self.code)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    network = {"method.init_args.backbone": {"class_path": "leaving.Net"}, "method.init_args.channels": ...}
+    bad = write_recipe({**QUICK, **network, "method.init_args.hidden_units": ...}, name="bad", kind="control")
+    good, out = write_recipe({**QUICK, "seeds": list(range(6))}), tmp_path / "out"
+
+    def kill_one():
+        wait_for(lambda: list(out.glob("*/*/metrics.json")))
+        active_children()[0].kill()
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    with pytest.warns(UserWarning, match=r"^out/tiny, seed \d: What is generated"):
+        outcome = benchmark([good, bad], MACHINE, out=out, jobs=2)
+    killer.join()
+    assert not active_children()
+    left, (killed, failure) = outcome.failures.pop("out/bad, seed 0"), outcome.failures.popitem()
+    assert (outcome.finished, outcome.failures) == (5, {})
+    assert left.message == (
+        "its process ended with exit code 3 before the run was finished; what it wrote on stderr may say why"
+    )
+    assert failure.message == "its process was killed, perhaps for want of memory; try again with fewer --jobs"
+    assert f"{killed}: failed: its process was killed" in capsys.readouterr().err
+    failed = failed_runs(out)
+    assert [(run.recipe, run.message) for run in failed] == [("bad", left.message), ("tiny", failure.message)]
+    assert f"out/tiny, seed {failed[1].seed}" == killed
+
+    again = benchmark([good], MACHINE, out=out)
+    assert (again.finished, again.repeated, again.failures) == (1, 5, {})
+    assert [run.recipe for run in failed_runs(out)] == ["bad"]
+
+
+def test_a_process_that_was_killed_is_no_riddle():
+    assert Failure.of_process(-9).message == (
+        "its process was killed, perhaps for want of memory; try again with fewer --jobs"
+    )
+    assert "was ended by signal 11 (Segmentation fault) before the run was finished" in Failure.of_process(-11).message
+
+
+@proc
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
+def test_workers_end_with_the_benchmark(write_recipe, tmp_path, start, number):
+    recipe = write_recipe({**ENDLESS, "seeds": [0, 1, 2]})
+    process = start("benchmark", recipe, "--out", "out", "--jobs", 2, "--checkpoint-every", 1)
+    wait_for(lambda: len(list(tmp_path.glob("out/tiny/*.checkpoint"))) == 2)  # both are in the middle of a training
+    workers = children(process.pid)
+    assert len(workers) == 2
+    process.send_signal(number)
+    assert process.wait(30) == -number
+    killed = time.monotonic()
+    wait_for(lambda: not any(map(is_running, workers)))
+    assert time.monotonic() - killed < 5 * benchmark_module.GRACE
+    assert not list(tmp_path.glob("out/tiny/.*.part*"))
+
+
+@proc
+@pytest.mark.parametrize(("jobs", "moment"), [(1, "training"), (2, "training"), (2, "starting")])
+def test_ctrl_c_twice_ends_quietly(write_recipe, tmp_path, start, jobs, moment):
+    recipe = write_recipe({**ENDLESS, "seeds": [0, 1, 2]})
+    process = start("benchmark", recipe, "--out", "out", "--jobs", jobs, "--checkpoint-every", 1, "--quiet")
+    if moment == "training":
+        wait_for(lambda: len(list(tmp_path.glob("out/tiny/*.checkpoint"))) == jobs)
+    else:  # the folder is made when the runs are about to begin
+        wait_for(lambda: (tmp_path / "out" / "tiny").exists() and len(children(process.pid)) == jobs)
+    workers = children(process.pid)
+    for _ in range(2):
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.15)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert err == "latentover: stopped; finished runs are kept, the same command goes on from there\n"
+    wait_for(lambda: not any(map(is_running, workers)))
+
+
+# ---- Warnings --------------------------------------------------------------------------------------------------------
+
+
+def test_warnings_name_the_run(write_recipe, tmp_path):
+    rows = "\n".join(f"{i % 7},{i % 5},{'abc'[i % 2]}" for i in range(60))
+    (tmp_path / "table.csv").write_text(f"x,y,label\n{rows}\n1,1,c\n")
+    data = {"source": str(tmp_path / "table.csv"), "target": "label"}
+    changes = {**QUICK, "data": data, "method.init_args.channels": ...}
+    recipe = write_recipe(changes, name="rare", kind="control")
+    with pytest.warns(UserWarning, match="goes without them") as caught:
+        benchmark([recipe], MACHINE, out=tmp_path / "out")
+    (text,) = [str(warning.message) for warning in caught if "goes without them" in str(warning.message)]
+    assert text == "out/rare, seed 0: The test data has no samples of ['c']: the balanced test split goes without them."
+
+
+def test_a_named_warning_keeps_its_class_and_the_caller_s_filters():
+    class Own(UserWarning):
+        pass
+
+    with pytest.warns(Own, match=r"^out/a, seed 3: careful$"), naming_warnings("out/a, seed 3"):
+        warnings.warn("careful", Own, stacklevel=1)
+    with warnings.catch_warnings(), naming_warnings("a"):
+        warnings.simplefilter("error", Own)
+        with pytest.raises(Own, match=r"^careful$"):
+            warnings.warn("careful", Own, stacklevel=1)
+
+
+# ---- What is left of a failure ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    def run_recipe(*_):
+        raise RuntimeError("lost \udcff its way")
+
+    monkeypatch.setattr(benchmark_module, "run_recipe", run_recipe)
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_failure_is_recorded_whole_in_the_folder_of_its_run(write_recipe, tmp_path):
+    out = tmp_path / "out"
+    benchmark([write_recipe({"seeds": [4]})], MACHINE, out=out)
+    folder = out / "tiny" / "seed-4"
+    assert [path.name for path in folder.iterdir()] == [FAILURE_FILE]
+    account = json.loads((folder / FAILURE_FILE).read_text(encoding="utf-8"))
+    assert account["message"] == "RuntimeError: lost \\udcff its way"
+    assert account["traceback"].startswith("Traceback")
+    assert (account["title"], account["seed"], len(account["recipe_sha256"])) == ("Tiny RAE", 4, 64)
+
+
+def test_a_failure_of_another_recipe_is_forgotten_when_the_old_one_is_asked_for_again(
+    write_recipe, tmp_path, monkeypatch
+):
+    out, old = tmp_path / "out", write_recipe(QUICK)
+    benchmark([old], MACHINE, out=out)
+    with monkeypatch.context() as patch:
+        patch.setattr(benchmark_module, "run_recipe", lambda *_: [][0])
+        other = benchmark([old], MACHINE, out=out, overrides=["--method.init_args.max_steps", "3"])
+    assert other.failures["out/tiny, seed 0"].message == "IndexError: list index out of range"
+    assert len(failed_runs(out)) == 1
+    assert benchmark([old], MACHINE, out=out).repeated == 1
+    assert failed_runs(out) == []
+    assert "1 failed" not in write_report(out).read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("broken")
+def test_a_failure_that_cannot_be_recorded_does_not_end_the_other_runs(write_recipe, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(benchmark_module, "write_json", full)
+    assert len(benchmark([write_recipe({"seeds": [0, 1]})], MACHINE, out=tmp_path / "out").failures) == 2
