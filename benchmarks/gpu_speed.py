@@ -63,9 +63,7 @@ def seconds_a_step(history: Sequence[dict[str, float]]) -> float:
 def fitted_history(recipe: str, overrides: Sequence[str], X: np.ndarray, y: np.ndarray, way: str, device: str) -> Any:
     """Return the history of one training, whose phases are replayed or not."""
     estimator = load_recipe(find_recipes([recipe])[0], overrides).estimator(0, device=device)
-    if way == "graph" or "capture" in estimator.get_params(deep=False):
-        estimator.set_params(capture=way == "graph")
-    return estimator.fit(X, y).history_
+    return estimator.set_params(capture=way == "graph").fit(X, y).history_
 
 
 def classifier(way: str, device: str, sizes: dict[str, Any]) -> dict[str, float]:

@@ -14,7 +14,6 @@ checkpoints of interrupted runs are put aside, by default in a folder beside it.
 import argparse
 import contextlib
 import hashlib
-import inspect
 import json
 import os
 import shutil
@@ -133,11 +132,9 @@ def read_steps(folder: Path, *, quick: bool = False) -> list[Step]:
 
 def several_at_once(device: str, at_once: int | str = "auto") -> dict[str, Any]:
     """Return the arguments with which `latentover.experiments.benchmark.benchmark` trains several runs on one GPU."""
-    from latentover.experiments.benchmark import benchmark
     from latentover.training import resolve_device
 
-    known = "at_once" in inspect.signature(benchmark).parameters
-    return {"at_once": at_once} if known and resolve_device(device).type == "cuda" else {}
+    return {"at_once": at_once} if resolve_device(device).type == "cuda" else {}
 
 
 def make_runs(step: Step, options: argparse.Namespace) -> bool:

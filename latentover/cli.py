@@ -153,7 +153,7 @@ def _train(options: argparse.Namespace) -> int:
         heads = [f"--- # {recipe.name}\n" if recipe.variant else "" for recipe in recipes]
         print("".join(head + recipe.text for head, recipe in zip(heads, recipes, strict=True)), end="")
         return 0
-    options.recipes, options.jobs = [options.recipe], 1
+    options.recipes, options.jobs, options.at_once = [options.recipe], 1, 1
     options.seeds = None if options.seed is None else [options.seed]
     return _run_and_compare(options, report=False)
 
@@ -169,6 +169,13 @@ def _add_benchmark(commands: Any) -> None:
     command.add_argument("recipes", nargs="+", help="recipes or folders of them, yours or shipped (configs/digits)")
     command.add_argument("--out", help="runs folder (default: runs/<folder of the recipes>)")
     command.add_argument("--jobs", type=int, default=1, help="processes that share the cores (default: 1)")
+    command.add_argument(
+        "--at-once",
+        type=lambda text: text if text == "auto" else int(text),
+        default=1,
+        metavar="N",
+        help="runs that one process trains interleaved on a GPU; auto: as many as memory allows (default: 1)",
+    )
     command.add_argument("--seeds", type=int, nargs="+", help="instead of the recipes' own")
     _add_machine_options(command)
     command.set_defaults(takes_overrides=True)
@@ -188,6 +195,7 @@ def _run_and_compare(options: argparse.Namespace, *, report: bool) -> int:
         _machine(options),
         out=options.out,
         jobs=options.jobs,
+        at_once=options.at_once,
         seeds=options.seeds,
         overrides=options.overrides,
     )

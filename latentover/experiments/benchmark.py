@@ -8,7 +8,7 @@ import time
 import traceback
 import warnings
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -16,12 +16,13 @@ from functools import partial
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from tqdm.auto import tqdm
 
 from latentover.data import DataConfig, Splits, load_splits
+from latentover.estimators.together import limit_at_once
 from latentover.experiments.recipe import Recipe, check_seeds, load_recipe, load_recipes
 from latentover.experiments.run import (
     Machine,
@@ -33,7 +34,7 @@ from latentover.experiments.run import (
 )
 from latentover.files import write_json
 from latentover.report.runs import FAILURE_FILE
-from latentover.training import parallel
+from latentover.training import in_turns, parallel
 
 Outcomes = Generator[tuple["Job", "dict[str, Any] | Failure"], None, None]
 
@@ -127,6 +128,7 @@ def benchmark(
     *,
     out: str | os.PathLike[str] | None = None,
     jobs: int = 1,
+    at_once: int | Literal["auto"] = 1,
     seeds: Sequence[int] | None = None,
     overrides: Sequence[str] = (),
 ) -> Outcome:
@@ -143,6 +145,9 @@ def benchmark(
         Runs folder; by default ``runs/<group>``.
     jobs : int, default=1
         Processes that share the cores.
+    at_once : int or "auto", default=1
+        Runs that this process trains interleaved, step by step, so that they share a GPU; ``"auto"`` is as many as its
+        memory allows. On the CPU nothing is gained, and ``"auto"`` is 1.
     seeds : sequence of int, optional
         Instead of the recipes' own.
     overrides : sequence of str
@@ -160,10 +165,14 @@ def benchmark(
     if seeds is not None:
         check_seeds(seeds)
     parallel.start(machine.device)
-    if jobs > 1 and parallel.n_processes() > 1:
-        raise ValueError(
-            f"Expected jobs to be 1 where torchrun starts the processes, but got {jobs}; choose one of the two."
-        )
+    limit = limit_at_once(at_once, machine.device)
+    for name, value in (("jobs", jobs), ("at_once", at_once)):
+        if value != 1 and parallel.n_processes() > 1:
+            raise ValueError(
+                f"Expected {name} to be 1 where torchrun starts the processes, but got {value}; choose one of the two."
+            )
+    if jobs > 1 and at_once != 1:
+        raise ValueError(f"Expected jobs or at_once to be 1, but got {jobs} and {at_once!r}; choose one of the two.")
     machine.check()
     if parallel.rank() > 0:
         machine = replace(machine, verbose=0)
@@ -176,7 +185,12 @@ def benchmark(
         for job in done:
             refresh_labels(by_file[job.recipe_path, job.variant], job.folder)
             (job.folder / FAILURE_FILE).unlink(missing_ok=True)  # of another recipe that was tried in between
-    failures = _run_all(todo, machine, jobs)
+    backend: Backend = _run_here
+    if jobs > 1:
+        backend = partial(_run_in_processes, jobs=jobs)
+    elif limit != 1:
+        backend = partial(_run_in_turns, limit=limit)
+    failures = _run_all(todo, machine, backend)
     made = [job for job in todo if job.name not in failures]
     folders = dict.fromkeys(job.folder.parent.parent for job in [*done, *made])
     return Outcome(list(folders), len(made), len(done), failures)
@@ -203,20 +217,20 @@ def _plan(
     return todo, done
 
 
-def _run_all(todo: Sequence[Job], machine: Machine, jobs: int) -> dict[str, Failure]:
+def _run_all(todo: Sequence[Job], machine: Machine, backend: Backend) -> dict[str, Failure]:
     """Run everything, telling on stderr how it goes, and return the runs that failed."""
     failures: dict[str, Failure] = {}
     if not todo:
         return failures
     disable = None if machine.verbose else True  # None: no bar where stderr is not a terminal
     start = time.perf_counter()
-    backend: Backend = _run_here if jobs == 1 else partial(_run_in_processes, jobs=jobs)
+    in_order = backend is _run_here
     outcomes = backend(todo, machine)
     with (
         closing(outcomes),
         tqdm(total=len(todo), unit="run", desc="runs", file=sys.stderr, disable=disable, dynamic_ncols=True) as bar,
     ):
-        if jobs == 1:
+        if in_order:
             bar.set_postfix_str(todo[0].name)
         for number, (job, outcome) in enumerate(outcomes, start=1):
             line = f"[{number}/{len(todo)}] {job.name}: "
@@ -229,7 +243,7 @@ def _run_all(todo: Sequence[Job], machine: Machine, jobs: int) -> dict[str, Fail
                 seconds = outcome["certificate"]["fit_seconds"]
                 left = _time_left(time.perf_counter() - start, number, len(todo))
                 tqdm.write(f"{line}{100 * outcome['acsa']:.2f} ACSA, {seconds:.1f} s to fit{left}", file=sys.stderr)
-            if jobs == 1 and number < len(todo):
+            if in_order and number < len(todo):
                 bar.set_postfix_str(todo[number].name, refresh=False)
             bar.update()
     return failures
@@ -280,6 +294,19 @@ def _run_here(todo: Sequence[Job], machine: Machine) -> Outcomes:
             yield job, outcome
     finally:
         _LAST_SPLITS.clear()
+
+
+def _run_in_turns(todo: Sequence[Job], machine: Machine, *, limit: int | Callable[[int], bool]) -> Outcomes:
+    """Make the runs in this process, some at the same time, a step of each in turn; see `Backend`."""
+    quiet = replace(machine, verbose=0)
+    with closing(in_turns([partial(_run, job, quiet) for job in todo], limit)) as turns:
+        try:
+            for number, outcome in turns:
+                if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
+                    raise outcome
+                yield todo[number], Failure.of(outcome) if isinstance(outcome, Exception) else outcome
+        finally:
+            _LAST_SPLITS.clear()
 
 
 def _run_in_processes(todo: Sequence[Job], machine: Machine, *, jobs: int) -> Outcomes:

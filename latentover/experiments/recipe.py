@@ -39,6 +39,7 @@ _MACHINE = {  # parameters that say where and how loudly something is trained, n
     "precision": "the option --precision of the command",
     "random_state": "the recipe's own seeds or the option --seed of the command",
     "verbose": "the option --quiet of the command",
+    "capture": "a constructor's, in Python",
     "compile": "a constructor's, in Python",
     "checkpoint": "the option --checkpoint-every of the command",
     "checkpoint_every": "the option --checkpoint-every of the command",

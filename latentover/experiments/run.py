@@ -26,6 +26,7 @@ from latentover.experiments.evaluate import (
 from latentover.experiments.recipe import Recipe
 from latentover.files import check_writable, read_json, replacing_folder, write_json, write_text
 from latentover.training import parallel, resolve_device, resolve_precision
+from latentover.training.turns import sharing
 
 RUNS = Path("runs")
 
@@ -139,10 +140,10 @@ def run_recipe(
         splits = load_splits(recipe.data, root=machine.data_root, download=machine.download)
     estimator = recipe.estimator(seed, device=machine.device, precision=machine.precision, verbose=machine.verbose)
     check_scorable(estimator, splits)
-    start = time.perf_counter()
+    start, at_once = time.perf_counter(), sharing()
     with _checkpoints(estimator, folder, machine.checkpoint_every):
         estimator.fit(splits.X_train, splits.y_train)
-    fit_seconds = time.perf_counter() - start
+    fit_seconds, at_once = time.perf_counter() - start, max(at_once, sharing())
 
     if parallel.rank() > 0:
         return {}
@@ -153,6 +154,7 @@ def run_recipe(
         "fit_seconds": round(fit_seconds, 2),
         "precision": _precision(final),
         **({"processes": parallel.n_processes()} if parallel.n_processes() > 1 else {}),
+        **({"at_once": at_once} if at_once > 1 else {}),
         **place,
     }
     with replacing_folder(folder) as partial:

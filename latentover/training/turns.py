@@ -5,6 +5,7 @@ each training has a thread and a stream of its own, and one of them at a time ha
 """
 
 import threading
+import warnings
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ SETTLED = 40
 MARGIN = 1.5
 """So many times the memory that a training takes on average has to be free for one more."""
 _here = threading.local()
+_n_turns = 0
 
 
 class Abandoned(BaseException):
@@ -87,28 +89,37 @@ class AsMemoryAllows:
         return True
 
 
+def sharing() -> int:
+    """Return how many trainings share this process by turns: 1 where one runs alone."""
+    return max(_n_turns, 1)
+
+
 class _Turn:
     """A task in a thread of its own that runs only while it has its turn."""
 
     def __init__(self, task: Callable[[], Any]) -> None:
+        global _n_turns
+        _n_turns += 1
         self.task = task
         self.outcome: Any = None
         self.ended = self.abandoned = False
         self.mine, self.back = threading.Semaphore(0), threading.Semaphore(0)
-        self.states = _generator_states()
+        self.surroundings = _Surroundings()
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
     def take(self) -> bool:
         """Let the task run until it gives its turn away; return False if it has ended."""
-        outside = _generator_states()
-        _set_generator_states(self.states)
+        global _n_turns
+        outside = _Surroundings()
+        self.surroundings.enter()
         self.mine.release()
         self.back.acquire()
-        self.states = _generator_states()
-        _set_generator_states(outside)
+        self.surroundings = _Surroundings()
+        outside.enter()
         if self.ended:
             self.thread.join()
+            _n_turns -= 1
         return not self.ended
 
     def abandon(self) -> None:
@@ -118,6 +129,7 @@ class _Turn:
             pass
 
     def give(self) -> None:
+        """Let the others run, until it is this one's turn again."""
         self.back.release()
         self.mine.acquire()
         if self.abandoned:
@@ -135,15 +147,22 @@ class _Turn:
         self.back.release()
 
 
-def _generator_states() -> list[torch.Tensor]:
-    """Return the states of torch's global generators."""
-    states = [torch.default_generator.get_state()]
-    if torch.cuda.is_initialized():
-        states += torch.cuda.get_rng_state_all()
-    return states
+class _Surroundings:
+    """What a task may change for the whole process and put back when it ends: global generators, and warnings."""
 
+    def __init__(self) -> None:
+        self.generators = [torch.default_generator.get_state()]
+        if torch.cuda.is_initialized():
+            self.generators += torch.cuda.get_rng_state_all()
+        self.filters, self.show = list(warnings.filters), warnings.showwarning
 
-def _set_generator_states(states: list[torch.Tensor]) -> None:
-    torch.default_generator.set_state(states[0])
-    for number, state in enumerate(states[1:]):
-        torch.cuda.set_rng_state(state, number)
+    def enter(self) -> None:
+        """Let the process have them."""
+        torch.default_generator.set_state(self.generators[0])
+        for number, state in enumerate(self.generators[1:]):
+            torch.cuda.set_rng_state(state, number)
+        if self.filters != list(warnings.filters):
+            warnings.filters = self.filters
+            with warnings.catch_warnings():  # whose end tells Python that they are others
+                pass
+        warnings.showwarning = self.show
