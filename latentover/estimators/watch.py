@@ -1,4 +1,4 @@
-"""Stopping early: the parameters, the rows that are set aside, and their score."""
+"""Stopping early: the parameters, the rows that are set aside, and their score; and the rows that are tracked."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -74,3 +74,23 @@ def validation_acsa(
     for module, mode in modes.items():
         module.training = mode
     return float(acsa(torch.cat(labels).cpu().numpy(), torch.cat(predicted).cpu().numpy()))
+
+
+def spread_rows(labels: Tensor, n: int) -> Tensor:
+    """Return about n rows of labels (N,), sorted: as many of every class as fit in, evenly spaced; at least two each.
+
+    Examples
+    --------
+    >>> import torch
+    >>> spread_rows(torch.tensor([0, 0, 0, 0, 0, 1, 1, 1]), 4)
+    tensor([0, 2, 5, 6])
+    """
+    classes = labels.unique()
+    size = max(2, n // len(classes))
+    rows = []
+    for label in classes:
+        members = (labels == label).nonzero().squeeze(1)
+        if len(members) > size:
+            members = members[torch.arange(size, device=labels.device) * len(members) // size]
+        rows.append(members)
+    return torch.cat(rows).sort().values

@@ -17,17 +17,16 @@ the sum of the weights, a much larger step once rare classes are weighted (`loss
 import copy
 import math
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, Self
 
 import torch
 import torch.nn.functional as F
 from imblearn.over_sampling.base import BaseOverSampler
-from sklearn.base import clone
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from latentover.estimators import BaseClassifier, BaseSampler, LatentSpace, StoppableTraining, TrainingSet
+from latentover.estimators import BaseClassifier, LatentSpace, StoppableTraining, TrainingSet
 from latentover.estimators.base import PREDICT_BATCH, BaseDataEstimator
 from latentover.estimators.parameters import (
     BatchSize,
@@ -40,7 +39,9 @@ from latentover.estimators.parameters import (
     PositiveInt,
     ProperFraction,
 )
-from latentover.estimators.validation import check_parameters, naming
+from latentover.estimators.resampled import resampled, with_rows
+from latentover.estimators.validation import check_parameters
+from latentover.estimators.watch import spread_rows
 from latentover.losses import (
     DRW,
     LDAMLoss,
@@ -54,9 +55,10 @@ from latentover.losses import (
 from latentover.losses.soft import Reduction
 from latentover.metrics.tracking import tracked_scores
 from latentover.mixing import AMMixup, Mixed, MixingRule, NeighborMix
-from latentover.networks.backbones import build_backbone, network_stages
+from latentover.networks.backbones import build_backbone, hidden_stages, run_stages
 from latentover.networks.cosine import CosineClassifier
 from latentover.networks.layers import evaluating, images_last, linear
+from latentover.networks.standardizer import Standardizer
 from latentover.training import (
     Action,
     ClassBatches,
@@ -72,6 +74,7 @@ from latentover.training import (
     parallel,
     rate_over,
 )
+from latentover.training.accuracy import TrainingAccuracy, right_share
 from latentover.training.augment import Augment
 from latentover.training.optimizers import Optimizer
 from latentover.training.schedules import Schedule
@@ -347,7 +350,7 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
             classifier = nn.Linear(feature_dim, n_classes, bias=False)
         networks = nn.ModuleDict({"encoder": backbone, "classifier": classifier})
         if self.standardize and len(self.format_.shape) == 3:
-            networks["standardizer"] = _Standardizer(self.format_.shape[0])
+            networks["standardizer"] = Standardizer(self.format_.shape[0])
         return networks
 
     def _program(self, data: TrainingSet) -> "ClassifierProgram":
@@ -407,8 +410,8 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
         """Give the networks the channels' means and deviations, where they standardise."""
         if "standardizer" in networks:
             standardizer = networks["standardizer"]
-            assert isinstance(standardizer, _Standardizer)
-            standardizer.learn(data)
+            assert isinstance(standardizer, Standardizer)
+            standardizer.learn(data.batches())
 
     def _logits(self, batch: Tensor) -> Tensor:
         logits = self._outputs(self.networks_, batch)
@@ -502,7 +505,7 @@ class ClassifierProgram(Program):
             self.stage = Stage(self, made, settings.stage_augment)
         rule = settings.mixing
         hidden = rule is not None and rule.space == "hidden"
-        self.stages = hidden_stages(networks["encoder"], rule) if hidden and rule is not None else []
+        self.stages = hidden_stages(networks["encoder"], rule.layers) if hidden and rule is not None else []
         super().__init__(
             networks=networks,
             optimizers={
@@ -624,8 +627,8 @@ class ClassifierProgram(Program):
             mixed, outputs = draws.mixed, self.outputs(draws.mixed.inputs)
         elif rule.space == "hidden":
             before, behind = self.stages[: source.layer], self.stages[source.layer :]
-            mixed = self._mixed_behind(lambda x: _run(before, x), rule, draws, source)[0]
-            outputs = self.classify(_run(behind, mixed.inputs))
+            mixed = self._mixed_behind(lambda x: run_stages(before, x), rule, draws, source)[0]
+            outputs = self.classify(run_stages(behind, mixed.inputs))
         else:
             mixed, features = self._mixed_behind(lambda x: self.encoder(images_last(x)), rule, draws, source)
             clean, outputs = self.classify(features), self.classify(mixed.inputs)
@@ -767,158 +770,3 @@ def stream(data: TrainingSet, program: ClassifierProgram) -> NaturalBatches | Cl
     if power < 1:
         return ClassBatches(data.labels, program.batch_size, data.generator, power=power)
     return NaturalBatches(len(data.labels), program.batch_size, data.generator)
-
-
-def with_rows(data: TrainingSet, inputs: Tensor, labels: Tensor) -> TrainingSet:
-    """Return a training set with other rows (n, ...), encoded alike, and their class numbers (n,)."""
-    labels = labels.to(data.device)
-    return replace(
-        data,
-        inputs=inputs.to(data.device),
-        labels=labels,
-        class_counts=torch.bincount(labels, minlength=data.n_classes),
-        sample_weight=None,
-        rows=None,
-    )
-
-
-def resampled(sampler: BaseOverSampler, data: TrainingSet, settings: DeepClassifier) -> TrainingSet:
-    """Return the training set that a clone of an over-sampler makes of another one.
-
-    The sampler sees the encoded rows: images (n, c, h, w) in [0, 1] or as uint8, standardised rows of a table. One of
-    imbalanced-learn sees images as rows of numbers in [0, 1].
-
-    Parameters
-    ----------
-    sampler : over-sampler
-    data : TrainingSet
-        Its generator gives the seed.
-    settings : DeepClassifier
-        Says where and how loudly the sampler is trained.
-    """
-    sampler, own = clone(sampler), isinstance(sampler, BaseSampler)
-    seed = int(torch.randint(2**31 - 1, (), generator=data.generator, device=data.device))
-    sampler.set_params(**{name: seed for name in sampler.get_params() if name.endswith("random_state")})
-    if own:
-        shared = {name: getattr(settings, name) for name in ("device", "precision", "verbose", "checkpoint_every")}
-        shared["checkpoint"] = None if settings.checkpoint is None else f"{settings.checkpoint}.sampler"
-        shared |= {"image_shape": None, "channels_last": False, "categorical_features": "auto", "missing": "error"}
-        known = sampler.get_params(deep=False)
-        sampler.set_params(**{name: value for name, value in shared.items() if name in known})
-    X = data.inputs if own else data.prepare(data.inputs).flatten(1)
-    y = settings.classes_[data.labels.cpu().numpy()]
-    with parallel.alone(), naming("stage_sampler", "an over-sampler that can work with the training part"):
-        X_new, y_new = sampler.fit_resample(X.cpu().numpy(), y)
-    inputs = torch.as_tensor(X_new).reshape(-1, *data.inputs.shape[1:])
-    if data.inputs.dtype == torch.uint8 and inputs.dtype != torch.uint8:
-        inputs = inputs.mul(255).round().clamp(0, 255)
-    return with_rows(data, inputs.to(data.inputs.dtype), torch.from_numpy(settings._class_numbers(y_new)))
-
-
-def spread_rows(labels: Tensor, n: int) -> Tensor:
-    """Return about n rows of labels (N,), sorted: as many of every class as fit in, evenly spaced; at least two each.
-
-    Examples
-    --------
-    >>> import torch
-    >>> spread_rows(torch.tensor([0, 0, 0, 0, 0, 1, 1, 1]), 4)
-    tensor([0, 2, 5, 6])
-    """
-    classes = labels.unique()
-    size = max(2, n // len(classes))
-    rows = []
-    for label in classes:
-        members = (labels == label).nonzero().squeeze(1)
-        if len(members) > size:
-            members = members[torch.arange(size, device=labels.device) * len(members) // size]
-        rows.append(members)
-    return torch.cat(rows).sort().values
-
-
-def hidden_stages(encoder: nn.Module, rule: MixingRule) -> list[nn.Module]:
-    """Return the stages of an encoder between which `rule` mixes.
-
-    Raises
-    ------
-    ValueError
-        If the encoder has no known stages, or fewer than the rule asks for.
-    """
-    stages = network_stages(encoder)
-    if stages is None and set(rule.layers) == {0}:
-        return [encoder]
-    if stages is None:
-        raise ValueError(
-            f"Expected a backbone with stages to mix between, but those of {type(encoder).__name__} are not known; "
-            f"give an nn.Sequential, or {type(rule).__name__}(layers=(0,)), which mixes the inputs."
-        )
-    if max(rule.layers) > len(stages):
-        raise ValueError(
-            f"Expected layers of {type(rule).__name__} to be at most {len(stages)}, the stages of the backbone, but "
-            f"got {rule.layers!r}."
-        )
-    return stages
-
-
-def _run(stages: list[nn.Module], x: Tensor) -> Tensor:
-    for stage in stages:
-        x = stage(x)
-    return x
-
-
-class _Standardizer(nn.Module):
-    """Brings each channel to mean 0 and standard deviation 1."""
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, n_channels: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(n_channels, 1, 1))
-        self.register_buffer("scale", torch.ones(n_channels, 1, 1))
-
-    def learn(self, data: TrainingSet) -> None:
-        """Take mean and standard deviation of the training images."""
-        moments = torch.zeros(2, *self.mean.shape, dtype=torch.float64, device=data.device)
-        for batch in data.inputs.split(PREDICT_BATCH):
-            images = data.prepare(batch).double()
-            moments += torch.stack([power.mean((2, 3)).sum(0)[:, None, None] for power in (images, images.square())])
-        mean, square = moments / len(data.inputs)
-        self.mean.copy_(mean)
-        scale = (square - mean.square()).clamp(min=0).sqrt()
-        self.scale.copy_(torch.where(scale > 1e-6, scale, torch.ones_like(scale)))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return (x - self.mean) / self.scale
-
-
-def right_share(outputs: Tensor, labels: Tensor) -> Tensor:
-    """Return the share of samples with outputs (B, C) and labels (B,) that are classified rightly."""
-    return (outputs.detach().argmax(dim=1) == labels).float().mean()
-
-
-class TrainingAccuracy:
-    """The accuracy on the batches of the epoch before, kept on the device and in its place."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.sums = torch.zeros(2, device=device)
-        self.of_last_epoch = torch.zeros((), device=device)
-
-    def update(self, losses: Losses, n: int) -> None:
-        """Count a batch of n samples by its ``accuracy``, where it has one."""
-        if "accuracy" in losses:
-            self.sums.add_(n * torch.stack([losses["accuracy"], torch.ones_like(losses["accuracy"])]))
-
-    def end_epoch(self) -> None:
-        """Begin to count anew."""
-        parallel.average([self.sums])
-        self.of_last_epoch.copy_(self.sums[0] / self.sums[1].clamp(min=1))
-        self.sums.zero_()
-
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return what has been counted."""
-        return {"sums": self.sums, "of_last_epoch": self.of_last_epoch}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Go on counting from there."""
-        self.sums.copy_(state["sums"])
-        self.of_last_epoch.copy_(state["of_last_epoch"])

@@ -1,5 +1,6 @@
 """Bodies of classifiers by name: the encoder of the autoencoder, residual networks, and those of torchvision."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -77,6 +78,42 @@ def network_stages(network: nn.Module) -> list[nn.Module] | None:
         stem = nn.Sequential(network.channels, body.conv1, body.bn1, body.relu, body.maxpool, body.layer1)
         return [stem, body.layer2, body.layer3, nn.Sequential(body.layer4, body.avgpool, nn.Flatten())]
     return None
+
+
+def hidden_stages(encoder: nn.Module, layers: Sequence[int]) -> list[nn.Module]:
+    """Return the stages of an encoder behind which something is to happen.
+
+    Parameters
+    ----------
+    encoder : nn.Module
+    layers : sequence of int
+        Behind which of them; 0 is the input.
+
+    Raises
+    ------
+    ValueError
+        If the encoder has no known stages, or fewer than `layers` asks for.
+    """
+    stages = network_stages(encoder)
+    if stages is None and set(layers) == {0}:
+        return [encoder]
+    if stages is None:
+        raise ValueError(
+            f"Expected a backbone with stages to mix between, but those of {type(encoder).__name__} are not known; "
+            "give an nn.Sequential, or layers=(0,), which mixes the inputs."
+        )
+    if max(layers) > len(stages):
+        raise ValueError(
+            f"Expected layers to be at most {len(stages)}, the stages of the backbone, but got {tuple(layers)!r}."
+        )
+    return stages
+
+
+def run_stages(stages: Sequence[nn.Module], x: Tensor) -> Tensor:
+    """Pass x (B, ...) through stages, one after the other."""
+    for stage in stages:
+        x = stage(x)
+    return x
 
 
 def _in_fours(layers: nn.Module) -> list[nn.Module]:

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ class TestAtOnce:
         run_step, log = Engine.run_step, []
         monkeypatch.setattr(Engine, "run_step", lambda self, step: log.append(id(self)) or run_step(self, step))
         benchmark([write_recipe({"seeds": [0, 1]})], machine, out=tmp_path / "out", at_once=2)
-        changes = sum(one != other for one, other in zip(log, log[1:], strict=False))
+        changes = sum(one != other for one, other in pairwise(log))
         assert changes > len(log) / 2
 
     def test_a_run_that_fails_stops_no_other(self, write_recipe, machine, tmp_path, monkeypatch):

@@ -225,7 +225,7 @@ class TestMixing:
         with pytest.raises(ValueError, match=r"stages to mix between, but those of Unknown are .*layers="):
             DeepClassifier(**settings, mixing=ManifoldMixup()).fit(*data)
         DeepClassifier(**settings, mixing=ManifoldMixup(layers=(0,))).fit(*data)
-        with pytest.raises(ValueError, match="Expected layers of ManifoldMixup to be at most 3, the stages"):
+        with pytest.raises(ValueError, match="Expected layers to be at most 3, the stages"):
             DeepClassifier(**STILL, mixing=ManifoldMixup(layers=(4,))).fit(*data)
 
     def test_midpoint_mixup_follows_the_accuracy_of_the_epoch_before(self, data):

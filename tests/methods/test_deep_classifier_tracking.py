@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from latentover import DeepClassifier, M2mClassifier, load, save
-from latentover.methods.deep_classifier import spread_rows
+from latentover.estimators.watch import spread_rows
 from latentover.metrics.tracking import tracked_scores
 from latentover.mixing import AMMixup, MAMix
 from latentover.training import Engine
