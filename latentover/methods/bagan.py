@@ -393,7 +393,7 @@ class BAGANSampler(BaseDeepSampler):
         See `latentover.estimators.BaseGenerator`. `base_selection` has to be ``"random"``.
     image_shape, channels_last, categorical_features, missing, device, random_state, verbose
         See `latentover.estimators.BaseDataEstimator`.
-    precision, checkpoint, checkpoint_every, compile
+    precision, checkpoint, checkpoint_every, compile, capture
         See `latentover.estimators.BaseDeepEstimator`.
 
     Attributes

@@ -241,7 +241,7 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
         the validation part if there is one.
     image_shape, channels_last, categorical_features, missing, device, random_state, verbose
         See `latentover.estimators.BaseDataEstimator`.
-    precision, checkpoint, checkpoint_every, compile
+    precision, checkpoint, checkpoint_every, compile, capture
         See `latentover.estimators.BaseDeepEstimator`.
 
     Attributes

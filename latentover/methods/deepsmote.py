@@ -244,7 +244,7 @@ class DeepSMOTE(LatentSpace, BaseDeepSampler):
         See `latentover.estimators.BaseGenerator`. A class needs ``k_neighbors + 1`` samples.
     image_shape, channels_last, categorical_features, missing, device, random_state, verbose
         See `latentover.estimators.BaseDataEstimator`.
-    precision, checkpoint, checkpoint_every, compile
+    precision, checkpoint, checkpoint_every, compile, capture
         See `latentover.estimators.BaseDeepEstimator`.
 
     Attributes

@@ -455,7 +455,7 @@ class DGCClassifier(BaseGenerator, BaseClassifier):
     small_class, base_selection, clip
         See `latentover.estimators.BaseGenerator`.
     image_shape, channels_last, categorical_features, missing, device, precision, random_state, verbose, checkpoint,
-    checkpoint_every, compile
+    checkpoint_every, compile, capture
         See `latentover.estimators.BaseDeepEstimator`.
 
     Attributes

@@ -687,7 +687,7 @@ class GAMOClassifier(_GAMO, BaseClassifier):
     base_selection
         Has to be ``"random"``: all samples of a class are parents of each new one.
     image_shape, channels_last, categorical_features, missing, device, precision, random_state, verbose, checkpoint,
-    checkpoint_every, compile
+    checkpoint_every, compile, capture
         See `latentover.estimators.BaseDeepEstimator`; ``compile`` compiles the extractor.
 
     Attributes

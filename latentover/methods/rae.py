@@ -980,7 +980,7 @@ class RAEClassifier(_RAE, BaseClassifier):
     early_stopping, validation_fraction, n_iter_no_change
         See `latentover.estimators.StoppableTraining`.
     image_shape, channels_last, categorical_features, missing, device, precision, random_state, verbose, checkpoint,
-    checkpoint_every, compile
+    checkpoint_every, compile, capture
         See `latentover.estimators.BaseDeepEstimator`.
 
     Attributes
