@@ -44,7 +44,7 @@ from latentover.losses import (
 from latentover.losses.soft import Reduction
 from latentover.metrics.tracking import tracked_scores
 from latentover.mixing import AMMixup, ManifoldMixup, Mixed, MixingRule, NeighborMix
-from latentover.networks.backbones import build_backbone, network_stages
+from latentover.networks.backbones import build_backbone, network_stages, unknown_backbone
 from latentover.networks.cosine import CosineClassifier
 from latentover.networks.layers import images_last, linear
 from latentover.training import (
@@ -316,6 +316,8 @@ class DeepClassifier(StoppableTraining, BaseClassifier):
 
     def _check_settings(self) -> list[str]:
         problems, sampler = super()._check_settings(), self.stage_sampler
+        if problem := unknown_backbone(self.backbone):
+            problems.append(problem)
         if sampler is None:
             return problems
         if not isinstance(sampler, BaseOverSampler):
