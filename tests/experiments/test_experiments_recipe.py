@@ -455,7 +455,7 @@ RESNET = {"image_shape": [1, 8, 8], "feature_dim": 4}
             {"class_path": "torchvision.ops.MLP", "init_args": {"in_channels": 3, "hidden_channels": [4]}},
             "MLP",
         ),
-        ("backbone", {"class_path": "latentover.networks.SmallResNet", "init_args": {}}, "SmallResNet"),
+        ("backbone", {"class_path": "latentover.networks.SmallResNet", "init_args": RESNET}, "SmallResNet"),
         ("backbone", "resnet32", "str"),
         ("stage_sampler", {"class_path": "imblearn.over_sampling.SMOTE", "init_args": {"k_neighbors": 3}}, "SMOTE"),
         ("stage_sampler", "latentover.AMDO", "AMDO"),
