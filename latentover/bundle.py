@@ -26,11 +26,14 @@ from torch import Tensor, nn
 
 import latentover
 from latentover.estimators import BaseDataEstimator
+from latentover.estimators.validation import check_parameters
 from latentover.estimators.values import VALUE_KINDS, from_json, to_json
-from latentover.files import check_writable, shipped_folder, write_json, write_whole
+from latentover.files import check_writable, locked, sha256_of, shipped_folder, write_json, write_whole
 
 FORMAT = 1
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+_NEXT = ".model.safetensors.next"
+"""New weights, until the configuration that goes with them is there."""
 _PIPELINE = "imblearn.pipeline.Pipeline"
 _VALUE_MODULES = ("latentover.mixing", "latentover.training")
 """Where the frozen dataclasses live that parameters may be made of: mixing rules and schedules."""
@@ -43,7 +46,8 @@ def save(estimator: BaseEstimator, folder: str | os.PathLike[str]) -> Path:
     ----------
     estimator : RAEClassifier, RAESampler, DeepClassifier, ... or imblearn Pipeline
     folder : path
-        Made if need be; a bundle in it is replaced.
+        Made if need be; a bundle in it is replaced. Whatever happens meanwhile, a full disk or the end of the process,
+        the folder opens as the old bundle or as the new one.
 
     Returns
     -------
@@ -52,7 +56,7 @@ def save(estimator: BaseEstimator, folder: str | os.PathLike[str]) -> Path:
     Raises
     ------
     TypeError
-        See `check_storable`.
+        See `check_storable`; also for labels and names of columns that JSON cannot hold. Nothing has been written then.
     sklearn.exceptions.NotFittedError
         If the estimator, or one of ours in a pipeline, is not fitted.
     PermissionError, NotADirectoryError
@@ -62,20 +66,79 @@ def save(estimator: BaseEstimator, folder: str | os.PathLike[str]) -> Path:
     check_storable(estimator)
     tensors: dict[str, Tensor] = {}
     description = _describe(estimator, "", tensors)
-    check_writable(folder)
     # Copies: safetensors refuses weights that are shared between two layers.
     weights = dump_tensors({k: v.clone(memory_format=torch.contiguous_format) for k, v in tensors.items()})
-    write_whole(folder / WEIGHTS, weights)
-    write_json(
-        folder / CONFIG,
-        {
-            "format": FORMAT,
-            "latentover": latentover.__version__,
-            "sha256": hashlib.sha256(weights).hexdigest(),
-            "estimator": description,
-        },
-    )
+    config = {
+        "format": FORMAT,
+        "latentover": latentover.__version__,
+        "sha256": hashlib.sha256(weights).hexdigest(),
+        "tensors": _shapes(tensors),
+        "estimator": description,
+    }
+    try:
+        config["config_sha256"] = _config_hash(config)
+    except (TypeError, ValueError) as error:
+        raise TypeError(
+            f"Expected labels and names of columns to be numbers or text, which JSON can hold, but got others: "
+            f"{error}; turn them into text before fit."
+        ) from error
+    check_writable(folder)
+    with locked(folder / CONFIG):
+        _settle(folder)
+        write_whole(folder / _NEXT, weights)
+        write_json(folder / CONFIG, config)  # from here on it is the new bundle
+        (folder / _NEXT).replace(folder / WEIGHTS)
     return folder
+
+
+def _settle(folder: Path) -> None:
+    """Finish a `save` that was cut short: its weights take their place if the configuration is theirs."""
+    if not (folder / _NEXT).is_file():
+        return
+    if is_whole(folder) and sha256_of(folder / _NEXT) == _read_config(folder)["sha256"]:
+        (folder / _NEXT).replace(folder / WEIGHTS)
+    else:
+        (folder / _NEXT).unlink()
+
+
+def is_whole(folder: str | os.PathLike[str]) -> bool:
+    """Return whether a folder holds a bundle whose files are those that were saved together."""
+    try:
+        config = _read_config(Path(folder))
+        _check_config_hash(Path(folder), config)
+        _find_weights(Path(folder), config)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _find_weights(folder: Path, config: dict[str, Any]) -> Path:
+    """Return the file of weights that belongs to a configuration; raise ValueError if there is none."""
+    for path in (folder / WEIGHTS, folder / _NEXT):
+        if path.is_file() and sha256_of(path) == config["sha256"]:
+            return path
+    raise ValueError(
+        f"Expected {folder / WEIGHTS} to be the file that was saved, but it is damaged (its SHA-256 differs from "
+        f"{CONFIG}'s); copy it again."
+    )
+
+
+def _config_hash(config: dict[str, Any]) -> str:
+    """Return the SHA-256 of a configuration without its own."""
+    content = {key: value for key, value in config.items() if key != "config_sha256"}
+    return hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def _check_config_hash(folder: Path, config: dict[str, Any]) -> None:
+    if "config_sha256" in config and config["config_sha256"] != _config_hash(config):
+        raise ValueError(
+            f"Expected {folder / CONFIG} to be the file that was saved, but it is damaged (its own SHA-256 differs); "
+            "copy it again."
+        )
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, Any]:
+    return {name: [str(tensor.dtype).removeprefix("torch."), *tensor.shape] for name, tensor in tensors.items()}
 
 
 def load(folder: str | os.PathLike[str], **modules: nn.Module) -> Any:
@@ -101,34 +164,50 @@ def load(folder: str | os.PathLike[str], **modules: nn.Module) -> Any:
     """
     folder = find_bundle(Path(folder))
     config = _read_config(folder)
-    data = (folder / WEIGHTS).read_bytes()
-    if hashlib.sha256(data).hexdigest() != config["sha256"]:
-        raise ValueError(
-            f"Expected {folder / WEIGHTS} to be the file that was saved, but it is damaged (its SHA-256 differs from "
-            f"{CONFIG}'s); copy it again."
-        )
+    data = _find_weights(folder, config).read_bytes()
     try:
         tensors = load_tensors(data)
     except SafetensorError as error:
         raise ValueError(
             f"Expected {folder / WEIGHTS} to be a safetensors file, but it is not: {error}; copy it again."
         ) from error
+    _check_tensors(folder, tensors, config.get("tensors"))
     reader = _Reader(tensors, modules)
     try:
         estimator = reader.estimator(config["estimator"])
-    except (AttributeError, KeyError, RuntimeError, TypeError) as error:
+    except ValueError:
+        raise
+    except Exception as error:  # of whatever kind: what is read may be anything
         problem = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise ValueError(
             f"Expected {folder / CONFIG} and {WEIGHTS} to describe a fitted estimator"
             f"{' with the modules that were given' if modules else ''}, but {problem}; copy the folder again, or open "
             "it with the version of latentover that wrote it."
         ) from error
+    _check_config_hash(folder, config)  # last, for what is wrong in detail is more of a help
     if unused := modules.keys() - reader.used:
         raise ValueError(
             f"Expected modules for parameters that hold one in {folder}, but got {', '.join(sorted(unused))}; leave "
             "that out."
         )
     return estimator
+
+
+def _check_tensors(folder: Path, tensors: dict[str, Tensor], shapes: Any) -> None:
+    """Raise ValueError for tensors that are not those that were saved, or not numbers."""
+    problem = None
+    if shapes is not None and shapes != _shapes(tensors):
+        wrong = sorted(shapes.keys() ^ tensors.keys()) if isinstance(shapes, dict) else []
+        wrong = wrong or [name for name, shape in _shapes(tensors).items() if shape != shapes[name]]
+        problem = f"the tensor {wrong[0]} is missing, too many, or of another type or shape"
+    for name, tensor in tensors.items():
+        if tensor.is_complex() or (tensor.is_floating_point() and not tensor.isfinite().all()):
+            problem = f"the tensor {name} has values that are not finite numbers"
+    if problem is not None:
+        raise ValueError(
+            f"Expected {folder / CONFIG} and {WEIGHTS} to describe a fitted estimator, but {problem}; copy the folder "
+            "again."
+        )
 
 
 def check_storable(estimator: Any) -> None:
@@ -201,7 +280,7 @@ def find_bundle(folder: Path) -> Path:
 
 def _read_config(folder: Path) -> dict[str, Any]:
     for name in (CONFIG, WEIGHTS):
-        if not (folder / name).is_file():
+        if not (folder / name).is_file() and not (name == WEIGHTS and (folder / _NEXT).is_file()):
             raise FileNotFoundError(
                 f"Expected {folder} to be a run (a folder with {CONFIG} and {WEIGHTS}), but {name} is missing; copy "
                 "the whole folder, or train the recipe again."
@@ -215,7 +294,8 @@ def _read_config(folder: Path) -> dict[str, Any]:
     if not (
         isinstance(config, dict)
         and {"format", "sha256", "estimator"} <= config.keys()
-        and isinstance(config["format"], int)
+        and type(config["format"]) is int
+        and config["format"] >= 1
     ):
         raise ValueError(
             f"Expected {folder / CONFIG} to describe an estimator, but it lacks the keys of a bundle; copy it again."
@@ -272,7 +352,7 @@ def _parameters(estimator: BaseEstimator) -> dict[str, Any]:
     parameters = {}
     for name, value in estimator.get_params(deep=False).items():
         try:
-            parameters[name] = _to_json(value)
+            parameters[name] = None if name == "checkpoint" else _to_json(value)  # a file of the training alone
         except TypeError as error:
             raise TypeError(
                 f"Expected parameter {name} of {type(estimator).__name__} to be writable as JSON, but got {value!r}; "
@@ -339,7 +419,15 @@ class _Reader:
     def unfitted(self, description: dict[str, Any]) -> BaseEstimator:
         """Return an estimator with the parameters that were described."""
         cls = find_class(description["class"])
-        return cls(**{name: self.parameter(name, value) for name, value in description["parameters"].items()})
+        estimator = cls(**{name: self.parameter(name, value) for name, value in description["parameters"].items()})
+        if getattr(estimator, "checkpoint", None) is not None:
+            raise ValueError(
+                f"Expected no checkpoint in a bundle, but got {estimator.checkpoint!r}, which a new fit would write "
+                "to; copy the folder again."
+            )
+        if isinstance(estimator, BaseDataEstimator):
+            check_parameters(estimator)
+        return estimator
 
     def parameter(self, name: str, value: Any) -> Any:
         """Return the value that `_to_json` wrote."""

@@ -31,10 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
             return options.command(options)
-    except (ValueError, TypeError, OSError, ImportError, RuntimeError) as error:
+    except (ValueError, TypeError, OSError, ImportError, RuntimeError, MemoryError, ArithmeticError) as error:
         if options.traceback:
             raise
-        print(f"latentover: {error}", file=sys.stderr)
+        print(f"latentover: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         if arguments is None:  # this process ends now, and a second Ctrl-C is not to spoil that
@@ -106,8 +106,19 @@ def _add_data_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--download", action="store_true", help="download a named data set that is missing")
 
 
+def _add_trust(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--trust-modules",
+        type=lambda names: tuple(filter(None, names.split(","))),
+        default=(),
+        metavar="NAME,...",
+        help="modules of your own whose networks (nn.Module) a recipe may name; importing them runs their code",
+    )
+
+
 def _add_machine_options(command: argparse.ArgumentParser) -> None:
     _add_data_options(command)
+    _add_trust(command)
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
     command.add_argument("--precision", default="auto", help="auto, float32 or bfloat16 (default: auto)")
     command.add_argument(
@@ -149,7 +160,8 @@ def _train(options: argparse.Namespace) -> int:
     from latentover.experiments.recipe import find_recipes, load_recipes
 
     if options.print_config:
-        recipes = load_recipes(find_recipes([options.recipe])[0], options.overrides)
+        path = find_recipes([options.recipe])[0]
+        recipes = load_recipes(path, options.overrides, trust_modules=options.trust_modules)
         heads = [f"--- # {recipe.name}\n" if recipe.variant else "" for recipe in recipes]
         print("".join(head + recipe.text for head, recipe in zip(heads, recipes, strict=True)), end="")
         return 0
@@ -198,6 +210,7 @@ def _run_and_compare(options: argparse.Namespace, *, report: bool) -> int:
         at_once=options.at_once,
         seeds=options.seeds,
         overrides=options.overrides,
+        trust_modules=options.trust_modules,
     )
     if parallel.rank() > 0:  # the first process speaks for all
         return 1 if outcome.failures else 0
@@ -243,9 +256,7 @@ def _add_evaluate(commands: Any) -> None:
     command.add_argument(
         "--image-size", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="resize the images of folders"
     )
-    command.add_argument(
-        "--trust-modules", action="store_true", help="import modules of your own (nn.Module) that the recipe names"
-    )
+    _add_trust(command)
     _add_data_options(command)
 
 
@@ -255,10 +266,10 @@ def _evaluate(options: argparse.Namespace) -> int:
     if options.features or options.real:
         return _evaluate_generation(options)
     from latentover.experiments.evaluate import evaluate_run, reads_of_test_data
-    from latentover.files import check_writable, write_json
+    from latentover.files import check_free_file, write_json
 
     if options.out:
-        check_writable(Path(options.out).parent)
+        check_free_file(options.out)
     scores = evaluate_run(
         options.run, root=options.data_root, download=options.download, trust_modules=options.trust_modules
     )
@@ -280,10 +291,10 @@ def _evaluate_generation(options: argparse.Namespace) -> int:
         generation_text,
         record_generation,
     )
-    from latentover.files import check_writable, write_json
+    from latentover.files import check_free_file, write_json
 
     if options.out:
-        check_writable(Path(options.out).parent)
+        check_free_file(options.out)
     features = options.features or "pixels"
     if options.real:
         result = evaluate_folders(
@@ -350,18 +361,17 @@ def _add_resample(commands: Any) -> None:
         help="train on at most so many rows, of the rarest classes on all (default: 100000)",
     )
     command.add_argument("--mark", metavar="COLUMN", help="add a column that is true in new rows")
+    _add_trust(command)
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
     command.add_argument("--quiet", action="store_true", help="say nothing about progress")
     command.set_defaults(takes_overrides=True)
 
 
 def _resample(options: argparse.Namespace) -> int:
-    import yaml
-
     from latentover.experiments.recipe import load_sampler
-    from latentover.experiments.resample import DEFAULT_SAMPLER, resample_file
+    from latentover.experiments.resample import DEFAULT_SAMPLER, read_strategy, resample_file
 
-    sampler = load_sampler(options.sampler or DEFAULT_SAMPLER, options.overrides)
+    sampler = load_sampler(options.sampler or DEFAULT_SAMPLER, options.overrides, trust_modules=options.trust_modules)
     machine = {"device": options.device, "verbose": 0 if options.quiet else 1}
     sampler.set_params(**{name: value for name, value in machine.items() if name in sampler.get_params()})
     account = resample_file(
@@ -369,7 +379,7 @@ def _resample(options: argparse.Namespace) -> int:
         options.target,
         options.out,
         sampler=sampler,
-        sampling_strategy=yaml.safe_load(options.sampling_strategy) if options.sampling_strategy else None,
+        sampling_strategy=None if options.sampling_strategy is None else read_strategy(options.sampling_strategy),
         seed=options.seed,
         max_train_rows=options.max_train_rows,
         mark=options.mark,
@@ -387,8 +397,11 @@ def _add_report(commands: Any) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
+    from latentover.files import check_free_file
     from latentover.report import write_markdown, write_report
 
+    if options.out is not None:
+        check_free_file(options.out)
     markdown = options.out is not None and Path(options.out).suffix == ".md"
     print((write_markdown if markdown else write_report)(options.runs, options.out))
     return 0

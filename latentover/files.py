@@ -1,47 +1,249 @@
-"""Writing files so that nothing is lost: under a temporary name first, then renamed."""
+"""Writing files so that nothing is lost: under a temporary name first, then renamed.
 
+Temporary files and folders are locked by the process that writes them, and the system lets go of a lock when its
+process ends, however it ends. So what lies there unlocked was left by a process that was killed, and the next one that
+writes to the same place removes it.
+"""
+
+import ctypes
+import errno
+import glob
+import hashlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import latentover
 
+_NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_EXCHANGE = 2
+"""Linux's flag by which two names swap what they name, in one step."""
+_POLL_SECONDS = 0.1
+_TOKEN_BYTES = 6
+
 
 @contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; what was written there replaces `path` if nothing was raised."""
+    """Yield a temporary path beside `path`; what was written there replaces `path` if nothing was raised.
+
+    Raises
+    ------
+    OSError
+        Naming `path`, if there is no space for it.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield temporary
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    remove_left_over(path)
+    with _temporary(path, lambda temporary: temporary.touch(exist_ok=False)) as temporary:
+        try:
+            with _naming(path, temporary):
+                yield temporary
+                _sync(temporary)
+                temporary.replace(path)
+                _sync_folder(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def replacing_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a new folder beside `path`; with what was put in there it replaces `path` if nothing was raised."""
+    """Yield a new folder beside `path`; with what was put in there it replaces `path` if nothing was raised.
+
+    Where the system can swap two names in one step, as Linux can, there is a whole folder at `path` at every moment.
+
+    Raises
+    ------
+    OSError
+        Naming `path`, if there is no space for it.
+    """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    replaced = path.with_name(f".{path.name}.{os.getpid()}.old")
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_left_over(path)
+    with _temporary(path, Path.mkdir) as temporary:
+        try:
+            with _naming(path, temporary):
+                yield temporary
+                for file in filter(Path.is_file, temporary.rglob("*")):
+                    _sync(file)
+                _swap(temporary, path)
+                _sync_folder(path.parent)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _swap(new: Path, path: Path) -> None:
+    """Bring the folder `new` to `path`; what was there is at `new` then, or gone."""
     try:
-        yield temporary
-        if path.exists():
-            path.rename(replaced)
-        temporary.rename(path)
+        new.rename(path)  # a free name or an empty folder
+        return
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.EACCES, errno.EPERM):
+            raise
+    if _exchange(new, path):
+        return
+    old = new.with_suffix(".old")
+    path.rename(old)
+    new.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _exchange(first: Path, second: Path) -> bool:
+    """Swap two names in one step, and say whether this system could."""
+    swap = getattr(ctypes.CDLL(None), "renameat2", None) if os.name == "posix" else None
+    here = -100  # AT_FDCWD: relative paths are relative to the working folder
+    return swap is not None and swap(here, os.fsencode(first), here, os.fsencode(second), _EXCHANGE) == 0
+
+
+# ---- Locks and what was left over ------------------------------------------------------------------------------------
+
+
+@contextmanager
+def locked(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[None]:
+    """Keep all other processes, and threads, that ask for it from having the lock of `path` at the same time.
+
+    It is a file beside `path` that is locked, ``.<name>.lock``. Where a file system knows no locks nothing is kept.
+
+    Parameters
+    ----------
+    path : path
+        A file or a folder that need not exist; its parent is made.
+    wait : bool, default=True
+        Whether to wait for the lock.
+
+    Raises
+    ------
+    BlockingIOError
+        If another has the lock, and `wait` is False.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = path.with_name(f".{path.name}.lock")
+    while True:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        taken = _lock(handle)
+        if taken is not False and _is_at(handle, lock):
+            break
+        os.close(handle)  # of another, or removed by the one that had it
+        if taken is False and not wait:
+            raise BlockingIOError(
+                f"Expected {path} to be free, but another process is writing it; wait for that, or choose another one."
+            )
+        if taken is False:
+            time.sleep(_POLL_SECONDS)
+    try:
+        yield
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(replaced, ignore_errors=True)
+        with suppress(OSError):
+            lock.unlink()
+        os.close(handle)
+
+
+def remove_left_over(path: str | os.PathLike[str]) -> None:
+    """Remove what processes that were killed have left beside `path`, and put back what one had moved away."""
+    path = Path(path)
+    name, token = glob.escape(path.name), "[0-9a-f]" * 2 * _TOKEN_BYTES
+    for old in path.parent.glob(f".{name}.{token}.old"):
+        if not path.exists():
+            with suppress(OSError):
+                old.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
+    for part in path.parent.glob(f".{name}.{token}.part"):
+        with suppress(OSError), _opened(part) as handle:
+            if handle is not None and _lock(handle):
+                shutil.rmtree(part) if part.is_dir() else part.unlink()
+
+
+@contextmanager
+def _temporary(path: Path, make: Callable[[Path], None]) -> Iterator[Path]:
+    """Make something with a name of its own beside `path`, and hold its lock."""
+    with ExitStack() as stack:
+        while True:
+            temporary = path.with_name(f".{path.name}.{secrets.token_hex(_TOKEN_BYTES)}.part")
+            make(temporary)
+            try:
+                handle = stack.enter_context(_opened(temporary))
+            except FileNotFoundError:
+                continue  # another process found it before it was locked, and took it for one that was left over
+            if handle is None or (_lock(handle) is not False and _is_at(handle, temporary)):
+                break
+        yield temporary
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[int | None]:
+    """Open a file or a folder to lock it; None on Windows, where what is open cannot be moved."""
+    if os.name != "posix":
+        yield None
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int) -> bool | None:
+    """Lock what is open, and say whether it is ours now; None where there are no locks."""
+    try:
+        import fcntl
+    except ImportError:  # on Windows
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Whether an open file is still the one at `path`."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "posix":
+        with suppress(OSError):
+            _sync(folder)
+
+
+@contextmanager
+def _naming(path: Path, temporary: Path) -> Iterator[None]:
+    """Let no error about want of space pass that does not name the file."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        text = str(error).replace(str(temporary), str(path))
+        if not text.startswith("Expected "):
+            text = f"Expected space for {path}, but got: {error.strerror or error}; make some, or choose another place."
+        named = OSError(text)
+        named.errno = error.errno
+        raise named from error
+
+
+# ---- Files -----------------------------------------------------------------------------------------------------------
 
 
 def write_whole(path: str | os.PathLike[str], content: bytes) -> Path:
@@ -65,6 +267,21 @@ def shipped_folder(name: str) -> Path:
     """Return the folder of the shipped ``configs`` or ``models``: inside the wheel, or beside the package."""
     inside = Path(str(files(latentover) / name))
     return inside if inside.is_dir() else inside.parent.parent / name
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """Return the SHA-256 of a file."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_free_file(path: str | os.PathLike[str]) -> None:
+    """Raise IsADirectoryError, or as `check_writable`, unless a file can be written to `path`."""
+    if Path(path).is_dir():
+        raise IsADirectoryError(
+            f"Expected {os.fspath(path)} to be a file or a free name, but it is a folder; choose another name."
+        )
+    check_writable(Path(path).parent)
 
 
 def check_writable(folder: str | os.PathLike[str]) -> None:

@@ -1,10 +1,16 @@
 """A fitted estimator as a folder: it predicts the same to the bit, holds no code and no data, and trusts nobody."""
 
 import datetime
+import errno
 import hashlib
 import inspect
 import json
+import resource
 import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -27,7 +33,7 @@ from torch import nn
 
 import latentover
 from latentover import AMDO, ClassicalSampler, DeepClassifier, DeepSMOTE, LatentOversampler, RAEClassifier, RAESampler
-from latentover.bundle import FORMAT, check_storable, find_bundle, find_class, load, save
+from latentover.bundle import FORMAT, check_storable, find_bundle, find_class, is_whole, load, save
 from latentover.estimators import BaseDataEstimator
 
 FILES = ["config.json", "model.safetensors"]
@@ -358,7 +364,7 @@ def test_a_state_of_random_numbers_is_not_stored(rows, tmp_path):
 def test_a_bundle_is_two_files_and_neither_is_a_pickle(bundle):
     assert sorted(path.name for path in bundle.iterdir()) == FILES
     config = json.loads((bundle / "config.json").read_text(encoding="utf-8"))
-    assert set(config) == {"format", "latentover", "sha256", "estimator"}
+    assert set(config) == {"format", "latentover", "sha256", "tensors", "estimator", "config_sha256"}
     assert (config["format"], config["latentover"]) == (FORMAT, latentover.__version__)
     weights = (bundle / "model.safetensors").read_bytes()
     assert config["sha256"] == hashlib.sha256(weights).hexdigest()
@@ -726,3 +732,203 @@ def test_a_shipped_model_is_found_from_anywhere(bundle, tmp_path, monkeypatch):
     assert find_bundle(Path("models") / bundle.name) == bundle
     (tmp_path / "models" / bundle.name).mkdir(parents=True)
     assert find_bundle(Path("models") / bundle.name) == Path("models") / bundle.name  # what is here goes first
+
+
+# ---- Faults ----------------------------------------------------------------------------------------------------------
+
+
+def rehash(folder, change=lambda config: None):
+    """Change the configuration as somebody would who knows how its hashes are made."""
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    change(config)
+    config["sha256"] = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    config.pop("config_sha256")
+    config["config_sha256"] = hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_bit_that_flips_is_found(bundle, fitted, images, name):
+    content = (bundle / name).read_bytes()
+    expected = fitted.predict_proba(images[0]).tobytes()
+    for place in np.random.default_rng(0).integers(8 * len(content), size=40).tolist():
+        flipped = bytearray(content)
+        flipped[place // 8] ^= 1 << place % 8
+        (bundle / name).write_bytes(flipped)
+        loaded = None
+        with suppress(ValueError):
+            loaded = load(bundle)
+        if loaded is not None:  # white space, or a key that nothing is read from
+            assert name == "config.json"
+            assert loaded.predict_proba(images[0]).tobytes() == expected
+            assert loaded.get_params() == fitted.get_params()
+
+
+def test_a_changed_number_in_the_configuration_is_found(bundle):
+    change_config(bundle, lambda config: config["estimator"]["parameters"].update(learning_rate=0.5))
+    with pytest.raises(ValueError, match=r"config.json to be the file that was saved, but it is damaged"):
+        load(bundle)
+
+
+@pytest.mark.parametrize(("name", "value"), [("hidden_units", 2**20), ("latent_dim", 2**20), ("channels", 2**18)])
+def test_a_size_that_was_changed_takes_no_memory(bundle, name, value):
+    rehash(bundle, lambda config: config["estimator"]["parameters"].update({name: value}))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(ValueError, match=r"to describe a fitted estimator, but RuntimeError: Expected the weights"):
+        load(bundle)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.pop("tensors/latents"), "tensors/latents is missing"),
+        (lambda t: t.update({"tensors/more": torch.zeros(2)}), "tensors/more is missing, too many"),
+        (lambda t: t.update({"tensors/latents": t["tensors/latents"].repeat(2, 1)}), "tensors/latents is missing, too"),
+        (lambda t: t.update({"tensors/latents": t["tensors/latents"].double()}), "or of another type or shape"),
+        (lambda t: t["tensors/latents"].fill_(float("nan")), "tensors/latents has values that are not finite"),
+        (lambda t: t["networks/classifier.bias"].fill_(float("inf")), "classifier.bias has values that are not finite"),
+        (lambda t: t["tensors/labels"].fill_(9), "tensor labels to hold class numbers below 3, but got others"),
+    ],
+)
+def test_tensors_that_are_not_those_that_were_saved_are_found(bundle, change, message):
+    tensors = load_file(bundle / "model.safetensors")
+    change(tensors)
+    save_file(tensors, bundle / "model.safetensors")
+    rehash(bundle)
+    with pytest.raises(ValueError, match=message):
+        load(bundle)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c.update(format=0), "lacks the keys of a bundle"),
+        (lambda c: c.update(format=-3), "lacks the keys of a bundle"),
+        (lambda c: c.update(format=True), "lacks the keys of a bundle"),
+        (lambda c: c["estimator"]["state"].update(classes_dtype="<U250000000"), "labels of numbers or text, but got"),
+        (lambda c: c["estimator"]["state"].update(classes_dtype="V1000000000"), "labels of numbers or text, but got"),
+        (lambda c: c["estimator"]["state"].update(classes_dtype="nonsense"), "to describe a fitted estimator"),
+        (lambda c: c["estimator"]["state"].update(classes=5), "to describe a fitted estimator"),
+        (
+            lambda c: c["estimator"]["parameters"].update(checkpoint="/etc/x"),
+            "no checkpoint in a bundle, but got '/",
+        ),
+        (lambda c: c["estimator"]["parameters"].update(max_steps="many"), "max_steps to be a whole number at least 1"),
+        (lambda c: c["estimator"]["state"]["format"].update(shape=[1, 2**20, 2**20]), "Expected"),
+        (lambda c: c["estimator"]["state"].update(format=[]), "to describe a fitted estimator"),
+    ],
+)
+def test_what_was_planted_in_a_configuration_is_one_value_error(bundle, change, message):
+    rehash(bundle, change)
+    with pytest.raises(ValueError, match=message):
+        load(bundle)
+
+
+def test_the_file_of_a_checkpoint_is_no_part_of_a_bundle(images, tmp_path):
+    model = rae(checkpoint=str(tmp_path / "a.checkpoint")).fit(*images)
+    assert load(save(model, tmp_path / "bundle")).checkpoint is None
+    assert model.checkpoint == str(tmp_path / "a.checkpoint")
+
+
+SAVING = """
+import os, signal, sys
+from pathlib import Path
+import latentover
+from latentover import files
+first, second = (latentover.load(folder) for folder in sys.argv[1:3])
+def dying(function, after):
+    calls = 0
+    def call(*args, **kwargs):
+        nonlocal calls
+        calls += 1
+        if calls > after:
+            os._exit(9)
+        return function(*args, **kwargs)
+    return call
+for after in range(100):
+    folder = Path(sys.argv[3], str(after))
+    latentover.save(first, folder)
+    if os.fork() == 0:
+        die = dying(lambda function, *args, **kwargs: function(*args, **kwargs), after)
+        for owner, names in ((Path, ("rename", "replace", "touch", "unlink", "write_bytes")), (files, ("_sync",))):
+            for name in names:
+                setattr(owner, name, (lambda f: lambda *a, **k: die(f, *a, **k))(getattr(owner, name)))
+        latentover.save(second, folder)
+        os._exit(0)
+    if os.waitstatus_to_exitcode(os.wait()[1]) == 0:
+        print(after)
+        break
+"""
+
+
+def test_a_save_that_is_cut_short_leaves_the_old_bundle_or_the_new_one(fitted, images, tmp_path):
+    """Killed at each of its calls of the system in turn."""
+    other = rae(random_state=1, hidden_units=5).fit(*images)
+    folders = [save(model, tmp_path / name) for name, model in (("first", fitted), ("second", other))]
+    environment = {"PYTHONPATH": str(Path(latentover.__file__).parent.parent), "PATH": "/usr/bin:/bin"}
+    arguments = [*folders, tmp_path]
+    result = subprocess.run(
+        [sys.executable, "-c", SAVING, *map(str, arguments)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+    )
+    moments = int(result.stdout)
+    assert moments >= 8
+    expected = [model.predict_proba(images[0]).tobytes() for model in (fitted, other)]
+    found = []
+    for moment in range(moments + 1):
+        folder = tmp_path / str(moment)
+        found.append(expected.index(load(folder).predict_proba(images[0]).tobytes()))
+        assert is_whole(folder)
+        save(load(folder), folder)
+        assert load(folder).predict_proba(images[0]).tobytes() == expected[found[-1]]
+        assert sorted(path.name for path in folder.iterdir()) == FILES
+    assert found == sorted(found)
+    assert {0, 1} == set(found)
+
+
+@pytest.mark.parametrize("fault", ["full disk", "labels", "columns"])
+def test_a_save_that_fails_leaves_the_old_bundle(bundle, fitted, images, frame, tmp_path, monkeypatch, fault):
+    before = {path.name: path.read_bytes() for path in bundle.iterdir()}
+    model = deep().fit(*frame)
+    if fault == "labels":
+        model.classes_ = np.array([pd.Timestamp(2020, 1, 1), pd.Timestamp(2021, 1, 1)], dtype=object)
+    elif fault == "columns":
+        model.feature_names_in_ = np.array([pd.Timestamp(2020, 1, i + 1) for i in range(4)], dtype=object)
+    else:
+
+        def full(path, content):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(Path, "write_bytes", full)
+    message = (
+        "Expected space for .*, but got" if fault == "full disk" else "which JSON can hold, but got others: .*Times"
+    )
+    with pytest.raises(OSError if fault == "full disk" else TypeError, match=message):
+        save(model, bundle)
+    assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before
+    with pytest.raises(OSError if fault == "full disk" else TypeError, match=message):
+        save(model, tmp_path / "new")
+    if fault != "full disk":
+        assert not (tmp_path / "new").exists()
+
+
+def test_what_else_lies_in_the_folder_stays(bundle, fitted):
+    (bundle / "notes").mkdir()
+    (bundle / "notes" / "mine.txt").write_text("mine")
+    save(fitted, bundle)
+    assert (bundle / "notes" / "mine.txt").read_text() == "mine"
+    assert sorted(path.name for path in bundle.iterdir()) == [*FILES, "notes"]
+
+
+def test_many_saves_into_one_folder_are_one_of_them(fitted, images, tmp_path):
+    models = [fitted, rae(random_state=1).fit(*images)]
+    expected = {model.predict_proba(images[0]).tobytes() for model in models}
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda number: save(models[number % 2], tmp_path / "a"), range(12)))
+    assert load(tmp_path / "a").predict_proba(images[0]).tobytes() in expected
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == FILES

@@ -478,3 +478,46 @@ class TestEvaluateGeneration:
     def test_one_thing_is_to_be_evaluated(self, arguments, capsys):
         assert cli.main(["evaluate", *arguments]) == 2
         assert "Expected a run, or --real and --fake together" in capsys.readouterr().err
+
+
+# ---- Folders in place of files, and modules of one's own -------------------------------------------------------------
+
+
+def test_a_folder_for_the_scores_is_refused_before_test_data_is_read(capsys, finished, monkeypatch, tmp_path):
+    monkeypatch.setattr("latentover.experiments.evaluate.load_splits", lambda *a, **k: pytest.fail("read the data"))
+    before = (finished / "rae" / "seed-0" / "metrics.json").read_bytes()
+    message = "Expected .* to be a file or a free name, but it is a folder; choose another name"
+    for more in ([], ["--features", "pixels"]):
+        assert_refused(capsys, message, "evaluate", finished / "rae" / "seed-0", "--out", tmp_path, *more)
+    assert_refused(capsys, message, "report", finished, "--out", tmp_path)
+    assert (finished / "rae" / "seed-0" / "metrics.json").read_bytes() == before
+
+
+def test_modules_that_the_command_names_are_trusted(capsys, recipes, tmp_path, monkeypatch):
+    (tmp_path / "modules_of_a_test.py").write_text("from torch import nn\nclass Wide(nn.Flatten):\n    pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    backbone = {"class_path": "modules_of_a_test.Wide"}
+    arguments = {**CONTROL["method"]["init_args"], "backbone": backbone, "feature_dim": 64}
+    method = {**CONTROL["method"], "init_args": arguments}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({**CONTROL, "method": method}), encoding="utf-8")
+    message = "Expected method.init_args.backbone to be a network of .*--trust-modules names"
+    for command in (["train", "mine.yaml", "--print_config"], ["benchmark", "mine.yaml"]):
+        assert_refused(capsys, message, *command)
+        assert_refused(capsys, message, *command, "--trust-modules", "other")
+    assert "modules_of_a_test" not in sys.modules
+    trust = ["--trust-modules", "other,modules_of_a_test"]
+    status, out, _ = run(capsys, "train", "mine.yaml", "--print_config", *trust)
+    assert (status, "modules_of_a_test.Wide" in out) == (0, True)
+    status, out, err = run(capsys, "train", "mine.yaml", "--out", "runs", "--seed", 0, "--quiet", *trust)
+    assert (status, out.splitlines()[0]) == (0, "runs: 1 made, 0 finished before, 0 failed"), err
+    assert_refused(capsys, "needs a module of somebody's own; if you trust", "evaluate", "runs/mine/seed-0")
+    status, out, _ = run(capsys, "evaluate", "runs/mine/seed-0", *trust)
+    assert (status, "test_balanced" in out) == (0, True)
+
+
+def test_errors_of_several_lines_are_one(capsys, monkeypatch):
+    def fail(*args, **kwargs):
+        raise MemoryError("no\n  memory")
+
+    monkeypatch.setattr("latentover.experiments.generate.generate", fail)
+    assert_refused(capsys, "no memory", "generate", "run", "--label", "1", "--out", "a.npz")

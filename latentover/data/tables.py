@@ -1,6 +1,7 @@
 """Tables: CSV and Parquet files with a label column, and ``.npz`` files with arrays X and y."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +38,8 @@ def read_table(path: str | Path, target: str | None) -> Source:
     ImportError
         If no Parquet reader is installed.
     ValueError
-        If the file cannot be read, there is no such column, or its labels are missing or no class labels.
+        If the file cannot be read, two of its columns have one name, none has this one, or its labels are missing or no
+        class labels.
 
     Examples
     --------
@@ -51,6 +53,7 @@ def read_table(path: str | Path, target: str | None) -> Source:
     path = Path(path)
     _check_is_file(path)
     frame = _read_frame(path)
+    check_names(_header(path, frame), path)
     columns = [str(column) for column in frame.columns]
     if target is None:
         raise ValueError(f"Expected `target` to name the label column of {path}, but got None; choose from {columns}.")
@@ -125,6 +128,23 @@ def _read_frame(path: Path) -> "pd.DataFrame":
         raise ValueError(
             f"Expected {path} to be a readable {path.suffix.lower()} file, but got {type(error).__name__}: {error}"
         ) from error
+
+
+def _header(path: Path, frame: "pd.DataFrame") -> list[str]:
+    """Return the names of the columns as they stand in the file: pandas renames those that are there twice."""
+    import pandas as pd
+
+    if path.suffix.lower() != ".csv":
+        return [str(column) for column in frame.columns]
+    line = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
+    return [name for name in line.iloc[0].astype(str) if name]
+
+
+def check_names(names: Iterable[str], path: str | Path) -> None:
+    """Raise ValueError if two columns of a file have one name."""
+    repeated = [name for name, n in Counter(names).items() if n > 1]
+    if repeated:
+        raise ValueError(f"Expected columns of different names in {path}, but got {repeated[0]!r} twice; rename.")
 
 
 def _check_no_missing(labels: "pd.Series[Any]", path: Path) -> None:

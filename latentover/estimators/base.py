@@ -51,6 +51,8 @@ from latentover.training.engine import History
 PREDICT_BATCH = 1024
 _CPU_BATCH = {"images": 32, "table": 128}
 """Rows that go through a network at once on the CPU: about as fast as more, and little to fill up for a single one."""
+MAX_LABEL_BYTES = 2**26
+"""What all labels of a bundle take at most."""
 _NOT_LEARNED_FROM = {"capture", "checkpoint", "checkpoint_every", "device", "verbose"}
 """Parameters that do not change what is learned."""
 
@@ -300,6 +302,9 @@ class BaseDataEstimator(BaseEstimator):
 
     def _restore_state(self, state: dict[str, Any]) -> None:
         """Take back what `_state` returned, on the CPU."""
+        dtype = np.dtype(state["classes_dtype"])
+        if dtype.kind not in "biufmMUSO" or dtype.itemsize * len(state["classes"]) > MAX_LABEL_BYTES:
+            raise ValueError(f"Expected labels of numbers, text or dates, but got the type {str(dtype)[:50]}.")
         self.classes_ = labels_from_json(state["classes"], state["classes_dtype"])
         self.class_counts_ = np.array(state["class_counts"], dtype=np.int64)
         self.format_ = format_from_dict(state["format"])
@@ -483,6 +488,13 @@ class BaseDeepEstimator(BaseDataEstimator):
     def _restore(self, state: dict[str, Any], networks: dict[str, Tensor], tensors: dict[str, Tensor]) -> None:
         """Become the fitted estimator that `_state` and the tensors describe, on the CPU."""
         self._restore_state(state)
+        if not any(isinstance(value, nn.Module) for value in self.get_params(deep=False).values()):
+            with torch.device("meta"):  # where networks have shapes and take no memory
+                expected = self._build_networks().state_dict()
+            _check_weights({k: v for k, v in expected.items() if k.split(".")[0] not in self._training_only}, networks)
+        labels, n_classes = tensors.get("labels", torch.zeros(0, dtype=torch.int64)), len(self.classes_)
+        if labels.dtype != torch.int64 or labels.dim() != 1 or not ((labels >= 0) & (labels < n_classes)).all():
+            raise ValueError(f"Expected the tensor labels to hold class numbers below {n_classes}, but got others.")
         with seeded(0):
             self.networks_ = self._build_networks()
         for name in self._training_only:
@@ -555,6 +567,15 @@ def _without_sparse(X: pd.DataFrame) -> pd.DataFrame:
     if dense:
         check_dense_size(X.shape)
     return X.astype(dense) if dense else X
+
+
+def _check_weights(expected: dict[str, Tensor], weights: dict[str, Tensor]) -> None:
+    """Raise RuntimeError, as `load_state_dict`, unless weights have the names, types and shapes that are expected."""
+    described = [{name: (tuple(t.shape), t.dtype) for name, t in part.items()} for part in (expected, weights)]
+    for name in sorted(expected.keys() | weights.keys()):
+        wanted, got = (part.get(name, "none") for part in described)
+        if wanted != got:
+            raise RuntimeError(f"Expected the weights {name} of the networks to be {wanted}, but got {got}.")
 
 
 def check_lengths(X: Any, y: np.ndarray) -> None:

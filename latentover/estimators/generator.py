@@ -15,7 +15,7 @@ from latentover.estimators.formats import Format
 from latentover.estimators.memorization import MemorizationReport, memorization_report
 from latentover.estimators.parameters import Expected
 from latentover.estimators.parents import ParentRows, are_bases, even_bases
-from latentover.estimators.validation import check_class_sizes, warn_user
+from latentover.estimators.validation import check_class_sizes, check_request, warn_user
 from latentover.training import COLLAPSED, CollapseWarning, diversity_ratio, draw_seed, seeded
 
 DIVERSITY_SAMPLES = 64
@@ -186,6 +186,7 @@ class BaseGenerator(BaseDataEstimator):
             raise ValueError(f"Expected y to be one class, but got {y!r}; call sample once for each class.")
         if not self._can_generate():
             raise ValueError(f"Expected an estimator that was trained to generate, but got {self!r} without a decoder.")
+        check_request("n", int(n), self.format_.shape)
         number = int(self._class_numbers(np.asarray([y]))[0])
         return self._in_kind(self._sample(number, int(n), draw_seed(random_state))[0])
 

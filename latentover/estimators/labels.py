@@ -112,10 +112,11 @@ def check_strategy(sampling_strategy: Any, y: np.ndarray) -> dict[Any, int]:
                 )
     try:
         added = check_sampling_strategy(wanted, y, "over-sampling")
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         if "more than 1 class" in str(error):
             raise
-        raise type(error)(f"Expected sampling_strategy to be one that adds samples to y, but got {error}") from error
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"Expected sampling_strategy to be one that adds samples to y, but got {error}") from error
     return {label: int(count) for label, count in added.items()}
 
 

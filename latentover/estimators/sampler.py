@@ -16,6 +16,7 @@ from latentover.estimators.base import BaseDeepEstimator, TrainingSet, check_len
 from latentover.estimators.containers import Container
 from latentover.estimators.generator import BaseGenerator, joined
 from latentover.estimators.labels import check_labels, check_sample_weight, check_strategy
+from latentover.estimators.validation import check_request
 from latentover.training import draw_seed, memory_kept
 
 
@@ -162,6 +163,7 @@ class BaseSampler(BaseGenerator, BaseOverSampler):
         self._container = container.without_rows() if container.kind in ("pandas", "polars") else None
         check_lengths(X, y)
         self.sampling_strategy_ = check_strategy(self.sampling_strategy, y)
+        check_request("sampling_strategy", sum(self.sampling_strategy_.values()), X.shape[1:])
         return X, y, one_hot
 
     def _fit_resample(self, X: Any, y: np.ndarray, sample_weight: Any = None) -> tuple[Any, np.ndarray]:

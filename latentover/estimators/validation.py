@@ -1,6 +1,7 @@
 """Checks of parameters, tables and class sizes: name, what was expected, what came, what to do."""
 
 import math
+import os
 import re
 import sys
 import warnings
@@ -78,15 +79,56 @@ def check_class_sizes(classes: np.ndarray, counts: np.ndarray, needed: int, smal
     warn_user(f"Expected every class to have at least {needed} samples, but got {', '.join(sizes)}: {what}.")
 
 
-def check_dense_size(shape: tuple[int, ...], what: str = "X", itemsize: int = 8) -> None:
+def check_dense_size(
+    shape: tuple[int, ...],
+    what: str = "X",
+    itemsize: int = 8,
+    advice: str = "the networks need dense rows, so reduce it first, e.g. with sklearn.decomposition.TruncatedSVD, or "
+    "group rare categories",
+) -> None:
     """Raise ValueError if a dense array of `shape` would take more than `MAX_DENSE_BYTES`."""
     size = math.prod(shape) * itemsize
     if size > MAX_DENSE_BYTES:
         raise ValueError(
             f"Expected {what} to take at most {MAX_DENSE_BYTES / 2**30:.3g} GiB as a dense array, but its shape "
-            f"{tuple(shape)} would take {size / 2**30:.3g} GiB; the networks need dense rows, so reduce it first, e.g. "
-            "with sklearn.decomposition.TruncatedSVD, or group rare categories."
+            f"{tuple(shape)} would take {size / 2**30:.3g} GiB; {advice}."
         )
+
+
+def check_request(what: str, n: int, shape: tuple[int, ...]) -> None:
+    """Raise ValueError if `n` new samples of `shape` would take more memory than this machine has.
+
+    Counted are 8 bytes for each number of a table, and one for each of an image.
+    """
+    size = n * math.prod(shape) * (8 if len(shape) == 1 else 1)
+    memory = total_memory()
+    if size > memory:
+        raise ValueError(
+            f"Expected {what} to ask for samples that fit into memory, but got {n:,}, which take at least "
+            f"{size / 2**30:,.0f} GiB where there are {memory / 2**30:,.0f}; ask for fewer at a time."
+        )
+
+
+def total_memory() -> int:
+    """Return how many bytes of memory this machine has; 64 GiB where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return 64 * 2**30
+
+
+def check_latents(Z: Any, length: int, n: int | None = None) -> np.ndarray:
+    """Return latents as float32 (n, length); raise ValueError for another shape and unless they are finite numbers."""
+    if np.ndim(Z) != 2 or np.shape(Z)[1] != length or n not in (None, len(Z)):
+        wanted = f"codes of length {length}" if n is None else f"a latent of length {length} for each of the {n} labels"
+        raise ValueError(f"Expected Z to hold {wanted}, but got an array of shape {np.shape(Z)}.")
+    latents = np.asarray(Z)
+    if latents.dtype.kind not in "biuf" or not np.isfinite(latents).all():
+        raise ValueError(
+            "Expected Z to hold finite numbers, but got others (NaN, infinity or text); drop those rows, or pass what "
+            "`encode` gave."
+        )
+    return latents.astype(np.float32)
 
 
 def check_plain_numbers(X: Any) -> None:

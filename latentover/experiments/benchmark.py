@@ -56,10 +56,11 @@ class Job:
     folder: Path
     title: str
     recipe_sha256: str
+    trust_modules: tuple[str, ...] = ()
 
     def load(self) -> Recipe:
         """Read the recipe, in the process that runs it."""
-        return load_recipe(self.recipe_path, self.overrides, variant=self.variant)
+        return load_recipe(self.recipe_path, self.overrides, variant=self.variant, trust_modules=self.trust_modules)
 
     @property
     def name(self) -> str:
@@ -131,6 +132,7 @@ def benchmark(
     at_once: int | Literal["auto"] = 1,
     seeds: Sequence[int] | None = None,
     overrides: Sequence[str] = (),
+    trust_modules: Sequence[str] = (),
 ) -> Outcome:
     """Run every recipe, or its variants, with each of its seeds, except those that are finished already.
 
@@ -152,6 +154,8 @@ def benchmark(
         Instead of the recipes' own.
     overrides : sequence of str
         Dotted overrides for every recipe.
+    trust_modules : sequence of str
+        Modules whose networks the recipes may name too; importing them runs their code.
 
     Raises
     ------
@@ -176,8 +180,9 @@ def benchmark(
     machine.check()
     if parallel.rank() > 0:
         machine = replace(machine, verbose=0)
-    resolved = [(path, recipe) for path in recipes for recipe in load_recipes(path, overrides)]
-    todo, done = _plan(resolved, out, seeds, tuple(overrides))
+    trusted = tuple(trust_modules)
+    resolved = [(path, recipe) for path in recipes for recipe in load_recipes(path, overrides, trust_modules=trusted)]
+    todo, done = _plan(resolved, out, seeds, tuple(overrides), trusted)
     for job in todo:
         check_run_folder(job.folder)
     by_file = {(path, recipe.variant): recipe for path, recipe in resolved}
@@ -201,13 +206,14 @@ def _plan(
     out: str | os.PathLike[str] | None,
     seeds: Sequence[int] | None,
     overrides: tuple[str, ...],
+    trust_modules: tuple[str, ...],
 ) -> tuple[list[Job], list[Job]]:
     """Return the runs that are to be made and those that are there; raise ValueError if two share a folder."""
     todo, done, owners = list[Job](), list[Job](), dict[Path, Path]()
     for path, recipe in recipes:
         for seed in recipe.seeds if seeds is None else seeds:
             folder = run_folder(recipe, seed, out)
-            job = Job(path, recipe.variant, overrides, seed, folder, recipe.title, recipe.sha256)
+            job = Job(path, recipe.variant, overrides, seed, folder, recipe.title, recipe.sha256, trust_modules)
             if owners.setdefault(job.folder, path) != path:
                 raise ValueError(
                     f"Expected recipes that write to different folders, but {owners[job.folder]} and {path} both write "

@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def evaluate_run(
     *,
     root: str | Path | None = None,
     download: bool = False,
-    trust_modules: bool = False,
+    trust_modules: Collection[str] = (),
 ) -> dict[str, dict[str, Any]]:
     """Return the scores of a finished run, computed anew from its weights and its recipe's data.
 
@@ -94,9 +95,9 @@ def evaluate_run(
         Where named data sets are.
     download : bool
         Whether a missing named set may be downloaded.
-    trust_modules : bool
-        Whether modules of somebody's own that the recipe names (an encoder, a backbone) may be imported, which runs
-        their code. Without it nothing that the folder names is run.
+    trust_modules : collection of str
+        Modules of somebody's own whose networks the recipe may name (an encoder, a backbone); importing them runs their
+        code. Nothing else that the folder names is run.
 
     Raises
     ------
@@ -121,7 +122,7 @@ def open_run(
     *,
     root: str | Path | None = None,
     download: bool = False,
-    trust_modules: bool = False,
+    trust_modules: Collection[str] = (),
 ) -> tuple[Any, Splits]:
     """Return the fitted estimator of a run and its data; parameters, errors and warnings as for `evaluate_run`."""
     recipe = Path(run) / "recipe.yaml"
@@ -142,13 +143,13 @@ def open_run(
     return estimator, splits
 
 
-def load_run(run: str | os.PathLike[str], *, trust_modules: bool = False) -> Any:
+def load_run(run: str | os.PathLike[str], *, trust_modules: Collection[str] = ()) -> Any:
     """Return the fitted estimator of a run, as `latentover.load` does.
 
     Parameters
     ----------
     run : path
-    trust_modules : bool
+    trust_modules : collection of str
         As for `evaluate_run`.
 
     Raises
@@ -157,21 +158,25 @@ def load_run(run: str | os.PathLike[str], *, trust_modules: bool = False) -> Any
         As for `evaluate_run`.
     """
     recipe = Path(run) / "recipe.yaml"
-    modules = _own_modules(recipe) if trust_modules and recipe.is_file() else {}
     try:
-        return load(run, **modules)
+        return load(run)
     except ValueError as error:
-        if modules or "bundles hold no code" not in str(error):
+        if "bundles hold no code" not in str(error) or not recipe.is_file():
             raise
-        raise ValueError(
-            f"Expected a run of classes of latentover alone, but {run} needs a module of somebody's own; if you trust "
-            "it, use --trust-modules (in Python trust_modules=True), with its file where Python can import it."
-        ) from error
+        try:
+            modules = _named_networks(recipe, trust_modules)
+        except ValueError as refused:
+            raise ValueError(
+                f"Expected a run of networks that are known, but {run} needs a module of somebody's own; if you trust "
+                "its code, name it with --trust-modules (in Python trust_modules), with its file where Python can "
+                f"import it. {refused}"
+            ) from error
+    return load(run, **modules)
 
 
-def _own_modules(recipe: Path) -> dict[str, nn.Module]:
-    """Return the modules that a recipe names, by parameter; importing them runs their code."""
-    loaded = load_recipe(recipe)
+def _named_networks(recipe: Path, trust_modules: Collection[str]) -> dict[str, nn.Module]:
+    """Return the networks that a recipe names, by parameter."""
+    loaded = load_recipe(recipe, trust_modules=trust_modules)
     steps = [step for step in (loaded.sampler, loaded.method) if step is not None]
     parameters = [item for step in steps for item in step.get_params(deep=False).items()]
     return {name: value for name, value in parameters if isinstance(value, nn.Module)}

@@ -10,8 +10,10 @@ import pandas as pd
 
 from latentover.bundle import load
 from latentover.estimators import ImageFormat
+from latentover.estimators.validation import check_dense_size
 from latentover.experiments.evaluate import generator_of
-from latentover.files import check_writable, replacing
+from latentover.experiments.recipe import check_seeds
+from latentover.files import check_free_file, replacing
 from latentover.report import image_grid
 from latentover.report.text import guarded
 
@@ -50,9 +52,8 @@ def generate(run: str | os.PathLike[str], label: str, n: int, out: str | os.Path
         )
     if n < 1:
         raise ValueError(f"Expected n to be at least 1, but got {n}; ask for one sample or more.")
-    if out.is_dir():
-        raise IsADirectoryError(f"Expected {out} to be a file or a free name, but it is a folder; choose another name.")
-    check_writable(out.parent)
+    check_seeds([seed])
+    check_free_file(out)
     generator = generator_of(load(run))
     if generator is None:
         raise ValueError(f"Expected a run whose method generates samples, but {run} only classifies; try a run of RAE.")
@@ -60,6 +61,7 @@ def generate(run: str | os.PathLike[str], label: str, n: int, out: str | os.Path
     if not matches:
         known = ", ".join(map(str, generator.classes_))
         raise ValueError(f"Expected the label to be one of {known}, but got {label!r}; choose one of them.")
+    check_dense_size((n, *generator.format_.shape), f"the {n} samples", advice="ask for fewer at a time")
     X = generator.sample(n, y=matches[0], random_state=seed)
     with replacing(out) as temporary:
         if out.suffix == ".png":

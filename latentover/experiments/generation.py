@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def evaluate_generation(
     device: str = "cpu",
     root: str | Path | None = None,
     download: bool = False,
-    trust_modules: bool = False,
+    trust_modules: Collection[str] = (),
     seed: int = 0,
     **options: Any,
 ) -> dict[str, Any]:
@@ -56,7 +56,7 @@ def evaluate_generation(
         Where networks of features run.
     root, download
         As for `latentover.data.load_splits`; *download* is also the permission to fetch the Inception weights.
-    trust_modules : bool, default=False
+    trust_modules : collection of str, default=()
         As for `latentover.experiments.evaluate.evaluate_run`.
     seed : int, default=0
         Of samples, subsets and resamples.
@@ -84,6 +84,12 @@ def evaluate_generation(
     labels, available = np.unique(y_test[known], return_counts=True)
     if n is None:
         n = int(available.min())
+    if n < 1:
+        raise ValueError(f"Expected n to be at least 1, but got {n}; ask for one sample or more.")
+    if short := [(label, got) for label, got in zip(labels.tolist(), available.tolist(), strict=True) if got < n]:
+        raise ValueError(
+            f"Expected at least {n} real samples of class {short[0][0]!r}, but got {short[0][1]}; ask for fewer."
+        )
     y_fake = np.repeat(labels, n)
     rows, y_real, *_ = equal_samples(known, y_test[known], y_fake, y_fake, n=n, random_state=seed)
     extract, said = _extraction(generator, features, device=device, download=download)

@@ -1,33 +1,28 @@
 """Recipes: what an experiment is, as YAML that is read strictly against the constructors' own signatures."""
 
-import difflib
 import hashlib
 import inspect
 import json
 import os
 import re
 from argparse import ArgumentError
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import imblearn.combine
-import imblearn.over_sampling
-import imblearn.under_sampling
 import yaml
 from imblearn.base import SamplerMixin
 from imblearn.pipeline import make_pipeline
 from jsonargparse import ArgumentParser, Namespace
 from sklearn.base import BaseEstimator, clone
 
-import latentover
-import latentover.methods
 from latentover.bundle import check_storable, find_class
 from latentover.data import DataConfig, Imbalance
 from latentover.estimators import BaseClassifier, BaseDataEstimator
 from latentover.estimators.validation import check_parameters
+from latentover.experiments.strict import check_classes, known_classes, nearest_hint, parameter_annotations, parse_yaml
 from latentover.files import shipped_folder
 from latentover.report.tables import METRIC_TITLES
 
@@ -46,6 +41,10 @@ _MACHINE = {  # parameters that say where and how loudly something is trained, n
 }
 
 
+MAX_SEED = 2**32 - 1
+"""The largest that numpy and scikit-learn take."""
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """What a run shows besides its scores.
@@ -53,19 +52,20 @@ class Evaluation:
     Attributes
     ----------
     grid_samples : int
-        Samples of each class in the grid of minority samples; 0 makes no grid.
+        Samples of each class in the grid of minority samples, at most 1000; 0 makes no grid.
     tsne_points : int
-        Latents in the t-SNE picture; 0 makes no picture.
+        Latents in the t-SNE picture, at most 100,000; 0 makes no picture.
     """
 
     grid_samples: int = 4
     tsne_points: int = 600
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            if getattr(self, field.name) < 0:
+        for name, most in (("grid_samples", 1000), ("tsne_points", 100_000)):
+            if not 0 <= getattr(self, name) <= most:
                 raise ValueError(
-                    f"Expected `{field.name}` to be at least 0, but got {getattr(self, field.name)}; 0 makes none."
+                    f"Expected `{name}` to be at least 0 and at most {most}, but got {getattr(self, name)}; 0 makes "
+                    "none."
                 )
 
 
@@ -169,20 +169,20 @@ def _existing(path: Path) -> Path:
     known = [str(Path("configs") / p.relative_to(shipped)) for p in [*shipped.glob("*"), *shipped.glob("*/*.yaml")]]
     raise FileNotFoundError(
         f"Expected a recipe or a folder of recipes, but {path} does not exist here nor among the shipped ones"
-        + _hint(str(path), known)
+        + nearest_hint(str(path), known)
     )
-
-
-def _hint(word: str, known: Iterable[str], otherwise: str = ".") -> str:
-    """Return the end of a message: the known word nearest to `word`, or `otherwise`."""
-    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {matches[0]!r}?" if matches else otherwise
 
 
 # ---- Reading one -----------------------------------------------------------------------------------------------------
 
 
-def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = (), *, variant: str | None = None) -> Recipe:
+def load_recipe(
+    path: str | os.PathLike[str],
+    overrides: Sequence[str] = (),
+    *,
+    variant: str | None = None,
+    trust_modules: Collection[str] = (),
+) -> Recipe:
     """Read a recipe strictly.
 
     Parameters
@@ -192,13 +192,16 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = (), *, 
         Dotted, as on the command line: ``["--method.init_args.latent_dim", "32"]``.
     variant : str, optional
         Which of the file's variants; needed if it has any. See `load_recipes` for all of them.
+    trust_modules : collection of str
+        Modules whose networks the recipe may name too; importing them runs their code.
 
     Raises
     ------
     FileNotFoundError
     ValueError
         For YAML that is none, an unknown key or method (naming the nearest known one), a value of another type or out
-        of its range, a key that belongs to the machine, and a variant that the file does not have.
+        of its range, a key that belongs to the machine, a class where none is expected or that is neither known nor
+        trusted, and a variant that the file does not have. Nothing is imported or made then.
     """
     path = _checked_file(path)
     with _naming(path):
@@ -206,11 +209,14 @@ def load_recipe(path: str | os.PathLike[str], overrides: Sequence[str] = (), *, 
         if variant is None and variants:
             raise ValueError(f"Expected one recipe, but the file has the variants {', '.join(variants)}; choose one.")
         if variant is not None and variant not in variants:
-            raise ValueError(f"Expected a variant of the recipe, but got {variant!r}{_hint(variant, variants)}")
-        return _load(path, content, variant, variants.get(variant or "", {}), _read_overrides(overrides))
+            raise ValueError(f"Expected a variant of the recipe, but got {variant!r}{nearest_hint(variant, variants)}")
+        changes = variants.get(variant or "", {})
+        return _load(path, content, variant, changes, _read_overrides(overrides), trust_modules)
 
 
-def load_recipes(path: str | os.PathLike[str], overrides: Sequence[str] = ()) -> list[Recipe]:
+def load_recipes(
+    path: str | os.PathLike[str], overrides: Sequence[str] = (), *, trust_modules: Collection[str] = ()
+) -> list[Recipe]:
     """Read all that a file holds: one recipe, or one for each of its variants, in their order.
 
     Parameters
@@ -218,6 +224,8 @@ def load_recipes(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
     path : path
     overrides : sequence of str
         As for `load_recipe`; they go before the settings of the variants.
+    trust_modules : collection of str
+        As for `load_recipe`.
 
     Raises
     ------
@@ -229,11 +237,11 @@ def load_recipes(path: str | os.PathLike[str], overrides: Sequence[str] = ()) ->
         content, variants = _read_recipe(path)
         settings = _read_overrides(overrides)
     if not variants:
-        return [load_recipe(path, overrides)]
+        return [load_recipe(path, overrides, trust_modules=trust_modules)]
     recipes = []
     for name, changes in variants.items():
         with _naming(f"{path}, variant {name}"):
-            recipes.append(_load(path, content, name, changes, settings))
+            recipes.append(_load(path, content, name, changes, settings, trust_modules))
     return recipes
 
 
@@ -247,13 +255,18 @@ def _naming(place: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def _load(
-    path: Path, content: dict[str, Any], variant: str | None, changes: Mapping[str, Any], settings: Mapping[str, str]
+    path: Path,
+    content: dict[str, Any],
+    variant: str | None,
+    changes: Mapping[str, Any],
+    settings: Mapping[str, str],
+    trusted: Collection[str],
 ) -> Recipe:
     """Return the recipe that a file's content becomes with the changes of a variant and, above them, overrides."""
     title = content.get("title")
     words = (variant or path.stem).replace("_", " ")
     name = path.stem if variant is None else f"{path.stem}-{variant}"
-    _check_keys(content, changes, settings)
+    _check_content(content, changes, settings, trusted)
     parser = _parser()
     options = {**{name: _as_option(value) for name, value in changes.items()}, **settings}
     config = parser.parse_args(["--config", str(path), *(f"--{name}={value}" for name, value in options.items())])
@@ -300,7 +313,9 @@ def load_data_config(path: str | os.PathLike[str]) -> DataConfig:
         return parser.instantiate(parser.parse_object(content)).data
 
 
-def load_sampler(sampler: str | Mapping[str, Any], overrides: Sequence[str] = ()) -> Any:
+def load_sampler(
+    sampler: str | Mapping[str, Any], overrides: Sequence[str] = (), *, trust_modules: Collection[str] = ()
+) -> Any:
     """Return the over-sampler that a class path or a section of YAML names, read as strictly as that of a recipe.
 
     Parameters
@@ -309,6 +324,8 @@ def load_sampler(sampler: str | Mapping[str, Any], overrides: Sequence[str] = ()
         ``latentover.RAESampler``, the path of a ``.yaml`` file with ``class_path`` and ``init_args``, or its content.
     overrides : sequence of str
         Dotted, as on the command line: ``["--sampler.init_args.latent_dim", "32"]``.
+    trust_modules : collection of str
+        As for `load_recipe`.
 
     Raises
     ------
@@ -326,7 +343,7 @@ def load_sampler(sampler: str | Mapping[str, Any], overrides: Sequence[str] = ()
         content = _read_yaml(path) if path else sampler
         given = {"class_path": content} if isinstance(content, str) else dict(content)
         settings = _read_overrides(overrides)
-        _check_keys({"sampler": given}, {}, settings)
+        _check_content({"sampler": given}, {}, settings, trust_modules)
         parser = ArgumentParser(exit_on_error=False, allow_abbrev=False)
         parser.add_argument("--sampler", type=SamplerMixin, required=True)
         options = {name: _as_option(value) for name, value in _flat({"sampler": given}, "").items()}
@@ -337,12 +354,14 @@ def load_sampler(sampler: str | Mapping[str, Any], overrides: Sequence[str] = ()
 
 
 def check_seeds(seeds: Sequence[int]) -> None:
-    """Raise ValueError unless there is at least one seed, and none is negative or there twice."""
+    """Raise ValueError unless there is at least one seed, and none is out of range or there twice."""
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         raise ValueError(
             f"Expected seeds to be one or more different whole numbers of at least 0, but got {list(seeds)}; "
             "give for example 0 1 2."
         )
+    if max(seeds) > MAX_SEED:
+        raise ValueError(f"Expected seeds to be at most {MAX_SEED}, but got {max(seeds)}; give for example 0 1 2.")
 
 
 def _checked_file(path: str | os.PathLike[str]) -> Path:
@@ -417,13 +436,17 @@ def _flat(changes: Any, variant: str) -> dict[str, Any]:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     """Return the content of a recipe; raise ValueError unless it is a mapping."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"Expected the recipe to be YAML, but it is not: {' '.join(str(error).split())}.") from error
+    content = parse_yaml(_text_of(path), "the recipe")
     if not isinstance(content, dict):
         raise ValueError(f"Expected the recipe to be a mapping with the keys {', '.join(_KEYS)}, but got {content!r}.")
     return content
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"Expected the recipe to be YAML, but it is not: {error}.") from error
 
 
 def _read_overrides(overrides: Sequence[str]) -> dict[str, str]:
@@ -467,26 +490,60 @@ _SECTIONS = {
 """Where a mapping holds settings and is none itself."""
 
 
-def _check_keys(content: dict[str, Any], changes: Mapping[str, Any], settings: Mapping[str, str]) -> None:
+def _check_content(
+    content: dict[str, Any], changes: Mapping[str, Any], settings: Mapping[str, str], trusted: Collection[str]
+) -> None:
     """Raise ValueError for a key or a class that is not known, in the recipe, its variant or in an override."""
+    classes: dict[str, list[type]] = {}
     levels = dict(_LEVELS)
     for part in ("sampler", "method"):
         given = content.get(part)
         path = given.get("class_path") if isinstance(given, dict) else given
         if isinstance(given, dict) and path is None:
             raise ValueError(f"Expected {part} to have a class_path, but got {given!r}; add one.")
-        if path is not None:
-            levels[f"{part}.init_args"] = _parameter_names(part, path)
+        classes[part] = [] if path is None else [_find_step(part, path)]
+        levels[f"{part}.init_args"] = _parameter_names(classes[part])
     _check_levels(content, levels)
+    _check_step_classes(content, classes, trusted)
     levels[""] = tuple(key for key in _KEYS if key != "variants")
     for options, dashes in ((changes, ""), (settings, "--")):
         for part in ("sampler", "method"):
-            if path := options.get(f"{part}.class_path", options.get(part)):
-                levels[f"{part}.init_args"] = _parameter_names(part, path) if path != "null" else ()
-        for dotted in options:
+            path = options.get(f"{part}.class_path", options.get(part))
+            if path == "null":
+                levels[f"{part}.init_args"] = ()
+            elif path:
+                classes[part].append(_find_step(part, path))
+                levels[f"{part}.init_args"] = _parameter_names(classes[part][-1:])
+        for dotted, value in options.items():
             parts = dotted.split(".")
             for depth, key in enumerate(parts):
                 _check_key(".".join(parts[:depth]), key, levels, option=dashes + dotted)
+            one: Any = _parsed(value, dotted) if dashes else value
+            for key in reversed(parts):
+                one = {key: one}
+            _check_levels(one, levels)
+            _check_step_classes(one, classes, trusted)
+
+
+def _parsed(text: str, name: str) -> Any:
+    """Return what an override says, as YAML, or text that is none."""
+    try:
+        yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError):
+        return text
+    return parse_yaml(text, name)
+
+
+def _check_step_classes(content: dict[str, Any], classes: Mapping[str, list[type]], trusted: Collection[str]) -> None:
+    """Raise ValueError for a class that stands where none is expected, or that a recipe may not name."""
+    for key, value in content.items():
+        if key not in classes or not isinstance(value, dict):
+            check_classes(value, str if key in _LABELS or isinstance(value, str) else Any, key)
+            continue
+        for name, item in (value.get("init_args") or {}).items():
+            for cls in classes[key]:
+                if name in (annotations := parameter_annotations(cls)):
+                    check_classes(item, annotations[name], f"{key}.init_args.{name}", trusted)
 
 
 def _check_levels(content: dict[str, Any], levels: Mapping[str, tuple[str, ...]]) -> None:
@@ -513,7 +570,7 @@ def _check_key(where: str, key: Any, levels: Mapping[str, tuple[str, ...]], opti
             f"{_MACHINE[key]}."
         )
     inner = [f"init_args.{name}" for name in levels.get(f"{where}.init_args", ())]
-    hint = _hint(str(key), [*levels[where], *inner], otherwise=f"; known are {', '.join(levels[where])}.")
+    hint = nearest_hint(str(key), [*levels[where], *inner], otherwise=f"; known are {', '.join(levels[where])}.")
     below = [name for name in levels if name and key in levels[name] and name.rpartition(".")[0] == where]
     if below:  # a key that stands one level too high
         hint = f"; did you mean '{below[0].removeprefix(f'{where}.')}.{key}'?"
@@ -522,25 +579,27 @@ def _check_key(where: str, key: Any, levels: Mapping[str, tuple[str, ...]], opti
     raise ValueError(f"Expected known keys in {place}, but got {got}{hint}")
 
 
-def _parameter_names(part: str, class_path: Any) -> tuple[str, ...]:
-    """Return the parameters of a class that a recipe may set; raise ValueError for a class that is not known."""
+def _find_step(part: str, class_path: Any) -> type:
+    """Return the class of a method or sampler; raise ValueError for one that is not known."""
     kind = SamplerMixin if part == "sampler" else BaseClassifier
-    known = {f"latentover.{name}": getattr(latentover.methods, name) for name in latentover.methods.__all__}
-    for module in (imblearn.over_sampling, imblearn.under_sampling, imblearn.combine):
-        known |= {f"{module.__name__}.{name}": getattr(module, name) for name in module.__all__}
-    names = [name for name, cls in known.items() if issubclass(cls, kind)]
     try:
         cls = find_class(class_path)
     except ValueError:
         cls = BaseEstimator
     if not issubclass(cls, kind):
+        names = list(known_classes((kind,)))
         ours = ", ".join(name for name in names if name.startswith("latentover."))
         raise ValueError(
             f"Expected the class of {part} to be {'a classifier' if part == 'method' else 'a sampler'} of latentover "
             f"({ours}){' or of imbalanced-learn' if part == 'sampler' else ''}, but got {class_path!r}"
-            + _hint(str(class_path), names)
+            + nearest_hint(str(class_path), names)
         )
-    return tuple(name for name in inspect.signature(cls).parameters if name not in _MACHINE)
+    return cls
+
+
+def _parameter_names(classes: Sequence[type]) -> tuple[str, ...]:
+    """Return the parameters that a recipe may set."""
+    return tuple(name for cls in classes for name in inspect.signature(cls).parameters if name not in _MACHINE)
 
 
 def _check_steps(steps: Sequence[Any]) -> None:
@@ -615,7 +674,7 @@ def _one_line(message: str) -> str:
             "Python can import it, for example with PYTHONPATH=. in front of the command."
         )
     got = rest.splitlines()[0].strip()
-    return f"Expected {name} to be {' or '.join(dict.fromkeys(expected))}, but got {got!r}{_hint(got, choices)}"
+    return f"Expected {name} to be {' or '.join(dict.fromkeys(expected))}, but got {got!r}{nearest_hint(got, choices)}"
 
 
 def _dump(parser: ArgumentParser, config: Namespace) -> str:

@@ -4,6 +4,7 @@ The file is read three times, as a stream: its classes are counted, the rows to 
 """
 
 import os
+import shutil
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -15,11 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import yaml
 from imblearn.utils import check_sampling_strategy
 
 from latentover.data.source import check_labels, nearest
+from latentover.data.tables import check_names
 from latentover.experiments.environment import peak_memory
-from latentover.files import check_writable, replacing
+from latentover.experiments.recipe import check_seeds
+from latentover.experiments.strict import parse_yaml
+from latentover.files import check_free_file, replacing
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -153,6 +158,7 @@ def resample_file(
     {'no': 36, 'yes': 36}
     """
     path, out = Path(path), Path(out)
+    check_seeds([seed])
     _check_files(path, out)
     rows = _open(path)
     _check_columns(rows, target, mark)
@@ -165,6 +171,7 @@ def resample_file(
         labels = check_labels(values, f"column {target!r} of {path}")
         strategy = sampler.sampling_strategy if sampling_strategy is None else sampling_strategy
         added = rows_to_add(labels.tolist(), sizes, strategy)
+        _check_space(rows, sum(added), out)
         quotas = training_quotas(sizes, max_train_rows)
     account.before = dict(zip(labels.tolist(), sizes, strict=True))
     account.after = {label: n + more for (label, n), more in zip(account.before.items(), added, strict=True)}
@@ -194,6 +201,36 @@ def _timed(account: Account, part: str) -> Iterator[None]:
     start = time.perf_counter()
     yield
     account.seconds[part] = time.perf_counter() - start
+
+
+def read_strategy(text: str) -> str | float | dict[Any, int]:
+    """Return the sampling strategy that a text means: a word, a ratio or totals by label, as YAML.
+
+    Raises
+    ------
+    ValueError
+
+    Examples
+    --------
+    >>> read_strategy("auto"), read_strategy("0.5"), read_strategy("{fraud: 5000, 1: 20}")
+    ('auto', 0.5, {'fraud': 5000, '1': 20})
+    >>> read_strategy("{no: 10}")
+    {'no': 10}
+    """
+    try:
+        strategy = parse_yaml(text, "sampling_strategy")
+        if isinstance(strategy, dict):  # labels as they were written, for to YAML "no" is false
+            strategy = dict(zip(yaml.load(text, yaml.BaseLoader), strategy.values(), strict=True))
+    except ValueError:
+        strategy = None
+    if isinstance(strategy, dict) and strategy and all(type(total) is int for total in strategy.values()):
+        return strategy
+    if type(strategy) in (str, int, float):
+        return strategy
+    raise ValueError(
+        "Expected sampling_strategy to be auto, minority, not minority, a ratio such as 0.5, or totals such as "
+        f"{{fraud: 5000}}, but got {text!r}; quote it for the shell."
+    )
 
 
 # ---- How many rows ---------------------------------------------------------------------------------------------------
@@ -227,6 +264,7 @@ def rows_to_add(labels: Sequence[Any], sizes: Sequence[int], strategy: str | flo
         )
     if isinstance(strategy, Mapping):
         by_text = {str(label): code for code, label in enumerate(labels)}
+        by_text |= {str(label).lower(): code for code, label in enumerate(labels) if isinstance(label, bool)}
         unknown = [key for key in strategy if str(key) not in by_text]
         if unknown:
             raise ValueError(
@@ -554,16 +592,14 @@ def _check_files(path: Path, out: Path) -> None:
         )
     if out.exists():
         raise FileExistsError(f"Expected {out} to be a free name, but it exists; delete it or choose another one.")
-    check_writable(out.parent)
+    check_free_file(out)
 
 
 def _check_columns(rows: Rows, target: str, mark: str | None) -> None:
     import pyarrow as pa
 
     names = rows.schema.names
-    repeated = [name for name, n in Counter(names).items() if n > 1]
-    if repeated:
-        raise ValueError(f"Expected columns of different names in {rows.path}, but got {repeated[0]!r} twice; rename.")
+    check_names(names, rows.path)
     if target not in names:
         guess = nearest(target, names)
         hint = f"did you mean {guess!r}? " if guess else ""
@@ -581,6 +617,16 @@ def _check_columns(rows: Rows, target: str, mark: str | None) -> None:
                 f"Expected columns of numbers, text, booleans, categories or times in {rows.path}, but column {name!r} "
                 f"holds {kind}; leave it out."
             )
+
+
+def _check_space(rows: Rows, added: int, out: Path) -> None:
+    """Raise ValueError if the new rows, with a byte for each value, would not fit beside `out`."""
+    size, free = added * len(rows.schema), shutil.disk_usage(out.parent).free
+    if size > free:
+        raise ValueError(
+            f"Expected sampling_strategy to ask for rows that fit on the disk, but got {added:,} new ones, which take "
+            f"at least {size / 1e9:,.0f} GB where {free / 1e9:,.0f} GB are free; ask for fewer."
+        )
 
 
 def _check_sampler(sampler: Any) -> None:

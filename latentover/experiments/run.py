@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 from imblearn.pipeline import Pipeline
 
-from latentover.bundle import WEIGHTS, save
+from latentover.bundle import WEIGHTS, is_whole, save
 from latentover.data import Splits, load_splits
 from latentover.experiments.card import model_card
 from latentover.experiments.environment import environment
@@ -24,7 +24,16 @@ from latentover.experiments.evaluate import (
     write_tsne,
 )
 from latentover.experiments.recipe import Recipe
-from latentover.files import check_writable, read_json, replacing_folder, write_json, write_text
+from latentover.files import (
+    check_writable,
+    locked,
+    read_json,
+    remove_left_over,
+    replacing_folder,
+    sha256_of,
+    write_json,
+    write_text,
+)
 from latentover.training import parallel, resolve_device, resolve_precision
 from latentover.training.turns import sharing
 
@@ -83,17 +92,29 @@ def check_run_folder(folder: Path) -> None:
 
 
 def is_finished(recipe: Recipe, seed: int, folder: Path) -> bool:
-    """Return whether the folder holds this recipe's run with this seed, complete."""
-    certificate = read_json(folder / "metrics.json").get("certificate") or {}
-    return certificate.get("recipe_sha256") == recipe.sha256 and certificate.get("seed") == seed
+    """Return whether the folder holds this recipe's run with this seed, and all its files as they were written.
+
+    What can be written again without training (the recipe and the card) need not be there: see `refresh_labels`.
+    """
+    metrics = read_json(folder / "metrics.json")
+    certificate, known = metrics.get("certificate") or {}, metrics.get("files")
+    if certificate.get("recipe_sha256") != recipe.sha256 or certificate.get("seed") != seed:
+        return False
+    if known is None:  # of an older version, which knew the hash of the weights alone
+        return is_whole(folder)
+    return all((folder / name).is_file() and sha256_of(folder / name) == sha256 for name, sha256 in known.items())
 
 
 def refresh_labels(recipe: Recipe, folder: Path) -> None:
-    """Write the recipe's title and published numbers, which change nothing about the training, to a finished run."""
+    """Write the recipe's title and published numbers, which change nothing about the training, to a finished run.
+
+    The recipe and the card are written anew where they are missing too.
+    """
     metrics = read_json(folder / "metrics.json")
     labels = _labels(recipe)
     certificate = {k: v for k, v in metrics["certificate"].items() if k != "published"}
-    if metrics["certificate"] == certificate | labels:
+    there = all((folder / name).is_file() for name in ("recipe.yaml", "README.md"))
+    if metrics["certificate"] == certificate | labels and there:
         return
     metrics["certificate"] = certificate | labels
     parts = {"has_picture": (folder / "samples.png").is_file(), "has_weights": (folder / WEIGHTS).is_file()}
@@ -108,19 +129,29 @@ def _labels(recipe: Recipe) -> dict[str, Any]:
 
 
 def run_recipe(
-    recipe: Recipe, seed: int, folder: str | os.PathLike[str], machine: Machine, splits: Splits | None = None
+    recipe: Recipe,
+    seed: int,
+    folder: str | os.PathLike[str],
+    machine: Machine,
+    splits: Splits | None = None,
+    *,
+    wait: bool = True,
 ) -> dict[str, Any]:
     """Train, evaluate and write everything to `folder`, which appears only when it is complete.
+
+    One process at a time makes a run; where another has made it meanwhile, that one's is returned.
 
     Parameters
     ----------
     recipe : Recipe
     seed : int
     folder : path
-        An earlier run in it is replaced.
+        A run of another recipe or seed in it is replaced; a finished one of these is returned as it is.
     machine : Machine
     splits : Splits, optional
         The recipe's data, where it has been read already.
+    wait : bool, default=True
+        Whether to wait while another process makes this run.
 
     Returns
     -------
@@ -133,9 +164,22 @@ def run_recipe(
         If the folder cannot be written to; before anything is trained.
     ValueError
         If the data cannot be trained on, or not be scored; before anything is trained.
+    BlockingIOError
+        If another process makes this run, and `wait` is False.
     """
     folder = Path(folder)
     check_run_folder(folder)
+    # Of processes that train together the first one alone writes, and all have to go the same way.
+    with nullcontext() if parallel.rank() > 0 else locked(folder, wait=wait):
+        if parallel.rank() == 0:
+            remove_left_over(folder)
+        if parallel.n_processes() == 1 and is_finished(recipe, seed, folder):
+            return read_json(folder / "metrics.json")
+        return _made(recipe, seed, folder, machine, splits)
+
+
+def _made(recipe: Recipe, seed: int, folder: Path, machine: Machine, splits: Splits | None) -> dict[str, Any]:
+    """Train, evaluate and write; parameters and result as those of `run_recipe`."""
     if splits is None:
         splits = load_splits(recipe.data, root=machine.data_root, download=machine.download)
     estimator = recipe.estimator(seed, device=machine.device, precision=machine.precision, verbose=machine.verbose)
@@ -160,12 +204,13 @@ def run_recipe(
     with replacing_folder(folder) as partial:
         if machine.keep_weights:
             save(estimator, partial)
-        write_text(partial / "recipe.yaml", recipe.text)
         _write_histories(estimator, partial)
         has_picture = draw_minority_grid(estimator, splits, recipe.evaluation, partial / "samples.png")
         write_tsne(estimator, splits, recipe.evaluation, partial / "tsne.csv")
         metrics = _metrics(recipe, seed, splits, estimator, final, certificate)
         write_json(partial / "environment.json", place)
+        metrics["files"] = {path.name: sha256_of(path) for path in sorted(partial.iterdir())}
+        write_text(partial / "recipe.yaml", recipe.text)
         parts = {"has_picture": has_picture, "has_weights": machine.keep_weights}
         write_text(partial / "README.md", model_card(recipe, metrics, **parts))
         write_json(partial / "metrics.json", metrics)

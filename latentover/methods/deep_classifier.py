@@ -55,7 +55,7 @@ from latentover.losses import (
 from latentover.losses.soft import Reduction
 from latentover.metrics.tracking import tracked_scores
 from latentover.mixing import AMMixup, Mixed, MixingRule, NeighborMix
-from latentover.networks.backbones import build_backbone, hidden_stages, run_stages
+from latentover.networks.backbones import build_backbone, hidden_stages, run_stages, unknown_backbone
 from latentover.networks.cosine import CosineClassifier
 from latentover.networks.layers import evaluating, images_last, linear
 from latentover.networks.standardizer import Standardizer
@@ -316,6 +316,8 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
 
     def _check_settings(self) -> list[str]:
         problems, sampler = super()._check_settings(), self.stage_sampler
+        if problem := unknown_backbone(self.backbone):
+            problems.append(problem)
         if sampler is None:
             return problems
         if isinstance(sampler, BaseDataEstimator):

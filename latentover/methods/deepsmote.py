@@ -39,6 +39,7 @@ from torch import Tensor, nn
 from latentover.estimators import BaseDeepSampler, LatentSpace, Synthetic, TrainingSet
 from latentover.estimators.base import PREDICT_BATCH
 from latentover.estimators.parameters import BatchSize, Network, Positive, PositiveInt
+from latentover.estimators.validation import check_latents
 from latentover.mixing import convex_combination
 from latentover.mixing.neighbors import nearest_neighbors
 from latentover.networks import build_decoder, build_encoder
@@ -336,10 +337,7 @@ class DeepSMOTE(LatentSpace, BaseDeepSampler):
     def decode(self, Z: np.ndarray) -> Any:
         """Return what the decoder makes of codes Z (n, m), in the type and layout of the data."""
         check_is_fitted(self)
-        m = self.tensors_["latents"].shape[1]
-        if np.ndim(Z) != 2 or np.shape(Z)[1] != m:
-            raise ValueError(f"Expected Z to hold codes of length {m}, but got an array of shape {np.shape(Z)}.")
-        z = torch.as_tensor(np.asarray(Z), dtype=torch.float32, device=self.device_)
+        z = torch.from_numpy(check_latents(Z, self.tensors_["latents"].shape[1])).to(self.device_)
         with torch.inference_mode():
             return self.format_.decode(torch.cat([self.networks_.decode(part) for part in z.split(PREDICT_BATCH)]))
 

@@ -10,13 +10,13 @@ import inspect
 import math
 import warnings
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from imblearn.over_sampling import SMOTE
 from imblearn.over_sampling.base import BaseOverSampler
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.utils import get_tags
@@ -91,10 +91,10 @@ class LatentOversampler(BaseSampler):
     """
 
     base_selection: NoBases = "random"
-    sampler: Any = None
-    autoencoder: Any = None
-    encoder: Any = "auto"
-    decoder: Any = "auto"
+    sampler: BaseOverSampler | None = None
+    autoencoder: BaseEstimator | None = None
+    encoder: nn.Module | Literal["auto"] = "auto"
+    decoder: nn.Module | Literal["auto"] = "auto"
 
     autoencoder_: Any = field(init=False)
     networks_: Any = field(init=False)
@@ -159,7 +159,7 @@ class LatentOversampler(BaseSampler):
 
     def _own_networks(self) -> nn.ModuleDict:
         """Return copies of the user's networks."""
-        parts = {"encoder": self.encoder, "decoder": self.decoder}
+        parts: dict[str, Any] = {"encoder": self.encoder, "decoder": self.decoder}
         return nn.ModuleDict(copy.deepcopy(parts)).to(self.device_).eval()
 
     def _fitted_autoencoder(self, X: Any, y: np.ndarray, generator: torch.Generator) -> Any:

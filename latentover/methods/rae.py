@@ -74,6 +74,7 @@ from latentover.estimators.parameters import (
     ProperFraction,
 )
 from latentover.estimators.parents import WeightedTuples
+from latentover.estimators.validation import check_latents
 from latentover.losses import adjusted_logits, critic_loss, generator_loss, gradient_penalty
 from latentover.mixing import Mixed, MixingRule, NeighborMix, convex_combination, cyclic_shifts, drawn_weights
 from latentover.networks import Mixer, build_critic, build_decoder, build_encoder
@@ -764,12 +765,7 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
         """Return what the decoder makes of latents Z (n, m) with labels y (n,), in the type and layout of the data."""
         check_is_fitted(self)
         labels = torch.from_numpy(self._class_numbers(y))
-        m = self.networks_.mixer.latent_dim
-        if np.shape(Z) != (len(labels), m):
-            raise ValueError(
-                f"Expected Z to hold a latent of length {m} for each of the {len(labels)} labels, but got an array of "
-                f"shape {np.shape(Z)}."
-            )
+        Z = check_latents(Z, self.networks_.mixer.latent_dim, len(labels))
         return self._decode(Z, F.one_hot(labels, len(self.classes_)))
 
     def _decode(self, Z: np.ndarray, onehot: Tensor) -> Any:

@@ -56,6 +56,20 @@ def build_backbone(
     return _of_torchvision(shape, backbone)
 
 
+def unknown_backbone(backbone: nn.Module | str) -> str | None:
+    """Return what is wrong with the name of a backbone, as "backbone to be ..., but got ..."; None if nothing is."""
+    if not isinstance(backbone, str) or backbone in (*ENCODERS, *RESNETS):
+        return None
+    from torchvision import models
+
+    if backbone in models.list_models(module=models):
+        return None
+    return (
+        f"backbone to be one of {(*ENCODERS, *RESNETS)}, the name of a classification model of torchvision or an "
+        f"nn.Module, but got {backbone!r}; torchvision.models.list_models() lists its names"
+    )
+
+
 def network_stages(network: nn.Module) -> list[nn.Module] | None:
     """Return the parts that a network runs one after the other, or None where that is not known.
 
@@ -142,12 +156,8 @@ class _ThreeChannels(nn.Module):
 def _of_torchvision(shape: tuple[int, ...], name: str) -> tuple[nn.Module, int]:
     from torchvision import models
 
-    known = models.list_models(module=models)
-    if name not in known:
-        raise ValueError(
-            f"Expected backbone to be one of {(*ENCODERS, *RESNETS)}, the name of a classification model of "
-            f"torchvision or an nn.Module, but got {name!r}; torchvision.models.list_models() lists its names."
-        )
+    if problem := unknown_backbone(name):
+        raise ValueError(f"Expected {problem}.")
     if shape[0] not in (1, 3):
         raise ValueError(
             f"Expected images of 1 or 3 channels for torchvision's {name}, but got {shape[0]}; pass an nn.Module that "

@@ -30,8 +30,15 @@ class ConvExtractor(nn.Module):
     def __init__(self, image_shape: tuple[int, int, int], feature_dim: int, *, channels: int = 32) -> None:
         super().__init__()
         n_in, height, width = image_shape
+        stages = n_stages(height, width)
+        if min(height, width) < 2**stages:
+            raise ValueError(
+                f"Expected images for GAMO's convolutions to have a shorter side of at least {2**stages} pixels where "
+                f"the longer one is halved {stages} times, but got {height}x{width}; resize them, or pass an nn.Module "
+                "as extractor."
+            )
         layers: list[nn.Module] = []
-        for _ in range(n_stages(height, width)):
+        for _ in range(stages):
             conv = nn.Conv2d(n_in, channels, kernel_size=5, padding=2)
             nn.init.xavier_uniform_(conv.weight)
             assert conv.bias is not None

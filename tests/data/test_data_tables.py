@@ -183,3 +183,18 @@ def test_objects_are_never_unpickled(tmp_path):
     np.savez(tmp_path / "d.npz", X=X, y=np.array([Trap(), 1, 2, 3], dtype=object))
     with pytest.raises(ValueError, match="not unpickled"):
         read_npz(tmp_path / "d.npz")
+
+
+@pytest.mark.parametrize("header", ["x,y,y", "y,x,y", "x,x,y"])
+def test_a_header_with_a_name_twice_is_refused(tmp_path, header):
+    """pandas calls the second one y.1 and would learn from it."""
+    path = tmp_path / "twice.csv"
+    path.write_text(f"{header}\n1,2,3\n4,5,6\n", encoding="utf-8")
+    name = "x" if header.startswith("x,x") else "y"
+    with pytest.raises(ValueError, match=f"Expected columns of different names in .*twice.csv, but got '{name}' twice"):
+        read_table(path, "y")
+
+
+def test_names_that_look_like_those_of_pandas_are_names(tmp_path):
+    (tmp_path / "a.csv").write_text("y,y.1,x\n1,2,3\n4,5,6\n", encoding="utf-8")
+    assert list(read_table(tmp_path / "a.csv", "y").X) == ["y.1", "x"]

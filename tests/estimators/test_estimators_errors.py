@@ -11,7 +11,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from torch import nn
 
-from latentover import DeepClassifier, RAEClassifier, RAESampler
+from latentover import AMDO, DeepClassifier, DeepSMOTE, RAEClassifier, RAESampler
 from latentover.mixing import NeighborMix
 from latentover.training import TrainingDiverged
 
@@ -343,3 +343,41 @@ class TestDivergence:
     def test_of_a_deep_classifier(self):
         with pytest.raises(TrainingDiverged, match="The classifier loss became nan"):
             DeepClassifier(backbone=Nowhere(), feature_dim=4, max_epochs=1, device="cpu").fit(X, Y)
+
+
+class TestRequestsBeyondReason:
+    @pytest.mark.parametrize("cls", [AMDO, RAESampler])
+    @pytest.mark.parametrize("strategy", [{1: 10**12}, {0: 14, 1: 10**15}, {1: 10**30}])
+    def test_totals_that_no_memory_holds(self, cls, strategy, monkeypatch):
+        monkeypatch.setattr(cls, "_train", lambda *args: pytest.fail("trained"))
+        with pytest.raises(ValueError, match="Expected sampling_strategy to "):
+            cls(sampling_strategy=strategy).fit_resample(X, Y)
+
+    def test_the_limit_is_the_memory_of_the_machine(self, monkeypatch):
+        monkeypatch.setattr("latentover.estimators.validation.total_memory", lambda: 10 * 4 * 8)
+        assert len(AMDO(sampling_strategy={1: 16}).fit_resample(X, Y)[0]) == 30
+        with pytest.raises(ValueError, match=r"fit into memory, but got 11, which take at least 0 GiB .*; ask for"):
+            AMDO(sampling_strategy={1: 17}).fit_resample(X, Y)
+        sampler = AMDO().fit(X, Y)
+        assert len(sampler.sample(10, 1)) == 10
+        with pytest.raises(ValueError, match="Expected n to ask for samples that fit into memory, but got 11"):
+            sampler.sample(11, 1)
+
+    def test_samples_that_no_memory_holds(self):
+        sampler = AMDO().fit(X, Y)
+        with pytest.raises(ValueError, match="Expected n to ask for samples that fit into memory, but got 1,000,000"):
+            sampler.sample(10**12, 1)
+
+
+class TestLatents:
+    @pytest.mark.parametrize("wrong", [np.nan, np.inf, "text", None])
+    @pytest.mark.parametrize("cls", [RAESampler, RAEClassifier, DeepSMOTE])
+    def test_that_are_not_finite_are_not_decoded(self, cls, wrong):
+        settings = {"max_epochs": 1} if cls is DeepSMOTE else {"max_steps": 2}
+        model = cls(**settings, latent_dim=4, hidden_units=8, device="cpu").fit(X, Y)
+        Z = model.encode(X)[:3].astype(object if isinstance(wrong, str | None) else np.float64)
+        labels = [] if cls is DeepSMOTE else [[0, 0, 1]]
+        assert np.isfinite(model.decode(model.encode(X)[:3], *labels)).all()
+        Z[1, 2] = wrong
+        with pytest.raises(ValueError, match="Expected Z to hold finite numbers, but got others"):
+            model.decode(Z, *labels)

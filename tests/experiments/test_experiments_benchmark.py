@@ -30,7 +30,7 @@ def trained(monkeypatch):
         if recipe.title == "stopped":
             raise KeyboardInterrupt
         certificate = {"recipe_sha256": recipe.sha256, "seed": seed, "fit_seconds": 1.25}
-        metrics = {"format": 1, "acsa": 0.5, "certificate": certificate}
+        metrics = {"format": 1, "acsa": 0.5, "certificate": certificate, "files": {}}
         benchmark_module.check_run_folder(folder)
         folder.mkdir(exist_ok=True)
         (folder / "metrics.json").write_text(str(metrics).replace("'", '"'))

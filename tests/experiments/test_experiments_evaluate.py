@@ -63,17 +63,26 @@ def test_a_module_of_ones_own_is_imported_where_it_is_trusted(write_recipe, mach
     monkeypatch.syspath_prepend(tmp_path)
     backbone = {"class_path": "networks_of_a_test.Wide", "init_args": {"features": 6}}
     changes = {"method.init_args.backbone": backbone, "method.init_args.feature_dim": 6}
-    metrics = run_recipe(load_recipe(write_recipe(changes, kind="control")), 0, tmp_path / "out", machine)
+    recipe = load_recipe(write_recipe(changes, kind="control"), trust_modules=["networks_of_a_test"])
+    metrics = run_recipe(recipe, 0, tmp_path / "out", machine)
     monkeypatch.delitem(sys.modules, "networks_of_a_test")
-    with pytest.raises(ValueError, match=r"out needs a module of somebody's own; if you trust it, use --trust-modules"):
-        evaluate_run(tmp_path / "out")
+    with pytest.raises(ValueError, match=r"out needs a module of somebody's own; if you trust its code, name it"):
+        evaluate_run(tmp_path / "out", trust_modules=["networks"])
     assert "networks_of_a_test" not in sys.modules
-    assert evaluate_run(tmp_path / "out", trust_modules=True) == metrics["splits"]
+    assert evaluate_run(tmp_path / "out", trust_modules=["networks_of_a_test"]) == metrics["splits"]
+
+
+@pytest.mark.filterwarnings(READ_BEFORE)
+def test_a_network_that_recipes_know_needs_no_trust(write_recipe, machine, tmp_path):
+    backbone = {"class_path": "torch.nn.Flatten"}
+    changes = {"method.init_args.backbone": backbone, "method.init_args.feature_dim": 64}
+    metrics = run_recipe(load_recipe(write_recipe(changes, kind="control")), 0, tmp_path / "out", machine)
+    assert evaluate_run(tmp_path / "out") == metrics["splits"]
 
 
 @pytest.mark.filterwarnings(READ_BEFORE)
 def test_trusting_modules_changes_nothing_where_there_are_none(tiny, run_copy):
-    assert evaluate_run(run_copy, trust_modules=True) == tiny[1]["splits"]
+    assert evaluate_run(run_copy, trust_modules=["networks_of_a_test"]) == tiny[1]["splits"]
 
 
 @pytest.mark.filterwarnings(READ_BEFORE)

@@ -1,7 +1,10 @@
 """Recipes are read strictly: what is wrong is said in one line that names the way out."""
 
+import json
 import re
 import shutil
+import sys
+import time
 
 import pytest
 import yaml
@@ -13,6 +16,7 @@ from latentover.experiments.recipe import (
     load_data_config,
     load_recipe,
     load_recipes,
+    load_sampler,
     recipe_folder,
 )
 
@@ -258,7 +262,7 @@ def test_a_class_of_the_users_own_is_not_imported(write_recipe, tmp_path, monkey
         ("data.imbalance.profile", "long", "data.imbalance.profile to be 'counts' or 'long_tailed' or 'step' .*'long'"),
         ("data.imbalance.rho", 0.5, "`rho` to be a number of at least 1 .*, but got 0.5"),
         ("evaluation.grid_samples", "x", "evaluation.grid_samples to be a whole number, but got 'x'"),
-        ("evaluation.grid_samples", -1, "`grid_samples` to be at least 0, but got -1"),
+        ("evaluation.grid_samples", -1, "`grid_samples` to be at least 0 and at most 1000, but got -1"),
         ("evaluation", 3, "evaluation to be a mapping with keys like grid_samples, but got 3"),
         ("title", 3, "title to be text or null, but got '3'"),
         ("seeds", "abc", "seeds to be a list, but got 'abc'"),
@@ -274,16 +278,282 @@ def test_a_wrong_value_says_what_was_expected(write_recipe, dotted, value, messa
     assert len(text.split("Expected")) == 2
 
 
-def test_a_module_that_cannot_be_made_says_why(write_recipe):
-    for class_path, why in [
-        ("no_such_file.Wide", "No module named 'no_such_file'"),
-        ("torch.nn.Linnear", "module 'torch.nn' has no attribute 'Linnear'"),
-        ("torch.nn.Flatten", "Option 'features' is not accepted"),
-    ]:
-        backbone = {"class_path": class_path, "init_args": {"features": 3}}
-        path = write_recipe({"method.init_args.backbone": backbone}, kind="control")
-        message = f"Expected method.init_args.backbone to be a module that can be made, but got '{class_path}': {why}"
-        assert_refused(path, re.escape(message))
+NETWORKS = "a network of torch.nn, torchvision.models, torchvision.ops or latentover.networks, or of a module that "
+
+
+@pytest.mark.parametrize(
+    ("class_path", "trusted", "why"),
+    [
+        ("no_such_file.Wide", [], f"{NETWORKS}--trust-modules names, which runs its code, but got 'no_such_file.Wide'"),
+        (
+            "no_such_file.Wide",
+            ["no_such_file"],
+            "a module that can be made, but got .*: No module named 'no_such_file'",
+        ),
+        ("no_such_file.a.Wide", ["no_such_file"], "a module that can be made, but got .*: No module named"),
+        ("no_such_file_.Wide", ["no_such_file"], NETWORKS),
+        ("torch.nn.Linnear", [], rf"{NETWORKS}.*, but got 'torch.nn.Linnear'; did you mean 'torch.nn.Linear'\?"),
+        ("torch.nn.Flatten", [], "a module that can be made, but got 'torch.nn.Flatten': Option 'features' is not acc"),
+        ("torch.nn.functional.relu", [], NETWORKS),
+        ("latentover.DeepClassifier", [], NETWORKS),
+        ("torch.optim.Adam", ["torch"], "a class of kind Module, but got 'torch.optim.Adam'"),
+    ],
+)
+def test_a_module_that_cannot_be_made_says_why(write_recipe, class_path, trusted, why):
+    backbone = {"class_path": class_path, "init_args": {"features": 3}}
+    path = write_recipe({"method.init_args.backbone": backbone}, kind="control")
+    with pytest.raises(ValueError, match=f"{path}: Expected method.init_args.backbone to be {why}"):
+        load_recipe(path, trust_modules=trusted)
+
+
+# ---- What a recipe may build -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stranger(tmp_path, monkeypatch):
+    """A module of somebody's own that says so in a file when it is imported, and when its class is made."""
+    (tmp_path / "stranger.py").write_text(
+        f"""
+from pathlib import Path
+from torch import nn
+trace = Path({str(tmp_path / "trace")!r})
+trace.write_text("imported")
+class Runner:
+    def __init__(self, command: str = ""):
+        trace.write_text("made")
+class Network(nn.Flatten):
+    def __init__(self, features: int = 64, other: Runner | None = None):
+        super().__init__()
+        trace.write_text("made")
+def call(*args):
+    trace.write_text("called")
+"""
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path / "trace"
+    sys.modules.pop("stranger", None)
+
+
+RUNNER = {"class_path": "stranger.Runner", "init_args": {"command": "ls"}}
+NETWORK = {"class_path": "stranger.Network"}
+TRANSFORMER = {"class_path": "torch.nn.TransformerEncoderLayer", "init_args": {"d_model": 8, "nhead": 2}}
+
+
+def transformer(**arguments):
+    return {**TRANSFORMER, "init_args": {**TRANSFORMER["init_args"], **arguments}}
+
+
+STRANGE = [
+    ("clip", RUNNER, "rae"),
+    ("clip", {"a": RUNNER}, "rae"),
+    ("clip", [RUNNER], "rae"),
+    ("clip", "{class_path: stranger.Runner}", "rae"),
+    ("clip", ' {"class_path":"stranger.Runner"}', "rae"),
+    ("clip", '{\t"class_path": "stranger.Runner"}', "rae"),
+    ("clip", "{class_path: 1, class_path: stranger.Runner}", "rae"),
+    ("base_selection", RUNNER, "rae"),
+    ("categorical_features", RUNNER, "rae"),
+    ("latent_dim", RUNNER, "rae"),
+    ("alpha", [RUNNER], "rae"),
+    ("encoder", NETWORK, "rae"),
+    ("encoder", "stranger.Network", "rae"),
+    ("mixing", RUNNER, "rae"),
+    ("mixing", "stranger.Runner", "rae"),
+    ("mixing", {"class_path": "latentover.mixing.Mixup", "init_args": {"alpha": RUNNER}}, "rae"),
+    ("mixing", {"class_path": "latentover.mixing.Mixup", "dict_kwargs": {"alpha": RUNNER}}, "rae"),
+    ("backbone", NETWORK, "control"),
+    ("backbone", "stranger.Network", "control"),
+    ("backbone", transformer(activation="stranger.call"), "control"),
+    ("backbone", transformer(activation=RUNNER), "control"),
+    ("backbone", transformer(device=RUNNER), "control"),
+    ("backbone", {"class_path": "torchvision.ops.MLP", "init_args": {"norm_layer": "stranger.call"}}, "control"),
+    ("schedule", RUNNER, "control"),
+    ("schedule", {"factor": RUNNER}, "control"),
+    ("stage_sampler", RUNNER, "control"),
+    ("stage_sampler", {"class_path": "imblearn.over_sampling.SMOTE", "init_args": {"k_neighbors": RUNNER}}, "control"),
+    (
+        "stage_sampler",
+        {"class_path": "latentover.ClassicalSampler", "init_args": {"options": {"svm_estimator": RUNNER}}},
+        "control",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "kind"), STRANGE)
+def test_a_recipe_imports_and_makes_nothing_that_it_may_not(write_recipe, stranger, name, value, kind):
+    text = value if isinstance(value, str) else json.dumps(value)
+    dotted = f"method.init_args.{name}"
+    assert_refused(write_recipe({dotted: value}, kind=kind), f"Expected {dotted}.* to ")
+    assert_refused(write_recipe(kind=kind), f"Expected {dotted}.* to ", [f"--{dotted}", text])
+    with pytest.raises(ValueError, match=f", variant x: Expected {dotted}.* to "):
+        load_recipes(write_recipe({"variants": {"x": {dotted: value}}}, kind=kind))
+    assert not stranger.exists()
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["--method.init_args.clip.class_path", "stranger.Runner"],
+        ["--method.init_args.clip.class_path=stranger.Runner", "--method.init_args.clip.init_args.command=ls"],
+        ["--method.init_args.mixing.class_path", "stranger.Runner"],
+        ["--method.init_args.encoder.init_args.activation", "stranger.call"],
+        ["--data", "{class_path: stranger.Runner}"],
+        ["--data.imbalance", "{class_path: stranger.Runner}"],
+        ["--data.source", "{class_path: stranger.Runner}"],
+        ["--evaluation", "{class_path: stranger.Runner}"],
+        ["--method", "{class_path: stranger.Runner}"],
+        ["--sampler", "{class_path: imblearn.over_sampling.SMOTE, init_args: {k_neighbors: {class_path: stranger.A}}}"],
+        ["--method.init_args", "{clip: {class_path: stranger.Runner}}"],
+        ["--sampler=latentover.RAESampler", "--sampler.init_args.clip", "{class_path: stranger.Runner}"],
+    ],
+)
+def test_an_override_imports_and_makes_nothing_that_it_may_not(write_recipe, stranger, overrides):
+    assert_refused(write_recipe(), "Expected ", overrides)
+    assert not stranger.exists()
+
+
+def test_a_file_of_a_sampler_imports_and_makes_nothing_that_it_may_not(stranger, tmp_path):
+    for name, value in [("clip", RUNNER), ("encoder", NETWORK), ("sampling_strategy", "{class_path: stranger.Runner}")]:
+        sampler = {"class_path": "latentover.RAESampler", "init_args": {name: value}}
+        path = tmp_path / "evil.yaml"
+        path.write_text(yaml.safe_dump(sampler), encoding="utf-8")
+        with pytest.raises(ValueError, match=rf"evil.yaml: Expected sampler.init_args.{name} to be"):
+            load_sampler(str(path))
+        with pytest.raises(ValueError, match=rf"Expected sampler.init_args.{name} to be"):
+            load_sampler("latentover.RAESampler", [f"--sampler.init_args.{name}", yaml.safe_dump(value)])
+    assert not stranger.exists()
+
+
+def test_networks_of_modules_that_are_trusted_are_made(write_recipe, stranger):
+    path = write_recipe({"method.init_args.backbone": {**NETWORK, "init_args": {"features": 3}}}, kind="control")
+    recipe = load_recipe(path, trust_modules=["stranger"])
+    assert type(recipe.method.backbone).__name__ == "Network"
+    assert load_recipes(path, trust_modules=["stranger"])[0].sha256 == recipe.sha256
+    for more in (RUNNER, {"class_path": "collections.Counter"}):
+        path = write_recipe({"method.init_args.backbone": {**NETWORK, "init_args": {"other": more}}}, kind="control")
+        if more is not RUNNER:  # of a module that nobody trusts
+            with pytest.raises(ValueError, match=r"but got 'collections.Counter'"):
+                load_recipe(path, trust_modules=["stranger"])
+        else:
+            assert load_recipe(path, trust_modules=["stranger"]).method.backbone
+
+
+RESNET = {"image_shape": [1, 8, 8], "feature_dim": 4}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "type_name"),
+    [
+        ("mixing", {"class_path": "latentover.mixing.Mixup", "init_args": {"alpha": 0.4}}, "Mixup"),
+        ("mixing", "latentover.mixing.Remix", "Remix"),
+        ("mixing", {"class_path": "Remix"}, "Remix"),
+        ("schedule", {"factor": 0.1}, "StepDecay"),
+        ("schedule", {"class_path": "latentover.training.StepDecay", "init_args": {"factor": 0.1}}, "StepDecay"),
+        ("backbone", {"class_path": "torch.nn.Flatten", "init_args": {"start_dim": 1}}, "Flatten"),
+        (
+            "backbone",
+            {"class_path": "torchvision.ops.MLP", "init_args": {"in_channels": 3, "hidden_channels": [4]}},
+            "MLP",
+        ),
+        ("backbone", {"class_path": "latentover.networks.SmallResNet", "init_args": RESNET}, "SmallResNet"),
+        ("backbone", "resnet32", "str"),
+        ("stage_sampler", {"class_path": "imblearn.over_sampling.SMOTE", "init_args": {"k_neighbors": 3}}, "SMOTE"),
+        ("stage_sampler", "latentover.AMDO", "AMDO"),
+    ],
+)
+def test_what_a_recipe_may_build_it_can_build_again(write_recipe, tmp_path, name, value, type_name):
+    changes = {f"method.init_args.{name}": value, "method.init_args.max_epochs": 20}
+    recipe = load_recipe(write_recipe(changes, kind="control"))
+    assert type(getattr(recipe.method, name)).__name__ == type_name
+    (tmp_path / "recipe.yaml").write_text(recipe.text, encoding="utf-8")
+    assert load_recipe(tmp_path / "recipe.yaml").sha256 == recipe.sha256
+
+
+def test_a_sampler_in_a_sampler_is_one_that_is_expected(write_recipe):
+    smote = {"class_path": "imblearn.over_sampling.SMOTE", "init_args": {"k_neighbors": 2}}
+    both = {"class_path": "imblearn.combine.SMOTEENN", "init_args": {"smote": smote}}
+    assert load_recipe(write_recipe({"sampler": both}, kind="control")).sampler.smote.k_neighbors == 2
+    both["init_args"] = {"sampling_strategy": smote}
+    assert_refused(write_recipe({"sampler": both}), "Expected sampler.init_args.sampling_strategy to be a value")
+    both["init_args"] = {"enn": smote}
+    assert_refused(write_recipe({"sampler": both}), "Expected sampler.init_args.enn to be one of .*EditedNearest")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("mixing", "latentover.mixing.Mixxup", r"one of .*latentover.mixing.Remix, .*; did you mean 'latentover.mix"),
+        ("mixing", {"class_path": "Mixup2"}, r"one of latentover.mixing.AMMixup, .*, but got 'Mixup2'"),
+        ("mixing", "foo", r"one of latentover.mixing.AMMixup, .*, but got 'foo'"),
+        ("stage_sampler", "imblearn.over_sampling.SMOT", r".*; did you mean 'imblearn.over_sampling.SMOTE'"),
+        ("stage_sampler", "imblearn.under_sampling.TomekLinks", r"one of latentover.AMDO, .*, but got 'imblearn.under"),
+        ("schedule", {"class_path": "latentover.training.Step"}, "one of latentover.training.StepDecay, but got"),
+    ],
+)
+def test_an_unknown_class_of_a_parameter_says_which_are_known(write_recipe, name, value, message):
+    path = write_recipe({f"method.init_args.{name}": value}, kind="control")
+    assert_refused(path, f"Expected method.init_args.{name} to be {message}")
+
+
+# ---- What is read strictly -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("data: {source: digits}\ndata: {source: mnist}", "to be YAML, but it is not: the key 'data' is there twice"),
+        ("data: {source: digits, seed: 1, seed: 2}", "the key 'seed' is there twice in .*line 1, column 7"),
+        ("a: &a [*a]", "Expected the recipe to end, but got an alias that leads into itself"),
+        ("a: &a {b: {c: *a}}", "Expected the recipe to end, but got an alias that leads into itself"),
+        (
+            "a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]\n"
+            + "\n".join(f"{x}: &{x} [{', '.join([f'*{y}'] * 10)}]" for y, x in zip("abcdefg", "bcdefgh", strict=True)),
+            "Expected the recipe to have at most 20,000 values, but got more",
+        ),
+        ("a: " + "[" * 5000, "Expected the recipe to be YAML of at most 50 levels"),
+        ("- " * 5000, "Expected the recipe to be YAML of at most 50 levels"),
+        ("a: " + "x" * 100_001, "Expected the recipe to have at most 100,000 characters"),
+        ("? [1, 2]\n: 3", "Expected known keys in a recipe, but got|unhashable"),
+    ],
+)
+def test_yaml_that_says_a_thing_twice_or_has_no_end(tmp_path, content, message):
+    path = tmp_path / "bad.yaml"
+    path.write_text(content, encoding="utf-8")
+    start = time.perf_counter()
+    assert_refused(path, message)
+    with pytest.raises(ValueError, match=message.replace("known keys in a recipe", "")):
+        load_sampler(str(path))
+    assert time.perf_counter() - start < 5
+
+
+def test_an_alias_is_what_it_stands_for(write_recipe):
+    path = write_recipe()
+    path.write_text(path.read_text() + "imbalance: &i {profile: long_tailed, rho: 7}\n")
+    text = path.read_text().replace("imbalance: &i {profile: long_tailed, rho: 7}\n", "")
+    path.write_text(text.replace("largest: 30", "largest: &n 30").replace("tsne_points: 40", "tsne_points: *n"))
+    assert load_recipe(path).evaluation.tsne_points == 30
+
+
+@pytest.mark.parametrize(("seed", "fails"), [(2**32 - 1, False), (2**32, True), (10**30, True)])
+def test_seeds_are_those_that_numpy_takes(write_recipe, seed, fails):
+    path = write_recipe({"seeds": [0, seed]})
+    if fails:
+        assert_refused(path, f"Expected seeds to be at most 4294967295, but got {seed}; give for example 0 1 2")
+    else:
+        assert load_recipe(path).seeds == [0, seed]
+
+
+@pytest.mark.parametrize("name", ["foo", "resnet-18", "fasterrcnn_resnet50_fpn"])
+def test_a_backbone_that_nobody_knows_fails_at_reading(write_recipe, name):
+    path = write_recipe({"method.init_args.backbone": name}, kind="control")
+    assert_refused(path, rf"backbone to be one of \('auto', .*torchvision.*, but got '{name}'")
+
+
+@pytest.mark.parametrize(("name", "most"), [("grid_samples", 1000), ("tsne_points", 100_000)])
+def test_pictures_that_no_one_can_look_at_are_refused_before_training(write_recipe, name, most):
+    assert getattr(load_recipe(write_recipe({f"evaluation.{name}": most})).evaluation, name) == most
+    path = write_recipe({f"evaluation.{name}": most + 1})
+    assert_refused(path, f"Expected `{name}` to be at least 0 and at most {most}, but got {most + 1}")
 
 
 @pytest.mark.parametrize("value", ["x", "-3"])

@@ -16,7 +16,7 @@ from imblearn.over_sampling import SMOTE, RandomOverSampler
 
 from latentover import RAESampler, cli
 from latentover.experiments import resample
-from latentover.experiments.resample import resample_file, rows_to_add, training_quotas
+from latentover.experiments.resample import read_strategy, resample_file, rows_to_add, training_quotas
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -410,3 +410,44 @@ def test_the_command_refuses_what_it_does_not_know(capsys, numbers, tmp_path, op
     printed = capsys.readouterr()
     assert message in printed.err
     assert (printed.out, out.exists(), printed.err.count("\n")) == ("", False, 1)
+
+
+# ---- Strategies of the command line ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "strategy"),
+    [
+        ("auto", "auto"),
+        ("not minority", "not minority"),
+        ("0.5", 0.5),
+        ("{fraud: 5000, 1: 20}", {"fraud": 5000, "1": 20}),
+        ("{no: 10, yes: 5}", {"no": 10, "yes": 5}),
+        ("{2020-01-01: 10, 1.50: 3}", {"2020-01-01": 10, "1.50": 3}),
+    ],
+)
+def test_a_strategy_names_labels_as_they_are_written(text, strategy):
+    assert read_strategy(text) == strategy
+
+
+@pytest.mark.parametrize(
+    "text", ["{1: ", "2020-01-01", "true", "{1: 10.5}", "{1: true}", "[1]", "{}", "null", "{a: 1, a: 2}", "&a [*a]"]
+)
+def test_a_strategy_that_is_none_is_one_line(text):
+    with pytest.raises(ValueError, match=r"Expected sampling_strategy to be auto, minority, .*, but got .*; quote it"):
+        read_strategy(text)
+
+
+def test_totals_go_to_the_classes_that_were_written():
+    assert rows_to_add(["no", "yes"], [9, 3], read_strategy("{yes: 5}")) == [0, 2]
+    assert rows_to_add([False, True], [9, 3], read_strategy("{true: 5}")) == [0, 2]
+    assert rows_to_add([False, True], [9, 3], read_strategy("{True: 5}")) == [0, 2]
+
+
+def test_more_rows_than_the_disk_holds_are_refused_before_training(tmp_path):
+    pd.DataFrame({"x": np.arange(30), "y": ["a"] * 20 + ["b"] * 10}).to_csv(tmp_path / "in.csv", index=False)
+    sampler = Failing(lambda: None)
+    with pytest.raises(ValueError, match=r"that fit on the disk, but got 999,999,999,999,990 new ones, .* GB are fr"):
+        resample_file(tmp_path / "in.csv", "y", tmp_path / "o.csv", sampler=sampler, sampling_strategy={"b": 10**15})
+    assert not hasattr(sampler, "X")
+    assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]

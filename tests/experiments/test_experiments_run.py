@@ -4,6 +4,8 @@ import dataclasses
 import json
 import re
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -295,6 +297,75 @@ def test_a_finished_run_takes_over_the_title_and_the_published_numbers_of_its_re
 
     refresh_labels(load_recipe(write_recipe()), folder)
     assert "published" not in json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["certificate"]
+
+
+def test_a_run_whose_files_are_not_those_that_were_written_is_not_finished(tiny, tmp_path):
+    recipe, metrics, folder = tiny
+    assert set(metrics["files"]) == BUNDLE - {"metrics.json", "recipe.yaml", "README.md"}
+    for name in metrics["files"]:
+        content = (folder / name).read_bytes()
+        for number, damaged in enumerate([None, content[:-1], bytes([content[0] ^ 1]) + content[1:]]):
+            copy = shutil.copytree(folder, tmp_path / f"{name}-{number}")
+            (copy / name).unlink() if damaged is None else (copy / name).write_bytes(damaged)
+            assert not is_finished(recipe, 0, copy), name
+
+
+def test_a_run_from_before_the_hashes_is_finished_if_it_opens(tiny, tmp_path):
+    folder = shutil.copytree(tiny[2], tmp_path / "run")
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    del metrics["files"]
+    (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
+    assert is_finished(tiny[0], 0, folder)
+    (folder / "model.safetensors").unlink()
+    assert not is_finished(tiny[0], 0, folder)
+
+
+def test_what_can_be_written_again_without_training_is(tiny, tmp_path):
+    folder = shutil.copytree(tiny[2], tmp_path / "run")
+    for name in ("recipe.yaml", "README.md"):
+        (folder / name).unlink()
+    assert is_finished(tiny[0], 0, folder)
+    refresh_labels(tiny[0], folder)
+    for name in ("recipe.yaml", "README.md"):
+        assert (folder / name).read_bytes() == (tiny[2] / name).read_bytes()
+
+
+def test_a_finished_run_is_returned_and_not_made_again(tiny, machine, monkeypatch):
+    recipe, metrics, folder = tiny
+    monkeypatch.setattr(run_module, "load_splits", lambda *args, **kwargs: pytest.fail("read the data"))
+    assert run_recipe(recipe, 0, folder, machine) == metrics
+    assert names_in(folder.parent) == {folder.name}
+
+
+def test_one_process_at_a_time_makes_a_run(write_recipe, machine, tmp_path, monkeypatch):
+    """Two benchmarks in one folder: the second waits, and finds what the first has made."""
+    recipe, folder, trained = load_recipe(write_recipe(kind="control")), tmp_path / "runs" / "seed-0", []
+    save = run_module.save
+
+    def slow(estimator, partial):
+        trained.append(partial)
+        with pytest.raises(BlockingIOError, match=r"Expected .*seed-0 to be free, but another process is writing it"):
+            run_recipe(recipe, 0, folder, machine, wait=False)
+        time.sleep(0.3)
+        return save(estimator, partial)
+
+    monkeypatch.setattr(run_module, "save", slow)
+    with ThreadPoolExecutor(2) as pool:
+        results = list(pool.map(lambda _: run_recipe(recipe, 0, folder, machine), range(2)))
+    assert len(trained) == 1
+    assert results[0] == results[1]
+    assert names_in(folder.parent) == {"seed-0"}
+
+
+def test_what_killed_processes_have_left_is_removed_before_training(write_recipe, machine, tmp_path, monkeypatch):
+    left = tmp_path / "runs" / ".seed-0.0123456789ab.part"
+    left.mkdir(parents=True)
+    (left / "model.safetensors").write_bytes(b"half")
+    (tmp_path / "runs" / ".seed-0.lock").touch()
+    monkeypatch.setattr(run_module, "save", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run_recipe(load_recipe(write_recipe(kind="control")), 0, tmp_path / "runs" / "seed-0", machine)
+    assert not names_in(tmp_path / "runs")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"certificate": null}'])

@@ -689,3 +689,12 @@ class TestPublished:
         assert [(len(rows), e.shape) for rows, e in drawn(engine, *phases_of(engine, "decoders"))] == [
             (32, (32, 100))
         ] * 10
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 1000), (3, 1000, 8), (1, 9, 257)])
+@pytest.mark.parametrize("cls", [GAMOClassifier, GAMOSampler])
+def test_images_that_its_pooling_would_make_vanish_are_refused(cls, shape):
+    X, y = np.random.default_rng(0).random((12, *shape)), np.repeat([0, 1], 6)
+    sides = "x".join(map(str, shape[1:]))
+    with pytest.raises(ValueError, match=rf"shorter side of at least \d+ pixels .*, but got {sides}; resize them"):
+        cls(max_steps=1, channels=2).fit(X, y)

@@ -25,7 +25,9 @@ def split():
     return train_test_split(X, y, stratify=y, random_state=0)
 
 
-@pytest.mark.parametrize("sampler", [SMOTE(random_state=0), RandomOverSampler(random_state=0), RandomUnderSampler(random_state=0)])
+@pytest.mark.parametrize(
+    "sampler", [SMOTE(random_state=0), RandomOverSampler(random_state=0), RandomUnderSampler(random_state=0)]
+)
 def test_the_mean_probability_of_the_rare_class_is_its_frequency(split, sampler):
     X, X_test, y, y_test = split
     model = PriorCorrectedClassifier(estimator=LogisticRegression(), sampler=clone(sampler)).fit(X, y)
