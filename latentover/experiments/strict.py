@@ -170,6 +170,17 @@ def _check_text(text: str, annotation: Any, kinds: tuple[type, ...], where: str,
     if text in words or text == "null":
         return
     is_path = re.fullmatch(r"\w+(\.\w+)+", text) is not None
+    if (
+        words
+        and kinds
+        and not is_path
+        and not free
+        and not text in {cls.__name__ for cls in _known("", kinds).values()}
+    ):
+        choices = " or ".join(map(repr, words))
+        raise ValueError(
+            f"Expected {where} to be {choices}, but got {text!r}{nearest_hint(text, map(str, words), '; or name a class.')}"
+        )
     if kinds and (is_path or not free):
         _find(text, kinds, where, trusted)
     elif is_path and (annotation is None or _is_for_functions(annotation)):
@@ -192,8 +203,7 @@ def _find(path: Any, kinds: tuple[type, ...], where: str, trusted: Collection[st
     """Return the class that a recipe names; raise ValueError unless it is of one of these kinds and may be named."""
     module, _, name = str(path).rpartition(".")
     networks = any(issubclass(kind, nn.Module) for kind in kinds)
-    extra = [m for m in _NETWORK_MODULES if networks and (m == "torch.nn" or f"{module}.".startswith(f"{m}."))]
-    known = known_classes(kinds, (*_MODULES, *extra))
+    known = _known(module, kinds)
     for public, cls in known.items():  # by its public path, the one that it has in a resolved recipe, or its name alone
         if path in (public, f"{cls.__module__}.{cls.__qualname__}", cls.__name__):
             return cls
@@ -208,6 +218,13 @@ def _find(path: Any, kinds: tuple[type, ...], where: str, trusted: Collection[st
         expected = f"one of {', '.join(known)}" if 0 < len(known) <= _MANY else "an estimator of latentover or imblearn"
     words = known if isinstance(path, str) else ()
     raise ValueError(f"Expected {where} to be {expected}, but got {path!r}{nearest_hint(str(path), words)}")
+
+
+def _known(module: str, kinds: tuple[type, ...]) -> dict[str, type]:
+    """Return the classes of these kinds that the package knows, networks of `module` among them."""
+    networks = any(issubclass(kind, nn.Module) for kind in kinds)
+    extra = [m for m in _NETWORK_MODULES if networks and (m == "torch.nn" or f"{module}.".startswith(f"{m}."))]
+    return known_classes(kinds, (*_MODULES, *extra))
 
 
 def _trusted(module: str, name: str, kinds: tuple[type, ...], where: str) -> type:
@@ -260,14 +277,14 @@ def _kinds(annotation: Any) -> Iterator[type]:
             yield from _kinds(inner)
 
 
-def _words(annotation: Any) -> tuple[set[Any], bool]:
+def _words(annotation: Any) -> tuple[list[Any], bool]:
     """Return the words that an annotation lists, and whether it takes any text."""
     if typing.get_origin(annotation) is typing.Literal:
-        return set(typing.get_args(annotation)), False
-    words, free = set[Any](), annotation in (str, Any, None)
+        return list(typing.get_args(annotation)), False
+    words, free = list[Any](), annotation in (str, Any, None)
     for inner in typing.get_args(annotation):
         inner_words, inner_free = _words(inner)
-        words, free = words | inner_words, free or inner_free
+        words, free = words + inner_words, free or inner_free
     return words, free
 
 
