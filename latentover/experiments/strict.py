@@ -170,17 +170,10 @@ def _check_text(text: str, annotation: Any, kinds: tuple[type, ...], where: str,
     if text in words or text == "null":
         return
     is_path = re.fullmatch(r"\w+(\.\w+)+", text) is not None
-    if (
-        words
-        and kinds
-        and not is_path
-        and not free
-        and not text in {cls.__name__ for cls in _known("", kinds).values()}
-    ):
-        choices = " or ".join(map(repr, words))
-        raise ValueError(
-            f"Expected {where} to be {choices}, but got {text!r}{nearest_hint(text, map(str, words), '; or name a class.')}"
-        )
+    names = {cls.__name__ for cls in _known("", kinds).values()} if kinds else set()
+    if words and kinds and not (is_path or free or text in names):
+        choices, hint = " or ".join(map(repr, words)), nearest_hint(text, map(str, words), "; or name a class.")
+        raise ValueError(f"Expected {where} to be {choices}, but got {text!r}{hint}")
     if kinds and (is_path or not free):
         _find(text, kinds, where, trusted)
     elif is_path and (annotation is None or _is_for_functions(annotation)):
