@@ -162,7 +162,7 @@ class TestKinds:
             (TypeAliasType("Size", Annotated[int, Interval(3)]), "a whole number at least 3", [3], [2]),
             (SIZE | Literal["a"], "one of (None, 'a') or a whole number at least 1", [None, "a", 1], [0, "b"]),
         ],
-        ids=str,
+        ids=lambda value: re.sub(r" at 0x\w+", "", str(value)),
     )  # fmt: skip
     def test_words_and_values(self, annotation, words, good, bad):
         kind = read_kind(annotation)
