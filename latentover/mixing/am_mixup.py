@@ -117,7 +117,7 @@ class AMMixup(MixingRule):
             partner_inputs = class_centers(inputs, labels, n_classes)[partners]
         else:
             partner_inputs = inputs[rows]
-        weight = am_mixup_rate(accuracy, self.beta).to(inputs.device).expand(len(labels))
+        weight = am_mixup_rate(torch.as_tensor(accuracy, device=inputs.device), self.beta).expand(len(labels))
         return Mixed(mix_inputs(inputs, partner_inputs, weight), labels, partners, (weight >= 0.5).float())
 
 

@@ -69,8 +69,9 @@ class CudaGraphs:
 
 
 def recorder_for(device: torch.device) -> Recorder | None:
-    """Return what records on a device, or None where nothing can."""
-    return CudaGraphs(device) if device.type == "cuda" else None
+    """Return what records on a device, or None where nothing can: elsewhere, and with a torch without such graphs."""
+    known = hasattr(torch.cuda.CUDAGraph, "register_generator_state")
+    return CudaGraphs(device) if device.type == "cuda" and known else None
 
 
 @contextmanager

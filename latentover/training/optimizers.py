@@ -96,6 +96,8 @@ class LearningRates:
                 group["lr"] = tensor
                 if "capturable" in group:
                     group["capturable"] = tensor.device.type == "cuda"
+            # Torch would warn that the first steps are not recorded, which is as it should be.
+            self.optimizers[name]._warned_capturable_if_run_uncaptured = True
 
     def set(self, step: int) -> None:
         """Let the optimizers have their learning rates of a step, counted from 0."""

@@ -73,6 +73,8 @@ class _Methods(TorchFunctionMode):
     def __torch_function__(self, function, types, args=(), kwargs=None):
         if function in METHODS_THAT_READ:
             raise CaptureFault(f"the host reads a tensor by {function.__name__}")
+        if function is Tensor.to and any(isinstance(leaf, torch.device | str) for leaf in tree_leaves((args, kwargs))):
+            raise CaptureFault("a tensor is sent to a device")
         return function(*args, **(kwargs or {}))
 
 

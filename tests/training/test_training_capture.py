@@ -283,6 +283,9 @@ class _Reads(nn.Module):
     def _from_numpy(self, x):
         return x * torch.from_numpy(np.full(6, 0.5, dtype=np.float32))
 
+    def _sent(self, x):
+        return x * self.seen.to(x.device).add(1)
+
     def _generator(self, x):
         return x + torch.rand(len(x), 1, generator=self.own)
 
@@ -300,6 +303,7 @@ READS = (
     "tensor",
     "new_tensor",
     "from_numpy",
+    "sent",
     "generator",
 )
 
