@@ -116,13 +116,13 @@ def mmd(q: Tensor, p: Tensor, weights: Tensor | None = None) -> Tensor:
         between = squared_distances(q, p)
     total = q.new_zeros(())
     if weights is not None:
-        weights, pairs = _shares(weights)
+        shares, pairs = _shares(weights)
+        column, products = shares.unsqueeze(1), shares.unsqueeze(1) * shares
         for scale in KERNEL_SCALES:
             c = 2 * k * scale
-            kernels, of_prior = ((c / (c + d)) for d in within)
-            own = (weights @ kernels @ weights - weights.square().sum()) / pairs
-            total = total + own + (of_prior.sum() - n) / max(n * (n - 1), 1)
-            total = total - 2 * (weights @ (c / (c + between))).sum() / n
+            own, of_prior = (c / (c + d) for d in within)
+            total = total + ((products * own).sum() - shares.square().sum()) / pairs
+            total = total + (of_prior.sum() - n) / max(n * (n - 1), 1) - 2 * (column * (c / (c + between))).sum() / n
         return total
     for scale in KERNEL_SCALES:
         c = 2 * k * scale
@@ -160,7 +160,7 @@ def moments_loss(z: Tensor, weights: Tensor | None = None) -> Tensor:
         mean = z.mean(dim=0)
     else:
         shares, pairs = _shares(weights)
-        mean = shares @ z
+        mean = (shares.unsqueeze(1) * z).sum(dim=0)
     centred = z - mean
     with full_precision(z.device):
         if weights is None:
