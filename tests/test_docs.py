@@ -37,7 +37,7 @@ def test_weights_are_dropped_and_arrive_where_the_page_says(capsys):
     code = "\n".join(blocks(ROOT / "docs" / "sample_weights.md", "python"))
     promised = re.findall(r"^ *print\(.*\)  # (.*)$", code, re.MULTILINE)
     exec(compile(code, "sample_weights", "exec"), {"__name__": "__docs__"})
-    assert len(promised) == code.count("print(") == 6
+    assert len(promised) == code.count("print(") == 8
     assert capsys.readouterr().out.splitlines() == promised
     assert not sklearn.get_config()["enable_metadata_routing"]
 

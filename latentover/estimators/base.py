@@ -9,6 +9,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 
 from latentover.estimators.containers import Container
 from latentover.estimators.formats import Format, ImageFormat, Missing, format_from_dict, learn_format
-from latentover.estimators.labels import check_labels, without_nullable
+from latentover.estimators.labels import check_labels, check_sample_weight, without_nullable
 from latentover.estimators.parameters import Expected, NonNegativeInt, PositiveInt
 from latentover.estimators.validation import (
     check_class_count,
@@ -101,6 +102,15 @@ class TrainingSet:
     def n_classes(self) -> int:
         """Number of classes C."""
         return len(self.class_counts)
+
+    @cached_property
+    def relative_weight(self) -> Tensor | None:
+        """The samples' weights over their mean (n,), for losses: equal ones change nothing, whatever they are."""
+        return None if self.sample_weight is None else (self.sample_weight / self.sample_weight.mean()).float()
+
+    def weights_of(self, rows: Tensor) -> Tensor | None:
+        """Return the `relative_weight` of rows, or None where samples have no weights."""
+        return None if self.relative_weight is None else self.relative_weight[rows]
 
     def batches(self) -> Iterator[Tensor]:
         """Yield all inputs, batch by batch and ready for a network."""
@@ -513,7 +523,7 @@ class BaseClassifier(ClassifierMixin, BaseDeepEstimator):
         """Map network inputs (B, ...) to logits (B, C)."""
         raise TypeError(f"{type(self).__name__} has to define _logits.")
 
-    def fit(self, X: Any, y: Any) -> Self:
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train on X and y.
 
         Parameters
@@ -521,6 +531,10 @@ class BaseClassifier(ClassifierMixin, BaseDeepEstimator):
         X : array of shape (n, d), (n, c, h, w), or (n, h, w, c) with ``channels_last=True``; or a pandas frame
         y : array-like of shape (n,)
             Labels of any type that scikit-learn accepts.
+        sample_weight : array-like of shape (n,), optional
+            How much each sample counts in training, 0 or more, and above 0 somewhere in every class; what counts is
+            how the weights compare. Class counts, and all that follows from them, stay counts of samples, and so does
+            the score that early stopping looks at.
 
         Returns
         -------
@@ -529,12 +543,12 @@ class BaseClassifier(ClassifierMixin, BaseDeepEstimator):
         Raises
         ------
         ValueError
-            If the data or a parameter cannot be trained on; nothing has been trained then.
+            If the data, the weights or a parameter cannot be trained on; nothing has been trained then.
         """
         X = self._check_input(X, reset=True)
         y, _ = check_labels(y, one_hot=False)
         check_lengths(X, y)
-        self._train(X, y)
+        self._train(X, y, check_sample_weight(sample_weight, y))
         return self
 
     def decision_function(self, X: Any) -> np.ndarray:

@@ -227,16 +227,17 @@ class BaseGenerator(BaseDataEstimator):
     def _sample(self, label: int, n: int, seed: int) -> tuple[Any, np.ndarray, np.ndarray]:
         """Return n samples in the user's type and layout, their parents and weights; batch by batch, to save memory."""
         outputs, parents, weights = [], [], []
-        self._parents = None
-        # A stream of its own for each class, so that classes of equal size do not share draws.
+        # A stream of its own for each class, so that classes of equal size do not share draws. One thread at a time is
+        # inside, and has the parents to itself.
         with seeded(class_seed(seed, label), self.device_) as generator, torch.inference_mode():
+            self._parents = None
             for start in range(0, max(n, 1), PREDICT_BATCH):
                 count = min(PREDICT_BATCH, n - start)
                 synthetic = self._generate(label, max(count, 1), generator)
                 outputs.append(self.format_.decode(synthetic.outputs[:count]))
                 parents.append(self._row_numbers(np.asarray(synthetic.parents[:count], dtype=np.int64)))
                 weights.append(np.asarray(synthetic.weights[:count]))
-        self._parents = None
+            self._parents = None
         return joined(outputs), np.concatenate(parents), np.concatenate(weights)
 
 

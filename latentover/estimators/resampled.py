@@ -1,10 +1,14 @@
 """The training set that an over-sampler makes of another one, for a method that trains on it late."""
 
+import inspect
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import torch
 from imblearn.over_sampling.base import BaseOverSampler
 from sklearn.base import clone
+from sklearn.utils import get_tags
 from torch import Tensor
 
 from latentover.estimators.base import BaseDeepEstimator, TrainingSet
@@ -13,15 +17,38 @@ from latentover.estimators.validation import naming
 from latentover.training import parallel
 
 
-def with_rows(data: TrainingSet, inputs: Tensor, labels: Tensor) -> TrainingSet:
-    """Return a training set with other rows (n, ...), encoded alike, and their class numbers (n,)."""
+def fit_resample(
+    sampler: Any, X: Any, y: Any, sample_weight: np.ndarray | None, *, name: str = "sampler"
+) -> tuple[Any, Any, np.ndarray | None]:
+    """Return what a sampler, called `name` by the user, makes of X, y and the rows' weights, if there are any.
+
+    Raises
+    ------
+    TypeError
+        If there are weights and the sampler neither takes them nor repeats rows.
+    """
+    if sample_weight is None:
+        return *sampler.fit_resample(X, y), None
+    if "sample_weight" in inspect.signature(sampler.fit_resample).parameters:
+        return *sampler.fit_resample(X, y, sample_weight=sample_weight), sampler.sample_weight_
+    tags = getattr(get_tags(sampler), "sampler_tags", None)
+    if tags is None or not tags.sample_indices:
+        raise TypeError(
+            f"Expected {name} to take sample_weight, or to repeat samples and say which (sample_indices_), but got "
+            f"{sampler!r}; pass one of latentover, such as ClassicalSampler for SMOTE, or no sample_weight."
+        )
+    return *sampler.fit_resample(X, y), sample_weight[sampler.sample_indices_]
+
+
+def with_rows(data: TrainingSet, inputs: Tensor, labels: Tensor, sample_weight: Tensor | None = None) -> TrainingSet:
+    """Return a training set with other rows (n, ...), encoded alike, and their class numbers and weights (n,)."""
     labels = labels.to(data.device)
     return replace(
         data,
         inputs=inputs.to(data.device),
         labels=labels,
         class_counts=torch.bincount(labels, minlength=data.n_classes),
-        sample_weight=None,
+        sample_weight=None if sample_weight is None else sample_weight.to(data.device),
         rows=None,
     )
 
@@ -52,8 +79,10 @@ def resampled(sampler: BaseOverSampler, data: TrainingSet, settings: BaseDeepEst
     X = data.inputs if own else data.prepare(data.inputs).flatten(1)
     y = settings.classes_[data.labels.cpu().numpy()]
     with parallel.alone(), naming("stage_sampler", "an over-sampler that can work with the training part"):
-        X_new, y_new = sampler.fit_resample(X.cpu().numpy(), y)
+        weights = None if data.sample_weight is None else data.sample_weight.cpu().numpy()
+        X_new, y_new, weights = fit_resample(sampler, X.cpu().numpy(), y, weights, name="stage_sampler")
     inputs = torch.as_tensor(X_new).reshape(-1, *data.inputs.shape[1:])
     if data.inputs.dtype == torch.uint8 and inputs.dtype != torch.uint8:
         inputs = inputs.mul(255).round().clamp(0, 255)
-    return with_rows(data, inputs.to(data.inputs.dtype), torch.from_numpy(settings._class_numbers(y_new)))
+    labels = torch.from_numpy(settings._class_numbers(y_new))
+    return with_rows(data, inputs.to(data.inputs.dtype), labels, None if weights is None else torch.from_numpy(weights))

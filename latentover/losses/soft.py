@@ -11,7 +11,7 @@ REDUCTIONS: tuple[str, ...] = get_args(Reduction)
 
 
 def reduce_losses(losses: Tensor, weights: Tensor | None = None, reduction: Reduction = "mean") -> Tensor:
-    """Return one number for the losses of a batch, each of them times its weight.
+    """Return one number for the losses of a batch, each of them times its weight; 0 where no weight is above 0.
 
     ``"mean"`` divides by the number of samples and ``"weighted_mean"`` by the sum of the weights, as torch does for
     class weights. The two differ by the mean weight of the batch: where weights of mean 1 over classes meet an
@@ -42,7 +42,7 @@ def reduce_losses(losses: Tensor, weights: Tensor | None = None, reduction: Redu
         return weighted.sum()
     if reduction == "mean" or weights is None:
         return weighted.mean()
-    return weighted.sum() / weights.sum()
+    return weighted.sum() / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
 
 
 def soft_cross_entropy(

@@ -87,13 +87,20 @@ TRACKED_ROWS = 1000
 Loss = Literal["ce", "bce", "focal", "ldam", "logit_adjusted", "balanced_softmax"]
 Criterion = Callable[[Tensor, Tensor], Tensor]
 """From outputs (B, C) and class numbers (B,) to losses (B,)."""
+Pair = tuple[Tensor, Tensor]
+"""Weights (B,) of samples i and of their partners j."""
 
 
 # ---- Losses of a batch -----------------------------------------------------------------------------------------------
 
 
 def pair_loss(
-    criterion: Criterion, outputs: Tensor, mixed: Mixed, weight: Tensor | None, reduction: Reduction = "weighted_mean"
+    criterion: Criterion,
+    outputs: Tensor,
+    mixed: Mixed,
+    weight: Tensor | None,
+    reduction: Reduction = "weighted_mean",
+    sample_weight: Pair | None = None,
 ) -> Tensor:
     r"""Return the loss of mixed samples, :math:`\lambda_y w_i L(f, y_i) + (1 - \lambda_y) w_j L(f, y_j)` a sample.
 
@@ -103,10 +110,12 @@ def pair_loss(
     outputs : Tensor of shape (B, C)
     mixed : Mixed
     weight : Tensor of shape (C,), optional
-        Class weights.
+        Class weights, which the weights of samples i and j multiply.
     reduction : {"weighted_mean", "mean"}
         ``"mean"`` divides by B, ``"weighted_mean"`` by the sum of :math:`\lambda_y w_i + (1 - \lambda_y) w_j`, of
         which several processes take the mean.
+    sample_weight : two Tensors of shape (B,), optional
+        Of samples i and of samples j.
 
     Returns
     -------
@@ -116,28 +125,25 @@ def pair_loss(
     first, second = mixed.label_weight, 1 - mixed.label_weight
     if weight is not None:
         first, second = first * weight[mixed.labels], second * weight[mixed.partners]
+    if sample_weight is not None:
+        first, second = first * sample_weight[0], second * sample_weight[1]
     total = (first * criterion(outputs, mixed.labels) + second * criterion(outputs, mixed.partners)).sum()
-    return total / (
-        _mean_of_processes((first + second).sum()) if reduction == "weighted_mean" else max(len(outputs), 1)
-    )
+    return total / (parallel.mean_total(first + second) if reduction == "weighted_mean" else max(len(outputs), 1))
 
 
 def label_loss(
-    criterion: Criterion, outputs: Tensor, labels: Tensor, weight: Tensor | None, reduction: Reduction = "weighted_mean"
+    criterion: Criterion,
+    outputs: Tensor,
+    labels: Tensor,
+    weight: Tensor | None,
+    reduction: Reduction = "weighted_mean",
+    sample_weight: Tensor | None = None,
 ) -> Tensor:
-    """Return the loss of samples with plain labels (B,); see `pair_loss`."""
-    losses = criterion(outputs, labels)
-    if weight is None or reduction == "mean":
-        return reduce_losses(losses, None if weight is None else weight[labels], "mean")
-    weights = weight[labels]
-    return (losses * weights).sum() / _mean_of_processes(weights.sum())
-
-
-def _mean_of_processes(total_weight: Tensor) -> Tensor:
-    """Return the mean of a sum of weights over all processes, so that their mean loss is that of the whole batch."""
-    total_weight = total_weight.detach().clone()
-    parallel.average([total_weight])
-    return total_weight.clamp(min=torch.finfo(total_weight.dtype).tiny)
+    """Return the loss of samples with plain labels (B,) and weights of their own; see `pair_loss`."""
+    losses, weights = criterion(outputs, labels), sample_weight
+    if weight is not None:
+        weights = weight[labels] if weights is None else weight[labels] * weights
+    return reduce_losses(losses, weights, "mean") if reduction == "mean" else parallel.weighted_mean(losses, weights)
 
 
 # ---- The estimator ---------------------------------------------------------------------------------------------------
@@ -177,7 +183,8 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
     drw_start : float in [0, 1], default=0.8
         Fraction of the epochs after which ``"drw"`` weights; 160 of 200.
     loss_reduction : {"weighted_mean", "mean"}, default="weighted_mean"
-        Whether a batch's weighted losses are divided by the sum of their weights or by the size of the batch.
+        Whether a batch's weighted losses are divided by the sum of their weights, which are those of classes times
+        `sample_weight`, or by the size of the batch.
     batches : {"natural", "square_root", "class_balanced"}, default="natural"
         ``"class_balanced"`` draws every class with the same probability, ``"square_root"`` in proportion to the root of
         its size. ``loss="logit_adjusted"`` adjusts for the probabilities with which classes are drawn.
@@ -471,12 +478,18 @@ class Draws:
         The batch, where the rule mixes inputs.
     near : (Tensor, Tensor) or None
         Inputs and labels of the neighbours that a rule mixes hidden activations with.
+    weights : Tensor of shape (B,) or None
+        Of the samples, where they have any.
+    pair_weights : (Tensor, Tensor) or None
+        Of the samples that are mixed and of their partners; with `near` alone, of the batch and of these.
     """
 
     inputs: Tensor
     labels: Tensor
     mixed: Mixed | None = None
     near: tuple[Tensor, Tensor] | None = None
+    weights: Tensor | None = None
+    pair_weights: Pair | None = None
 
 
 class ClassifierProgram(Program):
@@ -577,18 +590,23 @@ class ClassifierProgram(Program):
         """Return what an update draws; inputs are mixed before the batch of all processes is divided."""
         rows = parallel.divisible(source.batches.draw())
         inputs, labels = self.inputs(rows, source), source.data.labels[rows]
-        rule, near, mixed = self.settings.mixing, None, None
+        weights = source.data.weights_of(rows)
+        rule, near, mixed, pair_weights = self.settings.mixing, None, None, None
         if isinstance(rule, NeighborMix):
             assert source.neighbors is not None
             partners = rule.partner_rows(source.neighbors, rows, self.data.generator)
             near = (self.inputs(partners, source), source.data.labels[partners])
+            pair_weights = _pair(weights, source.data.weights_of(partners))
         if rule is not None and rule.space == "input":
             whole = self.mix(rule, inputs, labels, source, near)
             mixed = Mixed(*(parallel.part(x) for x in (whole.inputs, whole.labels, whole.partners, whole.label_weight)))
-            near = None
+            near, pair_weights = None, pair_weights or partner_weights(rule, whole, weights)
         if near is not None:
             near = (parallel.part(near[0]), parallel.part(near[1]))
-        return Draws(parallel.part(inputs), parallel.part(labels), mixed, near)
+        if pair_weights is not None:
+            pair_weights = (parallel.part(pair_weights[0]), parallel.part(pair_weights[1]))
+        weights = None if weights is None else parallel.part(weights)
+        return Draws(parallel.part(inputs), parallel.part(labels), mixed, near, weights, pair_weights)
 
     def inputs(self, rows: Tensor, source: "Source") -> Tensor:
         """Return the inputs of a source's rows (B,), augmented and standardised, as the encoder takes them."""
@@ -618,7 +636,7 @@ class ClassifierProgram(Program):
         """
         rule = self.settings.mixing
         if rule is None:
-            return {"classifier": source.label_loss(self.outputs(draws.inputs), draws.labels)}
+            return {"classifier": source.label_loss(self.outputs(draws.inputs), draws.labels, draws.weights)}
         losses: dict[str, Tensor] = {}
         if self.settings.bn_clean_forward and rule.space != "features":
             with torch.no_grad():
@@ -634,11 +652,11 @@ class ClassifierProgram(Program):
         else:
             mixed, features = self._mixed_behind(lambda x: self.encoder(images_last(x)), rule, draws, source)
             clean, outputs = self.classify(features), self.classify(mixed.inputs)
-        loss = source.pair_loss(outputs, mixed)
+        loss = source.pair_loss(outputs, mixed, draws.pair_weights or partner_weights(rule, mixed, draws.weights))
         if isinstance(rule, AMMixup):
             clean = self.outputs(draws.inputs) if clean is None else clean
             losses["accuracy"] = right_share(clean, draws.labels)
-            loss = rule.clean_weight * source.label_loss(clean, draws.labels) + loss
+            loss = rule.clean_weight * source.label_loss(clean, draws.labels, draws.weights) + loss
         return {"classifier": loss, **losses}
 
     def _mixed_behind(
@@ -685,6 +703,22 @@ class ClassifierProgram(Program):
         return found
 
 
+def partner_weights(rule: MixingRule, mixed: Mixed, weights: Tensor | None) -> Pair | None:
+    """Return the weights of samples and of their partners in the batch, where samples (B,) have any."""
+    if weights is None:
+        return None
+    if mixed.partner_rows is None:
+        raise ValueError(
+            f"Expected mixing to say which samples it mixes (Mixed.partner_rows) where there is a sample_weight, but "
+            f"{rule!r} does not; let it return them, or pass no sample_weight."
+        )
+    return weights, weights[mixed.partner_rows]
+
+
+def _pair(first: Tensor | None, second: Tensor | None) -> Pair | None:
+    return None if first is None or second is None else (first, second)
+
+
 class Source:
     """What batches are drawn from: a training set, the stream of its rows, neighbours, what follows from its counts.
 
@@ -725,13 +759,15 @@ class Source:
         if self.class_weights is not None and weights is not None:
             self.class_weights.copy_(weights)
 
-    def label_loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """Return the weighted loss of samples with plain labels (B,)."""
-        return label_loss(self.criterion, outputs, labels, self.class_weights, self.program.settings.loss_reduction)
+    def label_loss(self, outputs: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+        """Return the weighted loss of samples with plain labels (B,) and weights of their own."""
+        reduction = self.program.settings.loss_reduction
+        return label_loss(self.criterion, outputs, labels, self.class_weights, reduction, weights)
 
-    def pair_loss(self, outputs: Tensor, mixed: Mixed) -> Tensor:
+    def pair_loss(self, outputs: Tensor, mixed: Mixed, weights: Pair | None = None) -> Tensor:
         """Return the weighted loss of mixed samples."""
-        return pair_loss(self.criterion, outputs, mixed, self.class_weights, self.program.settings.loss_reduction)
+        reduction = self.program.settings.loss_reduction
+        return pair_loss(self.criterion, outputs, mixed, self.class_weights, reduction, weights)
 
     def advance(self) -> Hashable:
         """Get ready for the next batch, and draw the layer behind which it is mixed."""
@@ -755,12 +791,12 @@ class Stage(Source):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the training set, its neighbours, and where its stream is."""
-        tensors = {"inputs": self.data.inputs, "labels": self.data.labels, "neighbors": self.neighbors}
-        return {**tensors, **super().state_dict()}
+        tensors = {name: getattr(self.data, name) for name in ("inputs", "labels", "sample_weight")}
+        return {**tensors, "neighbors": self.neighbors, **super().state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take the place of what was made before."""
-        self._take(with_rows(self.data, state["inputs"], state["labels"]))
+        self._take(with_rows(self.data, state["inputs"], state["labels"], state["sample_weight"]))
         if state["neighbors"] is not None:
             self.neighbors = state["neighbors"].to(self.data.device)
         super().load_state_dict(state)

@@ -84,15 +84,19 @@ PRETRAINED = 0.1
 # ---- Loss terms ------------------------------------------------------------------------------------------------------
 
 
-def mmd(q: Tensor, p: Tensor) -> Tensor:
+def mmd(q: Tensor, p: Tensor, weights: Tensor | None = None) -> Tensor:
     r"""Return the squared maximum mean discrepancy of two samples under inverse multiquadratic kernels.
 
     With :math:`k_C(a, b) = C / (C + \|a - b\|^2)`, summed over :math:`C = 2ks`, :math:`s \in \{0.1, \ldots, 10\}`:
     :math:`\sum_{i \ne j} \frac{k(q_i, q_j) + k(p_i, p_j)}{n(n - 1)} - \frac{2}{n^2} \sum_{i, j} k(q_i, p_j)`.
 
+    Where the :math:`q_i` have weights, which are brought to sum to 1, :math:`w_i w_j / (1 - \sum_l w_l^2)` stands for
+    :math:`1 / (n (n - 1))` before their pairs, and :math:`w_i / n` for :math:`1 / n^2`.
+
     Parameters
     ----------
     q, p : Tensor of shape (n, k)
+    weights : Tensor of shape (n,), optional
 
     Returns
     -------
@@ -111,11 +115,27 @@ def mmd(q: Tensor, p: Tensor) -> Tensor:
         within = squared_distances(q, q), squared_distances(p, p)
         between = squared_distances(q, p)
     total = q.new_zeros(())
+    if weights is not None:
+        shares, pairs = _shares(weights)
+        column, products = shares.unsqueeze(1), shares.unsqueeze(1) * shares
+        for scale in KERNEL_SCALES:
+            c = 2 * k * scale
+            own, of_prior = (c / (c + d) for d in within)
+            total = total + ((products * own).sum() - shares.square().sum()) / pairs
+            total = total + (of_prior.sum() - n) / max(n * (n - 1), 1) - 2 * (column * (c / (c + between))).sum() / n
+        return total
     for scale in KERNEL_SCALES:
         c = 2 * k * scale
         same = sum((c / (c + d)).sum() - n for d in within)  # without the n pairs of a point with itself
         total = total + same / max(n * (n - 1), 1) - 2 * (c / (c + between)).sum() / n**2
     return total
+
+
+def _shares(weights: Tensor) -> tuple[Tensor, Tensor]:
+    """Return weights (n,) that sum to 1, and the sum of the products of all pairs of them."""
+    tiny = torch.finfo(weights.dtype).tiny
+    weights = weights / weights.sum().clamp(min=tiny)
+    return weights, (1 - weights.square().sum()).clamp(min=torch.finfo(weights.dtype).eps)
 
 
 def squared_distances(a: Tensor, b: Tensor) -> Tensor:
@@ -131,13 +151,24 @@ def reconstruction_loss(x: Tensor, reconstructed: Tensor) -> Tensor:
     return 0.5 * (x - reconstructed).square().flatten(1).sum(dim=1)
 
 
-def moments_loss(z: Tensor) -> Tensor:
-    """Return how far mean and covariance of latents (n, k) are from 0 and I: mean squared differences, added."""
-    centred = z - z.mean(dim=0)
+def moments_loss(z: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Return how far mean and covariance of latents (n, k) are from 0 and I: mean squared differences, added.
+
+    With weights (n,) they are weighted mean and covariance, without bias where these do not depend on the latents.
+    """
+    if weights is None:
+        mean = z.mean(dim=0)
+    else:
+        shares, pairs = _shares(weights)
+        mean = (shares.unsqueeze(1) * z).sum(dim=0)
+    centred = z - mean
     with full_precision(z.device):
-        covariance = centred.t() @ centred / max(len(z) - 1, 1)
+        if weights is None:
+            covariance = centred.t() @ centred / max(len(z) - 1, 1)
+        else:
+            covariance = (centred * shares.unsqueeze(1)).t() @ centred / pairs
     identity = torch.eye(z.shape[1], device=z.device)
-    return z.mean(dim=0).square().mean() + (covariance - identity).square().mean()
+    return mean.square().mean() + (covariance - identity).square().mean()
 
 
 def posterior_targets(class_counts: Tensor, rate: float) -> Tensor:
@@ -237,12 +268,15 @@ class Draws:
     labels : integer Tensor of shape (B,)
     noise, prior : Tensor of shape (B, k)
         Of the posteriors, and a sample of the prior.
+    weights : Tensor of shape (B,) or None
+        Of the samples, where they have any.
     """
 
     x: Tensor
     labels: Tensor
     noise: Tensor
     prior: Tensor
+    weights: Tensor | None = None
 
 
 class DGCProgram(Program):
@@ -331,22 +365,22 @@ class DGCProgram(Program):
         rows = parallel.share(self.batches.draw())
         x = augment_images(self.data.prepare(self.data.inputs[rows]), self.settings.augment, self.data.generator)
         noise, prior = (self.draw_noise(len(rows)) for _ in range(2))
-        return Draws(x, self.data.labels[rows], noise, prior)
+        return Draws(x, self.data.labels[rows], noise, prior, self.data.weights_of(rows))
 
     def draw_noise(self, n: int) -> Tensor:
         """Return standard normal noise (n, k)."""
         return parallel.draws(torch.randn, n, self.networks.latent_dim, generator=self.data.generator)
 
-    def draw_pretraining(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return inputs (n, ...) and labels (n,) of a sample of the training data, and noise (n, k)."""
+    def draw_pretraining(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Return inputs (n, ...), labels (n,) of a sample of the training data, noise (n, k) and weights (n,)."""
         n = len(self.data.labels)
         rows = torch.randperm(n, generator=self.data.generator, device=self.data.device)[:MOMENT_SAMPLES]
         noise = torch.randn(len(rows), self.networks.latent_dim, generator=self.data.generator, device=self.data.device)
-        return self.data.prepare(self.data.inputs[rows]), self.data.labels[rows], noise
+        return self.data.prepare(self.data.inputs[rows]), self.data.labels[rows], noise, self.data.weights_of(rows)
 
     def draw_perturbation(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return draws (n, k) from the posteriors of a batch, their labels (n,), and whether each counts (n,)."""
-        mean, log_variance, labels = self.posteriors[self.batches.size]
+        """Return draws (n, k) from the posteriors of a batch, their labels (n,), and how much each counts (n,)."""
+        mean, log_variance, labels, *weights = self.posteriors[self.batches.size]
         repeats = posterior_repeats(labels, self.data.class_counts, self.settings.resampling_rate)
         rows = torch.arange(len(labels), device=labels.device)
         if host_may_look(labels.device):
@@ -356,6 +390,8 @@ class DGCProgram(Program):
             copies = torch.arange(self.most_repeats, device=labels.device).unsqueeze(1)
             counts = (copies < repeats).flatten()
             rows = rows.repeat(self.most_repeats)
+        if weights:
+            counts = counts * weights[0][rows]
         noise = torch.randn(len(rows), mean.shape[1], generator=self.data.generator, device=self.data.device)
         return draw_latents(mean[rows], log_variance[rows], noise), labels[rows], counts
 
@@ -370,11 +406,13 @@ class DGCProgram(Program):
         mean, log_variance = self.encode(draws.x, draws.labels)
         z = draw_latents(mean, log_variance, draws.noise)
         if remember:
-            self._remember(mean.detach(), log_variance.detach(), draws.labels)
+            weights = () if draws.weights is None else (draws.weights,)
+            self._remember(mean.detach(), log_variance.detach(), draws.labels, *weights)
+        errors = reconstruction_loss(draws.x, self.networks.decode(z).float())
         return {
-            "reconstruction": reconstruction_loss(draws.x, self.networks.decode(z).float()).mean(),
-            "mmd": mmd(z, draws.prior),
-            "classifier": self.classification(z, draws.labels),
+            "reconstruction": parallel.weighted_mean(errors, draws.weights),
+            "mmd": mmd(z, draws.prior, draws.weights),
+            "classifier": self.classification(z, draws.labels, draws.weights),
         }
 
     def _remember(self, *posteriors: Tensor) -> None:
@@ -386,20 +424,20 @@ class DGCProgram(Program):
             place.copy_(tensor)
 
     def classification(self, z: Tensor, labels: Tensor, counts: Tensor | None = None) -> Tensor:
-        """Return the cross-entropy of latents (n, k), as a mean or a sum of those that count."""
+        """Return the cross-entropy of latents (n, k), as a mean or a sum, each times how much it counts (n,)."""
         reduction = self.settings.classification_reduction
         with full_precision(z.device):
             logits = self.networks.classifier(z)
         if counts is None:
             return F.cross_entropy(logits, labels, reduction=reduction)
         total = (F.cross_entropy(logits, labels, reduction="none") * counts).sum()
-        return total if reduction == "sum" else total / counts.sum()
+        return total if reduction == "sum" else total / counts.sum().clamp(min=torch.finfo(total.dtype).tiny)
 
-    def pretraining_losses(self, draws: tuple[Tensor, Tensor, Tensor]) -> Losses:
+    def pretraining_losses(self, draws: tuple[Tensor, Tensor, Tensor, Tensor | None]) -> Losses:
         """Return how far mean and covariance of the latents are from those of the prior."""
-        x, labels, noise = draws
+        x, labels, noise, weights = draws
         mean, log_variance = self.encode(x, labels)
-        return {"pretraining": moments_loss(draw_latents(mean, log_variance, noise))}
+        return {"pretraining": moments_loss(draw_latents(mean, log_variance, noise), weights)}
 
     def perturbation_losses(self, draws: tuple[Tensor, Tensor, Tensor]) -> Losses:
         """Return the classifier's loss of more draws from the posteriors of the smaller classes."""
@@ -462,6 +500,11 @@ class DGCClassifier(BaseGenerator, BaseClassifier):
     ----------
     classes_, class_counts_, networks_, history_, device_, diversity_
         See `latentover.estimators.BaseDeepEstimator` and `latentover.estimators.BaseGenerator`.
+
+    Notes
+    -----
+    A `sample_weight` multiplies each sample's terms of the objective, its share in the moments of the pretraining and
+    in the discrepancy, and its draws in the perturbation; new samples start from rows in proportion to it.
 
     References
     ----------
@@ -553,7 +596,7 @@ class DGCClassifier(BaseGenerator, BaseClassifier):
         )
         labels = torch.ones(len(rows), dtype=torch.int64, device=data.device)
         latents = (draw_latents(*self.networks_.posterior(features, c * labels), noise) for c in range(data.n_classes))
-        return torch.stack([mmd(z, prior) for z in latents])
+        return torch.stack([mmd(z, prior, data.weights_of(rows)) for z in latents])
 
     def _logits(self, batch: Tensor) -> Tensor:
         """Return the score (B, C) of every label that is tried."""

@@ -117,14 +117,19 @@ def fake_label_probabilities(class_counts: Tensor, *, largest: bool = False) -> 
     return missing / missing.sum().clamp(min=1)
 
 
-def classifier_loss(logits: Tensor, onehot: Tensor) -> Tensor:
-    """Mean squared error between class probabilities and one-hot labels, both (B, C): of real and of fake points."""
-    return F.mse_loss(logits.softmax(dim=1), onehot)
+def classifier_loss(logits: Tensor, onehot: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean squared error between class probabilities and one-hot labels, both (B, C): of real and of fake points.
+
+    Real points may have weights (B,), which their mean is weighted by.
+    """
+    errors = F.mse_loss(logits.softmax(dim=1), onehot, reduction="mean" if weights is None else "none")
+    return errors if weights is None else parallel.weighted_mean(errors.mean(dim=1), weights)
 
 
-def discriminator_loss(scores: Tensor, noise: Tensor, *, real: bool) -> Tensor:
+def discriminator_loss(scores: Tensor, noise: Tensor, *, real: bool, weights: Tensor | None = None) -> Tensor:
     """Mean squared error of scores (B,): against 1 - noise for real, noise for fake points; noise (B,) in [0, 0.1)."""
-    return F.mse_loss(scores, 1 - noise if real else noise)
+    errors = F.mse_loss(scores, 1 - noise if real else noise, reduction="mean" if weights is None else "none")
+    return errors if weights is None else parallel.weighted_mean(errors, weights)
 
 
 def mistaking_loss(logits: Tensor, onehot: Tensor) -> Tensor:
@@ -427,17 +432,17 @@ class GAMOProgram(Program):
 
     # -- Draws --
 
-    def draw_extractor(self) -> tuple[Tensor, Tensor]:
-        """Return a real batch of inputs (B, ...), augmented, and its one-hot labels (B, C)."""
+    def draw_extractor(self) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return a real batch of inputs (B, ...), augmented, its one-hot labels (B, C) and its weights (B,)."""
         rows = parallel.share(self.extractor_batches.draw())
         x = augment_images(self.data.prepare(self.data.inputs[rows]), self.settings.augment, self.data.generator)
-        return x, self.onehot[rows]
+        return x, self.onehot[rows], self.data.weights_of(rows)
 
-    def draw_real(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return a real batch of features (B, d), its one-hot labels (B, C), and noise (B,) on the targets."""
+    def draw_real(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Return a real batch of features (B, d), its one-hot labels (B, C), noise (B,) on the targets and weights."""
         assert self.features is not None
         rows = parallel.share(self.batches.draw())
-        return self.features[rows], self.onehot[rows], self.label_noise(len(rows))
+        return self.features[rows], self.onehot[rows], self.label_noise(len(rows)), self.data.weights_of(rows)
 
     def draw_fakes(self) -> tuple[tuple[Tensor, Tensor] | None, tuple[Tensor, Tensor], Tensor]:
         """Return generated batches for classifier, if any class is rare, and discriminator, and noise (B,)."""
@@ -474,20 +479,21 @@ class GAMOProgram(Program):
 
     # -- Losses --
 
-    def extractor_losses(self, draws: tuple[Tensor, Tensor]) -> Losses:
+    def extractor_losses(self, draws: tuple[Tensor, Tensor, Tensor | None]) -> Losses:
         """Return the loss of a real batch through the classifier as it is."""
-        x, onehot = draws
+        x, onehot, weights = draws
         features = self.extractor(images_last(centred(x)))
         with full_precision(x.device):
             logits = self.networks.classifier(features.float())
-        return {"extractor": classifier_loss(logits, onehot)}
+        return {"extractor": classifier_loss(logits, onehot, weights)}
 
-    def real_losses(self, draws: tuple[Tensor, Tensor, Tensor]) -> Losses:
+    def real_losses(self, draws: tuple[Tensor, Tensor, Tensor, Tensor | None]) -> Losses:
         """Return the losses of classifier and discriminator on a real batch."""
-        features, onehot, noise = draws
+        features, onehot, noise, weights = draws
+        scores = self.networks.discriminator(features, onehot)
         return {
-            "classifier": classifier_loss(self.networks.classifier(features), onehot),
-            "discriminator": discriminator_loss(self.networks.discriminator(features, onehot), noise, real=True),
+            "classifier": classifier_loss(self.networks.classifier(features), onehot, weights),
+            "discriminator": discriminator_loss(scores, noise, real=True, weights=weights),
         }
 
     def fake_losses(self, draws: tuple[tuple[Tensor, Tensor] | None, tuple[Tensor, Tensor], Tensor]) -> Losses:
@@ -701,6 +707,9 @@ class GAMOClassifier(_GAMO, BaseClassifier):
     that while training; a batch needs convex weights over the points of its classes. Sampling holds 16 MiB of weights
     at once, whatever the class's size.
 
+    A `sample_weight` multiplies the losses of real samples in extractor, classifier and discriminator, and the convex
+    weights of their points; what a decoder learns from is drawn without it.
+
     A saved model holds features of the training data, as that of `RAEClassifier` holds latents. Without an extractor
     the points are the training rows: they are left out, the loaded model predicts the same and cannot generate.
 
@@ -736,7 +745,8 @@ class GAMOSampler(_GAMO, BaseDeepSampler):
     ----------
     sampling_strategy_, synthetic_mask_, sample_origin_, parents_, mix_weights_, sample_weight_
         See `latentover.estimators.BaseSampler`. All points of a class are parents; the five of the largest weights are
-        recorded, with these weights divided by their sum. A sample's own weight multiplies its convex weight.
+        recorded, with these weights divided by their sum. A sample's own weight multiplies its convex weight, and its
+        losses as a real one.
 
     Examples
     --------

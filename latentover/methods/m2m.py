@@ -260,21 +260,25 @@ class M2mProgram(ClassifierProgram):
         )
         return [self._phase(self.source, when=lambda step: step < first), translated]
 
-    def draw_translated(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return a balanced batch, of which some samples are translations: inputs, labels and the share of these."""
+    def draw_translated(self) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """Return a balanced batch, of which some samples are translations: inputs, labels, the share of these, weights.
+
+        A translation has the weight of the sample that it starts from.
+        """
         rows, data = parallel.divisible(self.balanced_batches.draw()), self.data
         inputs = augment_images(data.prepare(data.inputs[rows]), self.settings.augment, data.generator)
         inputs, labels = parallel.part(inputs), parallel.part(data.labels[rows])
-        inputs, share = self.translated(inputs, labels)
-        return self.standardized(inputs), labels, share
+        inputs, share, origins = self.translated(inputs, labels)
+        weights = data.weights_of(rows)
+        return self.standardized(inputs), labels, share, None if weights is None else parallel.part(weights)[origins]
 
-    def translated_losses(self, draws: tuple[Tensor, Tensor, Tensor]) -> Losses:
+    def translated_losses(self, draws: tuple[Tensor, Tensor, Tensor, Tensor | None]) -> Losses:
         """Return the loss of a translated batch, and what share of it is translations."""
-        inputs, labels, share = draws
-        return {"classifier": self.source.label_loss(self.outputs(inputs), labels), "translated": share}
+        inputs, labels, share, weights = draws
+        return {"classifier": self.source.label_loss(self.outputs(inputs), labels, weights), "translated": share}
 
-    def translated(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return a balanced batch in which some samples are replaced by translations, and their share.
+    def translated(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return a balanced batch with translations in place of some samples, their share, and which sample each is of.
 
         Parameters
         ----------
@@ -301,7 +305,7 @@ class M2mProgram(ClassifierProgram):
         # All samples are translated where it is not for the host to know which ones are to be.
         rows = slots.nonzero().squeeze(1) if host_may_look(labels.device) else range_of(seeds)
         if len(rows) == 0:
-            return inputs, inputs.new_zeros(())
+            return inputs, inputs.new_zeros(()), range_of(seeds)
         start = inputs[seeds[rows]] + noise[rows]
         images = inputs.dim() == 4
         self.networks.eval()
@@ -321,7 +325,8 @@ class M2mProgram(ClassifierProgram):
         taken = slots[rows] & accepted[rows] & (sure.squeeze(1) >= settings.confidence)
         taken_as = taken.view(-1, *[1] * (inputs.dim() - 1))
         replaced = inputs.index_copy(0, rows, torch.where(taken_as, moved.to(inputs.dtype), inputs[rows]))
-        return replaced, taken.sum() / n
+        origins = range_of(seeds).index_copy(0, rows, torch.where(taken, seeds[rows], rows))
+        return replaced, taken.sum() / n, origins
 
 
 def range_of(x: Tensor) -> Tensor:

@@ -7,7 +7,6 @@ Over-sampling tells a classifier that rare classes are frequent, and so its prob
 the class sizes before over those after re-sampling, and normalised (`latentover.metrics.prior_correction`).
 """
 
-import inspect
 from typing import Any, Self
 
 import numpy as np
@@ -18,6 +17,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, has_fit_parameter
 
 from latentover.estimators.labels import check_labels, check_sample_weight
+from latentover.estimators.resampled import fit_resample
 from latentover.estimators.validation import naming
 from latentover.metrics import prior_correction
 
@@ -110,7 +110,7 @@ class PriorCorrectedClassifier(ClassifierMixin, BaseEstimator):
             )
         self.sampler_, self.estimator_ = clone(sampler), clone(estimator)
         with naming("X", _UNDERSTOOD):
-            X_resampled, y_resampled, weights_after = self._resampled(X, labels, weights)
+            X_resampled, y_resampled, weights_after = fit_resample(self.sampler_, X, labels, weights)
         self.classes_, numbers = np.unique(labels, return_inverse=True)
         numbers_after = np.searchsorted(self.classes_, np.asarray(y_resampled))
         self.counts_before_ = np.bincount(numbers, weights)
@@ -129,20 +129,6 @@ class PriorCorrectedClassifier(ClassifierMixin, BaseEstimator):
             if hasattr(self.estimator_, name):
                 setattr(self, name, getattr(self.estimator_, name))
         return self
-
-    def _resampled(self, X: Any, labels: np.ndarray, weights: np.ndarray | None) -> tuple[Any, Any, np.ndarray | None]:
-        """Return re-sampled data, and its weights if there are any."""
-        if weights is None:
-            return *self.sampler_.fit_resample(X, labels), None
-        if "sample_weight" in inspect.signature(self.sampler_.fit_resample).parameters:
-            return *self.sampler_.fit_resample(X, labels, sample_weight=weights), self.sampler_.sample_weight_
-        tags = getattr(get_tags(self.sampler_), "sampler_tags", None)
-        if tags is None or not tags.sample_indices:
-            raise TypeError(
-                "Expected sampler to take sample_weight, or to repeat samples and say which (sample_indices_), but got "
-                f"{self.sampler_!r}; pass one of latentover, such as ClassicalSampler for SMOTE, or no sample_weight."
-            )
-        return *self.sampler_.fit_resample(X, labels), weights[self.sampler_.sample_indices_]
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return probabilities (n, C) for the class sizes before the re-sampling, columns as ``classes_``."""

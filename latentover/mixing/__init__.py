@@ -8,7 +8,7 @@ from latentover.mixing.am_mixup import AMMixup, am_mixup_rate, class_centers
 from latentover.mixing.convex import convex_combination, cyclic_shifts, drawn_weights
 from latentover.mixing.mamix import MAMix, mamix_label_weight
 from latentover.mixing.manifold_mixup import ManifoldMixup
-from latentover.mixing.mixed import Mixed, MixingRule, Partners, draw_mixing_weights, mix_inputs, permuted_partners
+from latentover.mixing.mixed import Mixed, MixingRule, Partners, draw_mixing_weights, mix_inputs
 from latentover.mixing.mixup import Mixup, mixup_label_weight
 from latentover.mixing.neighbor_mix import NeighborMix, SMOTEMix
 from latentover.mixing.neighbors import nearest_neighbors
@@ -35,6 +35,5 @@ __all__ = [
     "mix_inputs",
     "mixup_label_weight",
     "nearest_neighbors",
-    "permuted_partners",
     "remix_label_weight",
 ]

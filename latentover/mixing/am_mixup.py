@@ -118,7 +118,7 @@ class AMMixup(MixingRule):
         else:
             partner_inputs = inputs[rows]
         weight = am_mixup_rate(torch.as_tensor(accuracy, device=inputs.device), self.beta).expand(len(labels))
-        return Mixed(mix_inputs(inputs, partner_inputs, weight), labels, partners, (weight >= 0.5).float())
+        return Mixed(mix_inputs(inputs, partner_inputs, weight), labels, partners, (weight >= 0.5).float(), rows)
 
 
 def class_centers(features: Tensor, labels: Tensor, n_classes: int) -> Tensor:

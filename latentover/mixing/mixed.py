@@ -27,12 +27,15 @@ class Mixed:
         Classes of sample i and of sample j.
     label_weight : Tensor of shape (B,)
         Weight of the class of sample i in the mixed label, in [0, 1]; the class of sample j has the rest.
+    partner_rows : integer Tensor of shape (B,), optional
+        Which sample of the batch each j is; None where partners were given, and j is the one beside i.
     """
 
     inputs: Tensor
     labels: Tensor
     partners: Tensor
     label_weight: Tensor
+    partner_rows: Tensor | None = None
 
     def soft_labels(self, n_classes: int) -> Tensor:
         """Return the mixed labels (B, n_classes), whose rows sum to 1.
@@ -130,12 +133,6 @@ def draw_mixing_weights(alpha: float, n: int, generator: torch.Generator, *, per
         first, second = torch._standard_gamma(shape, generator=generator)
         weights = (first / (first + second)).float()
     return weights.expand(n)
-
-
-def permuted_partners(inputs: Tensor, labels: Tensor, generator: torch.Generator) -> Partners:
-    """Return the batch in a random order, as the partners of the batch; a sample may be its own partner."""
-    order = torch.randperm(len(labels), generator=generator, device=labels.device)
-    return inputs[order], labels[order]
 
 
 def mix_inputs(inputs: Tensor, partner_inputs: Tensor, weight: Tensor) -> Tensor:

@@ -15,7 +15,6 @@ from latentover.mixing.mixed import (
     check_number,
     draw_mixing_weights,
     mix_inputs,
-    permuted_partners,
 )
 
 
@@ -85,7 +84,11 @@ class Mixup(MixingRule):
         -------
         Mixed
         """
-        partner_inputs, partner_labels = partners or permuted_partners(inputs, labels, generator)
+        rows = None
+        if partners is None:  # a sample may be its own partner
+            rows = torch.randperm(len(labels), generator=generator, device=labels.device)
+            partners = inputs[rows], labels[rows]
+        partner_inputs, partner_labels = partners
         lam = draw_mixing_weights(self.alpha, len(labels), generator, per_sample=self.per_sample)
         weight = self.label_weight(lam, labels, partner_labels, class_counts)
-        return Mixed(mix_inputs(inputs, partner_inputs, lam), labels, partner_labels, weight)
+        return Mixed(mix_inputs(inputs, partner_inputs, lam), labels, partner_labels, weight, rows)

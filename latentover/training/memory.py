@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,8 +10,8 @@ M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 LARGEST_THRESHOLD = 32 * 2**20
 """Of M_MMAP_THRESHOLD: glibc takes no larger one."""
 
-_entered = 0
-"""How often the process is inside: an over-sampler's training is, twice."""
+_entered, _entering = 0, threading.Lock()
+"""How often the process is inside: an over-sampler's training is, twice, and threads are beside one another."""
 
 
 @contextmanager
@@ -27,12 +28,14 @@ def memory_kept() -> Iterator[None]:
     if mallopt is None:
         yield
         return
-    _entered += 1
-    mallopt(M_MMAP_THRESHOLD, LARGEST_THRESHOLD)
-    mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    with _entering:
+        _entered += 1
+        mallopt(M_MMAP_THRESHOLD, LARGEST_THRESHOLD)
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
     try:
         yield
     finally:
-        _entered -= 1
-        if _entered == 0:
-            mallopt(M_TRIM_THRESHOLD, 2 * LARGEST_THRESHOLD)
+        with _entering:
+            _entered -= 1
+            if _entered == 0:
+                mallopt(M_TRIM_THRESHOLD, 2 * LARGEST_THRESHOLD)

@@ -100,6 +100,22 @@ def _group_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+def weighted_mean(losses: Tensor, weights: Tensor | None) -> Tensor:
+    """Return the mean of losses (B,), each times its weight; 0 where no weight is above 0.
+
+    It is divided by the sum of the weights that processes have on average, so that the mean over them is that of the
+    whole batch.
+    """
+    return losses.mean() if weights is None else (losses * weights).sum() / mean_total(weights)
+
+
+def mean_total(weights: Tensor) -> Tensor:
+    """Return the mean over all processes of the sum of weights (B,), for something to be divided by."""
+    total = weights.detach().sum()
+    average([total])
+    return total.clamp(min=torch.finfo(total.dtype).tiny)
+
+
 @contextlib.contextmanager
 def alone() -> Iterator[None]:
     """Let each process train on its own inside, and end at the same: what a training makes for itself on the way."""

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from latentover.seeds import as_random_state
+from latentover.training.ownership import global_generators
 
 
 def draw_seed(random_state: int | np.random.RandomState | None) -> int:
@@ -17,6 +18,9 @@ def draw_seed(random_state: int | np.random.RandomState | None) -> int:
 @contextmanager
 def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[torch.Generator]:
     """Seed torch's global generators, from which initialisation and dropout draw, and restore them afterwards.
+
+    The process has one of each, so that other threads wait to enter until this one has left: fits and samplings in a
+    pool of threads come one after the other. Trainings in turns (`latentover.training.turns`) hold them in turns.
 
     Parameters
     ----------
@@ -31,7 +35,7 @@ def seeded(seed: int, device: torch.device | str = "cpu") -> Iterator[torch.Gene
     """
     device = torch.device(device)
     forked = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=forked):
+    with global_generators, torch.random.fork_rng(devices=forked):
         # Not torch.manual_seed, which seeds devices too whose generators are not restored.
         torch.default_generator.manual_seed(seed)
         if device.type == "cuda":

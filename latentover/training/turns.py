@@ -1,7 +1,9 @@
 """Several trainings in one process, a step each in turn.
 
 On a GPU the kernels of small networks leave most of it idle, and those of several trainings fit beside one another:
-each training has a thread and a stream of its own, and one of them at a time has its turn to launch a step.
+each training has a thread and a stream of its own, and one of them at a time has its turn to launch a step. What a task
+holds of torch's global generators it holds for the thread that gives the turns: it is laid down with a turn, and taken
+up again with the next one.
 """
 
 import threading
@@ -10,6 +12,8 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import torch
+
+from latentover.training.ownership import act_for, actor, global_generators
 
 MOST_AT_ONCE = 8
 """Trainings that run at once on a GPU at most: with seven small ones it is busy, and each more only waits longer."""
@@ -98,28 +102,39 @@ class _Turn:
     """A task in a thread of its own that runs only while it has its turn."""
 
     def __init__(self, task: Callable[[], Any]) -> None:
-        global _n_turns
-        _n_turns += 1
         self.task = task
         self.outcome: Any = None
         self.ended = self.abandoned = False
+        self.held, self.giver = 0, 0  # how often it holds the global generators, and for which thread
         self.mine, self.back = threading.Semaphore(0), threading.Semaphore(0)
-        self.surroundings = _Surroundings()
+        with global_generators:
+            self.surroundings = _Surroundings()
+            _count(1)
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
 
     def take(self) -> bool:
         """Let the task run until it gives its turn away; return False if it has ended."""
-        global _n_turns
-        outside = _Surroundings()
-        self.surroundings.enter()
+        self.giver, before = actor(), global_generators.depth
+        with global_generators:
+            outside = _Surroundings()
+            self.surroundings.enter()
+            global_generators.acquire(self.held)
         self.mine.release()
-        self.back.acquire()
-        self.surroundings = _Surroundings()
-        outside.enter()
-        if self.ended:
-            self.thread.join()
-            _n_turns -= 1
+        try:
+            self.back.acquire()
+        except BaseException:  # Ctrl-C: nothing is put back before the step has ended
+            self.back.acquire()
+            raise
+        finally:
+            with global_generators:
+                self.held = global_generators.depth - before - 1
+                self.surroundings = _Surroundings()
+                outside.enter()
+                if self.ended:
+                    self.thread.join()
+                    _count(-1)
+            global_generators.release(self.held)
         return not self.ended
 
     def abandon(self) -> None:
@@ -131,12 +146,16 @@ class _Turn:
     def give(self) -> None:
         """Let the others run, until it is this one's turn again."""
         self.back.release()
-        self.mine.acquire()
+        self._await()
         if self.abandoned:
             raise Abandoned
 
-    def _run(self) -> None:
+    def _await(self) -> None:
         self.mine.acquire()
+        act_for(self.giver)
+
+    def _run(self) -> None:
+        self._await()
         _here.turn = self
         try:
             if not self.abandoned:
@@ -145,6 +164,11 @@ class _Turn:
             self.outcome = error
         self.ended = True
         self.back.release()
+
+
+def _count(change: int) -> None:
+    global _n_turns
+    _n_turns += change
 
 
 class _Surroundings:

@@ -28,6 +28,7 @@ EQUAL = {
     "plain": {"augment": "flip_shift"},
     "weighted": {**WEIGHTED, "loss_reduction": "weighted_mean"},
     "mamix": {"mixing": MAMix(per_sample=True), **WEIGHTED},
+    "sample_weight": {"mixing": MAMix(per_sample=True), "reweighting": "class_weights", "weights": True},
     "smote_mix": {"mixing": SMOTEMix(), "bn_clean_forward": True, "augment": "pad_crop_flip"},
     "stage": {"stage_sampler": DeepSMOTE(latent_dim=4, channels=4, hidden_units=16, max_epochs=2), "stage_start": 0.5},
 }
@@ -44,7 +45,7 @@ CASES = {**EQUAL, **OWN}
 
 def fit(case, **settings):
     settings = {**COMMON, **CASES[case], **settings}
-    n = settings.pop("n_samples", 64)
+    n, weighted = settings.pop("n_samples", 64), settings.pop("weights", False)
     y = np.repeat([0, 1, 2], [n - 24, 17, 7])
     X = np.random.default_rng(0).random((n, 1, 8, 8)).astype(np.float32)
     X += np.arange(64).reshape(8, 8) % 3 == y[:, None, None, None]
@@ -54,7 +55,8 @@ def fit(case, **settings):
     if settings.get("backbone") == "norm":
         backbone = nn.Sequential(nn.Sequential(nn.Flatten(), nn.Linear(64, 6)), nn.BatchNorm1d(6), nn.Linear(6, 4))
     method = M2mClassifier if case == "m2m" else DeepClassifier
-    return method(**{**settings, "backbone": backbone}).fit(X, y)
+    weights = np.random.default_rng(1).random(n) * 3 if weighted else None
+    return method(**{**settings, "backbone": backbone}).fit(X, y, sample_weight=weights)
 
 
 if __name__ == "__main__":

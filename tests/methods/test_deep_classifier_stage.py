@@ -59,10 +59,10 @@ def seen(monkeypatch):
     """Inputs, labels and class weights of every batch that the network learns from."""
     batches = []
 
-    def spy(self, outputs, labels):
+    def spy(self, outputs, labels, *sample_weights):
         weights = None if self.class_weights is None else self.class_weights.clone()
         batches.append((self.data.inputs, labels, weights))
-        return label_loss(self, outputs, labels)
+        return label_loss(self, outputs, labels, *sample_weights)
 
     label_loss = Source.label_loss
     monkeypatch.setattr(Source, "label_loss", spy)

@@ -138,7 +138,7 @@ class TestWhatIsTranslated:
         for _ in range(rounds):
             inputs = torch.randn(len(labels), 4)
             with torch.no_grad():
-                replaced, share = program.translated(inputs, labels)
+                replaced, share, _ = program.translated(inputs, labels)
             seeds, changed = seed_numbers(inputs, replaced), (replaced != inputs).any(dim=1)
             assert torch.equal(changed, seeds != torch.arange(len(labels)))
             assert changed.sum().item() == pytest.approx(share.item() * len(labels))
@@ -222,9 +222,10 @@ class TestWhatIsTranslated:
             with context, torch.no_grad():
                 found.append((*engine.program.translated(inputs, labels), engine.generator.get_state()))
             assert engine.program.networks.training
-        (first, share, after), (second, other_share, other_after) = found
+        (first, share, origins, after), (second, other_share, other_origins, other_after) = found
         torch.testing.assert_close(first, second, atol=1e-5, rtol=1e-4)
         assert share == other_share
+        assert torch.equal(origins, other_origins)
         assert torch.equal(after, other_after)
         changed = (first != inputs).flatten(1).any(dim=1)
         assert 0 < changed.sum() < (labels > 0).sum()
@@ -244,7 +245,7 @@ class TestUpdate:
         for step in range(4):
             engine.run_step(step)
         networks, phase = engine.program.networks, phases_of(engine, "classifier")[1]
-        inputs, labels, share = draws = drawn(engine, phase)
+        inputs, labels, share, _ = draws = drawn(engine, phase)
         assert torch.bincount(labels, minlength=3).min() > 5, "classes are balanced"
         data = engine.program.data
         known = (inputs[:, None] == data.prepare(data.inputs)[None]).all(dim=2).any(dim=1)
@@ -274,7 +275,7 @@ class TestUpdate:
         networks = engine.program.networks
         before = [buffer.clone() for buffer in networks.buffers()]
         assert before
-        _, _, share = drawn(engine, phases_of(engine, "classifier")[1])
+        _, _, share, _ = drawn(engine, phases_of(engine, "classifier")[1])
         assert share > 0
         assert all(torch.equal(a, b) for a, b in zip(before, networks.buffers(), strict=True))
 
@@ -299,7 +300,7 @@ class TestPublished:
         monkeypatch.setattr(m2m, "translate", spy)
         radii = []
         noise = m2m.ball_noise
-        monkeypatch.setattr(m2m, "ball_noise", lambda x, radius, g: radii.append(radius) or noise(x, radius, g))
+        monkeypatch.setattr(m2m, "ball_noise", lambda x, radius, *how: radii.append(radius) or noise(x, radius, *how))
         drawn(engine, phases_of(engine, "classifier")[1])
         ((inputs, settings),) = seen
         assert settings == {"n_steps": 10, "step_size": 0.1, "repulsion": 0.5, "value_range": (0.0, 1.0)}
@@ -343,11 +344,11 @@ class TestM2mClassifier:
 
         def spy(self, inputs, labels):
             before = self.networks.training
-            replaced, share = translated(self, inputs, labels)
+            replaced, share, origins = translated(self, inputs, labels)
             sure = self.settings._outputs(self.guide, replaced).softmax(dim=1).gather(1, labels.unsqueeze(1))
             changed = (replaced != inputs).any(dim=1)
             seen.append((changed, labels, sure.squeeze(1).detach(), share, before == self.networks.training))
-            return replaced, share
+            return replaced, share, origins
 
         translated = M2mProgram.translated
         monkeypatch.setattr(M2mProgram, "translated", spy)
@@ -392,9 +393,9 @@ class TestM2mClassifier:
         ranges = []
 
         def spy(self, inputs, labels):
-            replaced, share = translated(self, inputs, labels)
+            replaced, share, origins = translated(self, inputs, labels)
             ranges.append((replaced.min().item(), replaced.max().item()))
-            return replaced, share
+            return replaced, share, origins
 
         translated = M2mProgram.translated
         monkeypatch.setattr(M2mProgram, "translated", spy)

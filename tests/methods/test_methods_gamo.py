@@ -332,7 +332,7 @@ class TestSecondWriting:
     def test_extractor(self, digits, monkeypatch):
         engine = in_the_game(GAMOClassifier(**IMAGES), *digits, monkeypatch)
         (phase,), networks = phases_of(engine, "extractor"), engine.program.networks
-        x, onehot = draws = drawn(engine, phase)
+        x, onehot, _ = draws = drawn(engine, phase)
         assert x.shape == (16, 1, 8, 8)
         assert 0 <= x.min() < x.max() <= 1
         loss = Naive(engine).classified(networks.extractor(2 * x - 1), onehot)
@@ -341,7 +341,7 @@ class TestSecondWriting:
 
     def test_real(self, engine):
         (phase,), networks, naive = phases_of(engine, "real"), engine.program.networks, Naive(engine)
-        features, onehot, noise = draws = drawn(engine, phase)
+        features, onehot, noise, _ = draws = drawn(engine, phase)
         for row, label in zip(features, onehot, strict=True):
             (place,) = (engine.program.features == row).all(dim=1).nonzero()
             assert label.tolist() == naive.onehot(engine.program.data.labels[place[0]]).tolist()
@@ -681,7 +681,7 @@ class TestPublished:
 
     def test_batches(self, engine):
         real, fake = (drawn(engine, *phases_of(engine, name)) for name in ("real", "fake"))
-        assert [len(part) for part in real] == [32] * 3
+        assert [len(part) for part in real[:3]] == [32] * 3
         assert [len(part[0]) for part in fake[:2]] == [32] * 2
         assert len(drawn(engine, *phases_of(engine, "extractor"))[0]) == 32
         noise = [drawn(engine, phase).shape for phase in phases_of(engine, "generator")]

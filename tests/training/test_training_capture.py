@@ -15,6 +15,7 @@ from torch import nn
 
 from latentover import (
     BAGANSampler,
+    ClassicalSampler,
     DeepClassifier,
     DeepSMOTE,
     DGCClassifier,
@@ -90,12 +91,18 @@ FITS = {
         GAMOSampler(**GAMO, generator_updates="joint", extractor="dense", feature_dim=8),
         (*TABLE, WEIGHTS),
     ),
+    "gamo with weights": (
+        GAMOClassifier(**GAMO, extractor="dense", feature_dim=8),
+        (*TABLE, WEIGHTS),
+    ),
     "bagan": (BAGANSampler(**BAGAN), TABLE),
     "bagan on images": (
         BAGANSampler(**BAGAN, **IMAGES, batches="class_balanced", fake_classes="rebalance", schedule="cosine"),
         GREY,
     ),
     "dgc": (DGCClassifier(**DGC), TABLE),
+    "dgc with weights": (DGCClassifier(**DGC), (*TABLE, WEIGHTS)),
+    "rae classifier with weights": (RAEClassifier(**RAE, early_stopping=True), (*TABLE, WEIGHTS)),
     "dgc on images": (
         DGCClassifier(**DGC, **IMAGES, encoder_steps=2, classification_reduction="sum", augment="shift"),
         GREY,
@@ -145,6 +152,19 @@ FITS = {
     "classifier with a stage": (
         DeepClassifier(**CLASSIFIER, stage_sampler=SMOTE(k_neighbors=2), stage_start=0.5, reweighting="class_weights"),
         TABLE,
+    ),
+    "classifier with weights": (DeepClassifier(**CLASSIFIER, reweighting="class_weights"), (*TABLE, WEIGHTS)),
+    "classifier, neighbours and weights": (
+        DeepClassifier(**CLASSIFIER, mixing=NeighborMix(space="hidden", layers=(0, 1)), early_stopping=True),
+        (*TABLE, WEIGHTS),
+    ),
+    "classifier, a stage of weights": (
+        DeepClassifier(**CLASSIFIER, mixing=Remix(), stage_sampler=ClassicalSampler(k_neighbors=2), stage_start=0.5),
+        (*TABLE, WEIGHTS),
+    ),
+    "m2m with weights": (
+        M2mClassifier(**CLASSIFIER, translation_start=0.5, confidence=0.2, translation_steps=2),
+        (*TABLE, WEIGHTS),
     ),
     "m2m": (M2mClassifier(**CLASSIFIER, translation_start=0.5, confidence=0.2, translation_steps=2), TABLE),
     "m2m on images": (
@@ -217,7 +237,17 @@ def test_replays_train_the_same_networks_to_the_bit(name, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["rae's reference code", "gamo on images", "dgc", "classifier", "classifier with a stage", "bagan", "m2m"]
+    "name",
+    [
+        "rae's reference code",
+        "gamo on images",
+        "dgc",
+        "classifier",
+        "classifier with a stage",
+        "classifier, a stage of weights",
+        "bagan",
+        "m2m",
+    ],
 )
 def test_an_interrupted_training_goes_on_to_the_same_weights(name, monkeypatch, tmp_path):
     with taped(monkeypatch, TapeRecorder()):
