@@ -355,8 +355,8 @@ class BaseDeepEstimator(BaseDataEstimator):
         Of the training passes; ``"auto"`` is bfloat16 for images where the hardware computes in it.
     checkpoint : path, optional
         A file in which the training is kept while it runs. Where it is there, `fit` goes on from it and ends at the
-        weights (on the CPU to the bit) that it would have ended at; a file of another training is an error. Removed
-        when training is complete.
+        weights (on the CPU to the bit) that it would have ended at; a file of another training, or a damaged one, is
+        an error. One that cannot be written is a warning. Removed when training is complete.
     checkpoint_every : int, default=1000
         Training steps between two writes of it.
     compile : bool, default=False

@@ -15,6 +15,7 @@ from latentover.estimators.base import BaseDeepEstimator, TrainingSet
 from latentover.estimators.sampler import BaseSampler
 from latentover.estimators.validation import naming
 from latentover.training import parallel
+from latentover.training.checkpoints import keeping, part_of
 
 
 def fit_resample(
@@ -72,13 +73,14 @@ def resampled(sampler: BaseOverSampler, data: TrainingSet, settings: BaseDeepEst
     sampler.set_params(**{name: seed for name in sampler.get_params() if name.endswith("random_state")})
     if own:
         shared = {name: getattr(settings, name) for name in ("device", "precision", "verbose", "checkpoint_every")}
-        shared["checkpoint"] = None if settings.checkpoint is None else f"{settings.checkpoint}.sampler"
+        shared["checkpoint"] = None if settings.checkpoint is None else part_of(settings.checkpoint, "sampler")
         shared |= {"image_shape": None, "channels_last": False, "categorical_features": "auto", "missing": "error"}
         known = sampler.get_params(deep=False)
         sampler.set_params(**{name: value for name, value in shared.items() if name in known})
     X = data.inputs if own else data.prepare(data.inputs).flatten(1)
     y = settings.classes_[data.labels.cpu().numpy()]
-    with parallel.alone(), naming("stage_sampler", "an over-sampler that can work with the training part"):
+    # Its checkpoint stays until the whole training is complete.
+    with parallel.alone(), keeping(), naming("stage_sampler", "an over-sampler that can work with the training part"):
         weights = None if data.sample_weight is None else data.sample_weight.cpu().numpy()
         X_new, y_new, weights = fit_resample(sampler, X.cpu().numpy(), y, weights, name="stage_sampler")
     inputs = torch.as_tensor(X_new).reshape(-1, *data.inputs.shape[1:])

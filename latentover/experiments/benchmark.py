@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from multiprocessing import get_context, parent_process
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as await_any
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -29,6 +30,7 @@ from latentover.experiments.run import (
     check_run_folder,
     is_finished,
     refresh_labels,
+    remove_checkpoints,
     run_folder,
     run_recipe,
 )
@@ -36,7 +38,7 @@ from latentover.files import write_json
 from latentover.report.runs import FAILURE_FILE
 from latentover.training import in_turns, parallel
 
-Outcomes = Generator[tuple["Job", "dict[str, Any] | Failure"], None, None]
+Outcomes = Generator[tuple["Job", "dict[str, Any] | Failure | Busy"], None, None]
 
 GRACE = 3.0
 """Seconds that a process gets to end by itself, and to remove what it has half written."""
@@ -91,12 +93,18 @@ class Failure:
         return cls(f"its process {how} before the run was finished; what it wrote on stderr may say why", "")
 
 
+@dataclass(frozen=True)
+class Busy:
+    """Another process makes the run."""
+
+
 class Backend(Protocol):
     """A way to make runs."""
 
-    def __call__(self, todo: Sequence[Job], machine: Machine) -> Outcomes:
+    def __call__(self, todo: Sequence[Job], machine: Machine, *, wait: bool) -> Outcomes:
         """Yield every run once, as it ends, with its metrics or its failure: a failed run must not cost the others.
 
+        A run that another process makes is waited for, or `Busy` if `wait` is False.
         Closed before its end, it ends what it has begun, and leaves neither a process nor half a folder.
         """
 
@@ -189,6 +197,7 @@ def benchmark(
     if parallel.rank() == 0:
         for job in done:
             refresh_labels(by_file[job.recipe_path, job.variant], job.folder)
+            remove_checkpoints(job.folder)  # of a process that was killed when the run was just finished
             (job.folder / FAILURE_FILE).unlink(missing_ok=True)  # of another recipe that was tried in between
     backend: Backend = _run_here
     if jobs > 1:
@@ -231,7 +240,7 @@ def _run_all(todo: Sequence[Job], machine: Machine, backend: Backend) -> dict[st
     disable = None if machine.verbose else True  # None: no bar where stderr is not a terminal
     start = time.perf_counter()
     in_order = backend is _run_here
-    outcomes = backend(todo, machine)
+    outcomes = _shared(todo, machine, backend)
     with (
         closing(outcomes),
         tqdm(total=len(todo), unit="run", desc="runs", file=sys.stderr, disable=disable, dynamic_ncols=True) as bar,
@@ -253,6 +262,22 @@ def _run_all(todo: Sequence[Job], machine: Machine, backend: Backend) -> dict[st
                 bar.set_postfix_str(todo[number].name, refresh=False)
             bar.update()
     return failures
+
+
+def _shared(
+    todo: Sequence[Job], machine: Machine, backend: Backend
+) -> Generator[tuple[Job, dict[str, Any] | Failure], None, None]:
+    """Yield what comes of each run; those that another process makes come last, and only then are they waited for."""
+    # Of processes that train together the first one alone would know that a run is another's.
+    for wait_for_others in (False, True) if parallel.n_processes() == 1 else (True,):
+        left = []
+        with closing(backend(todo, machine, wait=wait_for_others)) as outcomes:
+            for job, outcome in outcomes:
+                if isinstance(outcome, Busy):
+                    left.append(job)
+                else:
+                    yield job, outcome
+        todo = left
 
 
 def _time_left(seconds: float, done: int, total: int) -> str:
@@ -286,13 +311,13 @@ def _storable(text: str) -> str:
 # ---- Ways to make runs -----------------------------------------------------------------------------------------------
 
 
-def _run_here(todo: Sequence[Job], machine: Machine) -> Outcomes:
+def _run_here(todo: Sequence[Job], machine: Machine, *, wait: bool) -> Outcomes:
     """Make the runs in this process, one after the other; see `Backend`."""
     try:
         for job in todo:
-            outcome: dict[str, Any] | Failure
+            outcome: dict[str, Any] | Failure | Busy
             try:
-                outcome = _run(job, machine)
+                outcome = _run(job, machine, wait=wait)
             except Exception as error:
                 if parallel.n_processes() > 1:  # the others wait for this process; torchrun ends them with it
                     raise
@@ -302,10 +327,14 @@ def _run_here(todo: Sequence[Job], machine: Machine) -> Outcomes:
         _LAST_SPLITS.clear()
 
 
-def _run_in_turns(todo: Sequence[Job], machine: Machine, *, limit: int | Callable[[int], bool]) -> Outcomes:
-    """Make the runs in this process, some at the same time, a step of each in turn; see `Backend`."""
+def _run_in_turns(todo: Sequence[Job], machine: Machine, *, wait: bool, limit: int | Callable[[int], bool]) -> Outcomes:
+    """Make the runs in this process, some at the same time, a step of each in turn; see `Backend`.
+
+    Where it waits for others it makes one after the other: it is not to keep a run from them meanwhile.
+    """
     quiet = replace(machine, verbose=0)
-    with closing(in_turns([partial(_run, job, quiet) for job in todo], limit)) as turns:
+    tasks = [partial(_run, job, quiet, wait=wait) for job in todo]
+    with closing(in_turns(tasks, 1 if wait else limit)) as turns:
         try:
             for number, outcome in turns:
                 if isinstance(outcome, BaseException) and not isinstance(outcome, Exception):
@@ -315,7 +344,7 @@ def _run_in_turns(todo: Sequence[Job], machine: Machine, *, limit: int | Callabl
             _LAST_SPLITS.clear()
 
 
-def _run_in_processes(todo: Sequence[Job], machine: Machine, *, jobs: int) -> Outcomes:
+def _run_in_processes(todo: Sequence[Job], machine: Machine, *, wait: bool, jobs: int) -> Outcomes:
     """Make the runs in processes of their own, some at the same time; see `Backend`.
 
     A process that is killed fails the run that it was making, and another one takes its place.
@@ -326,9 +355,9 @@ def _run_in_processes(todo: Sequence[Job], machine: Machine, *, jobs: int) -> Ou
     try:
         while waiting or workers:
             while waiting and len(workers) < jobs:
-                workers.append(_Worker(quiet, threads))
+                workers.append(_Worker(quiet, threads, wait=wait))
                 workers[-1].take(waiting.popleft())
-            wait([worker.connection for worker in workers], timeout=1.0)
+            await_any([worker.connection for worker in workers], timeout=1.0)
             for worker in list(workers):
                 outcome = worker.outcome()
                 if outcome is None:
@@ -351,10 +380,10 @@ class _Worker:
 
     job: Job
 
-    def __init__(self, machine: Machine, threads: int) -> None:
+    def __init__(self, machine: Machine, threads: int, *, wait: bool) -> None:
         context = get_context("spawn")
         self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(theirs, machine, threads))
+        self.process = context.Process(target=_work, args=(theirs, machine, threads, wait))
         with _undisturbed():  # the new process does not hear Ctrl-C either: it is for this one to answer
             self.process.start()
         theirs.close()
@@ -368,7 +397,7 @@ class _Worker:
             return False
         return True
 
-    def outcome(self) -> dict[str, Any] | Failure | None:
+    def outcome(self) -> dict[str, Any] | Failure | Busy | None:
         """Return how the run ended, None while it goes on; show the warnings that came."""
         alive = self.process.is_alive()  # asked first: what a process sends before it ends is not lost
         try:
@@ -417,7 +446,7 @@ class _Warned:
     lineno: int
 
 
-def _work(connection: Connection, machine: Machine, threads: int) -> None:
+def _work(connection: Connection, machine: Machine, threads: int, wait: bool) -> None:
     """Make the runs that come through a connection, and send back what came of them, until it is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
@@ -441,7 +470,7 @@ def _work(connection: Connection, machine: Machine, threads: int) -> None:
         while True:
             job = connection.recv()
             try:
-                outcome: dict[str, Any] | Failure = _run(job, machine)
+                outcome: dict[str, Any] | Failure | Busy = _run(job, machine, wait=wait)
             except Exception as error:
                 outcome = Failure.of(error)
             send(outcome)
@@ -457,16 +486,21 @@ def _end_with_parent() -> None:
     """End this process soon after its parent has ended, in whatever way it did."""
     parent = parent_process()
     if parent is not None:
-        wait([parent.sentinel])
+        await_any([parent.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(GRACE)
         os._exit(1)
 
 
-def _run(job: Job, machine: Machine) -> dict[str, Any]:
+def _run(job: Job, machine: Machine, *, wait: bool) -> dict[str, Any] | Busy:
     with naming_warnings(job.name):
         recipe = job.load()
-        return run_recipe(recipe, job.seed, job.folder, machine, _splits(recipe.data, machine))
+        try:
+            return run_recipe(recipe, job.seed, job.folder, machine, _splits(recipe.data, machine), wait=wait)
+        except BlockingIOError:
+            if wait:
+                raise
+            return Busy()
 
 
 @contextmanager

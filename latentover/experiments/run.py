@@ -1,9 +1,10 @@
 """One run: a recipe and a seed become a folder that holds the trained estimator and all that is known of it."""
 
+import glob
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from latentover.files import (
     write_text,
 )
 from latentover.training import parallel, resolve_device, resolve_precision
+from latentover.training.checkpoints import PARTS, keeping
 from latentover.training.turns import sharing
 
 RUNS = Path("runs")
@@ -123,6 +125,16 @@ def refresh_labels(recipe: Recipe, folder: Path) -> None:
     write_json(folder / "metrics.json", metrics)
 
 
+def remove_checkpoints(folder: Path) -> None:
+    """Remove the checkpoints beside a finished run that are older than it: it was made from them."""
+    with suppress(OSError):  # where that cannot be done, the run is finished all the same
+        made = (folder / "environment.json").stat().st_mtime_ns
+        for pattern in (".*checkpoint", *(f".*checkpoint.{part}" for part in PARTS)):
+            for path in folder.parent.glob(glob.escape(folder.name) + pattern):
+                if path.stat().st_mtime_ns <= made:
+                    path.unlink(missing_ok=True)
+
+
 def _labels(recipe: Recipe) -> dict[str, Any]:
     """Return what a certificate says for people alone."""
     return {"title": recipe.title} | ({} if recipe.published is None else {"published": recipe.published})
@@ -174,6 +186,7 @@ def run_recipe(
         if parallel.rank() == 0:
             remove_left_over(folder)
         if parallel.n_processes() == 1 and is_finished(recipe, seed, folder):
+            remove_checkpoints(folder)
             return read_json(folder / "metrics.json")
         return _made(recipe, seed, folder, machine, splits)
 
@@ -185,13 +198,15 @@ def _made(recipe: Recipe, seed: int, folder: Path, machine: Machine, splits: Spl
     estimator = recipe.estimator(seed, device=machine.device, precision=machine.precision, verbose=machine.verbose)
     check_scorable(estimator, splits)
     start, at_once = time.perf_counter(), sharing()
-    with _checkpoints(estimator, folder, machine.checkpoint_every):
+    # What is trained is kept until the folder is there: scores and pictures take their time.
+    with _checkpoints(estimator, folder, machine.checkpoint_every), keeping():
         estimator.fit(splits.X_train, splits.y_train)
-    fit_seconds, at_once = time.perf_counter() - start, max(at_once, sharing())
+    fit_seconds = max(time.perf_counter() - start, _seconds_of(estimator))
+    at_once = max(at_once, sharing())
 
     if parallel.rank() > 0:
         return {}
-    final = estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+    _, final = _steps(estimator)[-1]
     place = environment(str(final.device_))
     certificate = {
         "weights": _weights(final),
@@ -214,14 +229,26 @@ def _made(recipe: Recipe, seed: int, folder: Path, machine: Machine, splits: Spl
         parts = {"has_picture": has_picture, "has_weights": machine.keep_weights}
         write_text(partial / "README.md", model_card(recipe, metrics, **parts))
         write_json(partial / "metrics.json", metrics)
+    remove_checkpoints(folder)
     return metrics
+
+
+def _steps(estimator: Any) -> list[tuple[str, Any]]:
+    """Return the named steps of a pipeline, and what is none as the only one."""
+    return estimator.steps if isinstance(estimator, Pipeline) else [("", estimator)]
+
+
+def _seconds_of(estimator: Any) -> float:
+    """Return the seconds in which all steps were trained, those before an interruption among them."""
+    return sum(step.history_[-1]["seconds"] for _, step in _steps(estimator) if getattr(step, "history_", None))
 
 
 @contextmanager
 def _checkpoints(estimator: Any, folder: Path, every: int | None) -> Iterator[None]:
     """Let every step that is trained keep a checkpoint in a file beside the run folder while it is fitted."""
-    steps = estimator.steps if isinstance(estimator, Pipeline) else [("", estimator)]
-    trained = [(name, step) for name, step in steps if every and "checkpoint" in step.get_params(deep=False)]
+    trained = [
+        (name, step) for name, step in _steps(estimator) if every and "checkpoint" in step.get_params(deep=False)
+    ]
     before = [(step.checkpoint, step.checkpoint_every) for _, step in trained]
     for name, step in trained:
         path = folder.with_name(".".join(filter(None, [folder.name, name, "checkpoint"])))
@@ -233,8 +260,7 @@ def _checkpoints(estimator: Any, folder: Path, every: int | None) -> Iterator[No
 
 def _write_histories(estimator: Any, folder: Path) -> None:
     """Write the losses of the classifier, and beside them those of a sampler before it that was trained."""
-    steps = [step for _, step in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
-    for name, step in zip(("history.csv", "history_sampler.csv"), reversed(steps), strict=False):
+    for name, (_, step) in zip(("history.csv", "history_sampler.csv"), reversed(_steps(estimator)), strict=False):
         if hasattr(step, "history_"):
             write_text(folder / name, pd.DataFrame(step.history_).to_csv(index=False))
 

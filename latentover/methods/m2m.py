@@ -27,6 +27,7 @@ from latentover.estimators import TrainingSet
 from latentover.estimators.parameters import Fraction, NonNegative, Positive, PositiveInt, ProperFraction
 from latentover.methods.deep_classifier import ClassifierProgram, DeepClassifier
 from latentover.training import Action, ClassBatches, Losses, Phase, augment_images, host_may_look, parallel
+from latentover.training.checkpoints import keeping
 
 Network = Callable[[Tensor], Tensor]
 """From inputs (B, ...) to logits (B, C)."""
@@ -217,10 +218,12 @@ class M2mClassifier(DeepClassifier):
         guide = plain._build_networks().to(data.device)
         guide = guide.to(memory_format=torch.channels_last) if len(self.format_.shape) == 3 else guide
         self._learn_standardizer(guide, data)
-        alone = replace(data, validation=None, checkpoint=None)
+        checkpoint = None if data.checkpoint is None else data.checkpoint.part("guide")
+        alone = replace(data, validation=None, checkpoint=checkpoint)
         program = ClassifierProgram(plain, guide.train(), alone)
         engine = plain._engine(program, alone, description=f"{type(self).__name__}, guide")
-        self.guide_history_ = engine.run()
+        with keeping():  # until the whole training is complete
+            self.guide_history_ = engine.run()
         trained = engine.trained.eval().requires_grad_(requires_grad=False)
         assert isinstance(trained, nn.ModuleDict)
         return trained

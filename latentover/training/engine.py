@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from latentover.training import capture as capturing
 from latentover.training import parallel
 from latentover.training.averaging import WeightAverage, with_children
-from latentover.training.checkpoints import Checkpoint, Stateful
+from latentover.training.checkpoints import Checkpoint, Stateful, is_keeping
 from latentover.training.device import autocast
 from latentover.training.memory import memory_kept
 from latentover.training.optimizers import LearningRates
@@ -55,8 +55,8 @@ class Engine:
         Rows without a better score after which the training stops; by default it runs to its end, and the networks
         keep their last weights.
     checkpoint : Checkpoint, optional
-        The training goes on from it where it is there; it is written every ``checkpoint.every`` steps, and removed at
-        the end.
+        The training goes on from it where it is there; it is written every ``checkpoint.every`` steps, and at
+        the end it is removed, or left complete where `checkpoints.keeping` says so.
     verbose : {0, 1}
         0 prints nothing; 1 shows a progress bar on stderr, or `LINES` lines where that is no terminal.
     description : str
@@ -201,9 +201,18 @@ class Engine:
         RuntimeError
             With ``capture=True``, if an update cannot be recorded.
         """
-        program, n_steps = self.program, self.program.n_steps
-        report_every = program.report_every or max(1, min(100, n_steps // 50))
-        self._resume()
+        if not self._resume():
+            self._train()
+        if self._patience is not None:
+            self._stopping.restore()
+        if self.checkpoint is not None and parallel.rank() == 0 and not is_keeping():
+            self.checkpoint.remove()
+        return self.history
+
+    def _train(self) -> None:
+        """Make the steps that are left."""
+        n_steps = self.program.n_steps
+        report_every = self.program.report_every or max(1, min(100, n_steps // 50))
         start = time.perf_counter() - self._seconds
         with self._progress() as bar, memory_kept(), self._place():
             for step in range(self._step, n_steps):
@@ -218,11 +227,10 @@ class Engine:
                     self._seconds = time.perf_counter() - start
                     self._keep()
                 give_turn()
-        if self._patience is not None:
-            self._stopping.restore()
-        if self.checkpoint is not None and parallel.rank() == 0:
-            self.checkpoint.remove()
-        return self.history
+        if self.checkpoint is not None and is_keeping():
+            self._seconds = time.perf_counter() - start
+            parallel.average_buffers(self.trained)  # one process writes what is to be that of all
+            self._keep(complete=True)
 
     def run_step(self, step: int) -> None:
         """Make the updates of a step, counted from 0."""
@@ -319,18 +327,23 @@ class Engine:
             "randomness": Randomness(self.generator),
         }
 
-    def _resume(self) -> None:
+    def _resume(self) -> bool:
+        """Go on from the checkpoint, if there is one, and return whether the training is complete."""
         state = self.checkpoint.read(self._parts()) if self.checkpoint is not None else None
-        if state is not None:
-            self._step, self._seconds, self.history = state["step"], state["seconds"], state["history"]
-            self._sums = {name: value.to(self.generator.device) for name, value in state["sums"].items()}
-            self._counts = state["counts"]
-            self.rates.install()
+        if self.checkpoint is not None:
+            parallel.wait_for_all()  # before anybody goes on to write or remove what another has not read yet
+        if state is None:
+            return False
+        self._step, self._seconds, self.history = state["step"], state["seconds"], state["history"]
+        self._sums = {name: value.to(self.generator.device) for name, value in state["sums"].items()}
+        self._counts = state["counts"]
+        self.rates.install()
+        return state["complete"]
 
-    def _keep(self) -> None:
+    def _keep(self, *, complete: bool = False) -> None:
         if self.checkpoint is None or parallel.rank() > 0:
             return
-        loop = {"step": self._step, "seconds": self._seconds, "history": self.history}
+        loop = {"step": self._step, "seconds": self._seconds, "history": self.history, "complete": complete}
         self.checkpoint.write({**loop, "sums": self._sums, "counts": self._counts}, self._parts())
 
 

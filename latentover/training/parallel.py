@@ -127,6 +127,12 @@ def alone() -> Iterator[None]:
         _alone = before
 
 
+def wait_for_all() -> None:
+    """Wait until all processes have got here."""
+    if n_processes() > 1:
+        dist.barrier()
+
+
 def part(x: Tensor, dim: int = 0) -> Tensor:
     """Return this process's part of what all processes drew alike; its length has to be divisible by their number."""
     n = n_processes()

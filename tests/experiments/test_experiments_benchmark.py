@@ -23,7 +23,7 @@ def trained(monkeypatch):
     """Names of the runs that are made; making one writes only what says that it is finished."""
     made = []
 
-    def run_recipe(recipe, seed, folder, machine, splits):
+    def run_recipe(recipe, seed, folder, machine, splits, *, wait):
         made.append(f"{recipe.name} {seed}")
         if recipe.title == "broken":
             raise RuntimeError("the classifier loss became nan")

@@ -1,5 +1,6 @@
 """A run that was killed goes on with the same command and ends at the same weights."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,13 +9,17 @@ import time
 from pathlib import Path
 
 import pandas as pd
+import pytest
 import torch
 import yaml
 
 import latentover
 from latentover import cli
+from latentover.experiments import run as run_module
+from latentover.experiments.benchmark import benchmark
 from latentover.experiments.recipe import load_recipe
 from latentover.experiments.run import Machine, run_recipe
+from latentover.training import Engine
 from latentover.training.checkpoints import Checkpoint
 
 RECIPE = {
@@ -26,6 +31,17 @@ RECIPE = {
     "evaluation": {"grid_samples": 0, "tsne_points": 0},
     "seeds": [0],
 }
+CLASSIFIER = {"feature_dim": 4, "channels": 4, "hidden_units": 8, "max_epochs": 1}
+PIPELINE = {
+    **RECIPE,
+    "sampler": {
+        "class_path": "latentover.RAESampler",
+        "init_args": {**RECIPE["method"]["init_args"], "max_steps": 2},
+    },
+    "method": {"class_path": "latentover.DeepClassifier", "init_args": CLASSIFIER},
+}
+GUIDED = {**RECIPE, "method": {"class_path": "latentover.M2mClassifier", "init_args": CLASSIFIER}}
+MACHINE = Machine(device="cpu", verbose=0, checkpoint_every=1000)
 
 
 def test_a_run_that_was_killed_goes_on_with_the_same_command_to_the_same_weights(tmp_path, monkeypatch, capsys):
@@ -62,12 +78,7 @@ def test_a_run_that_was_killed_goes_on_with_the_same_command_to_the_same_weights
 
 
 def test_each_step_of_a_pipeline_keeps_a_checkpoint_of_its_own(tmp_path, monkeypatch):
-    sampler = {"class_path": "latentover.RAESampler", "init_args": {**RECIPE["method"]["init_args"], "max_steps": 2}}
-    method = {
-        "class_path": "latentover.DeepClassifier",
-        "init_args": {"feature_dim": 4, "channels": 4, "hidden_units": 8, "max_epochs": 1},
-    }
-    (tmp_path / "two.yaml").write_text(yaml.safe_dump({**RECIPE, "sampler": sampler, "method": method}))
+    (tmp_path / "two.yaml").write_text(yaml.safe_dump(PIPELINE))
     written = set()
     write = Checkpoint.write
     monkeypatch.setattr(Checkpoint, "write", lambda self, *args: written.add(self.path.name) or write(self, *args))
@@ -75,3 +86,122 @@ def test_each_step_of_a_pipeline_keeps_a_checkpoint_of_its_own(tmp_path, monkeyp
     run_recipe(load_recipe(tmp_path / "two.yaml"), 0, tmp_path / "runs" / "seed-0", machine)
     assert written == {"seed-0.raesampler.checkpoint", "seed-0.deepclassifier.checkpoint"}
     assert {path.name for path in (tmp_path / "runs").iterdir()} == {"seed-0"}  # removed where they were complete
+
+
+# ---- Trained, but not written yet ------------------------------------------------------------------------------------
+
+
+class Killed(BaseException):
+    pass
+
+
+def kill(*_, **__):
+    raise Killed
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(content):
+        (tmp_path / "two.yaml").write_text(yaml.safe_dump(content))
+        return load_recipe(tmp_path / "two.yaml")
+
+    return read
+
+
+def assert_same_runs(one, other):
+    """All that is known of two runs is the same, but for dates and seconds."""
+    assert {path.name for path in one.iterdir()} == {path.name for path in other.iterdir()}
+    for name in ("model.safetensors", "config.json", "recipe.yaml"):
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    metrics, others = (json.loads((folder / "metrics.json").read_text()) for folder in (one, other))
+    for name in metrics.keys() - {"certificate", "files"}:
+        assert metrics[name] == others[name], name
+    for name in ("history.csv", "history_sampler.csv"):
+        if (one / name).exists():
+            assert (
+                pd.read_csv(one / name)
+                .drop(columns="seconds")
+                .equals(pd.read_csv(other / name).drop(columns="seconds"))
+            )
+
+
+@pytest.mark.parametrize("content", [RECIPE, PIPELINE, GUIDED], ids=["one step", "pipeline", "guide"])
+@pytest.mark.parametrize("moment", ["score_splits", "write_tsne", "save", "model_card"])
+def test_a_run_that_is_killed_after_its_training_is_not_trained_again(read, moment, content, tmp_path, monkeypatch):
+    recipe, folder = read(content), tmp_path / "runs" / "seed-0"
+    run_recipe(recipe, 0, tmp_path / "whole", MACHINE)
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, moment, kill)
+        with pytest.raises(Killed):
+            run_recipe(recipe, 0, folder, MACHINE)
+    assert not folder.exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "run_step", lambda *_: pytest.fail("is trained already"))
+        metrics = run_recipe(recipe, 0, folder, MACHINE)
+    assert_same_runs(folder, tmp_path / "whole")
+    history = pd.concat(map(pd.read_csv, folder.glob("history*.csv")))
+    assert metrics["certificate"]["fit_seconds"] >= round(history.groupby(level=0)["seconds"].max().max(), 2)
+    assert [path.name for path in folder.parent.iterdir()] == ["seed-0"], "removed when all is written"
+
+
+def test_a_pipeline_that_is_killed_in_its_classifier_does_not_train_its_sampler_again(read, tmp_path, monkeypatch):
+    recipe, folder = read(PIPELINE), tmp_path / "runs" / "seed-0"
+    run_recipe(recipe, 0, tmp_path / "whole", MACHINE)
+    run_step, steps = Engine.run_step, []
+
+    def dying(self, number):
+        steps.append((self.description, number))
+        if steps[-1] == ("DeepClassifier", 1) and steps.count(steps[-1]) == 1:
+            raise Killed
+        run_step(self, number)
+
+    monkeypatch.setattr(Engine, "run_step", dying)
+    with pytest.raises(Killed):
+        run_recipe(recipe, 0, folder, MACHINE)
+    assert [path.name for path in folder.parent.iterdir()] == ["seed-0.raesampler.checkpoint"]
+    run_recipe(recipe, 0, folder, MACHINE)
+    assert [steps.count((name, 0)) for name in ("RAESampler", "DeepClassifier")] == [1, 2]
+    assert_same_runs(folder, tmp_path / "whole")
+    assert [path.name for path in folder.parent.iterdir()] == ["seed-0"]
+
+
+def test_seconds_of_a_fit_are_those_before_an_interruption_too(read, tmp_path, monkeypatch):
+    recipe, run_step = read(RECIPE), Engine.run_step
+
+    def slow(self, number):
+        time.sleep(0.5 if number == 0 else 0)
+        run_step(self, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "run_step", slow)
+        patch.setattr(run_module, "score_splits", kill)
+        with pytest.raises(Killed):
+            run_recipe(recipe, 0, tmp_path / "seed-0", MACHINE)
+    monkeypatch.setattr(Engine, "_train", kill)
+    assert run_recipe(recipe, 0, tmp_path / "seed-0", MACHINE)["certificate"]["fit_seconds"] >= 0.5
+
+
+@pytest.mark.parametrize("again", ["run_recipe", "benchmark"])
+def test_a_checkpoint_that_a_finished_run_has_left_is_removed_and_a_newer_one_is_not(
+    again, read, tmp_path, monkeypatch
+):
+    recipe, folder = read(PIPELINE), tmp_path / "runs" / "two" / "seed-0"
+
+    def make():
+        if again == "benchmark":
+            assert benchmark([tmp_path / "two.yaml"], MACHINE, out=tmp_path / "runs").failures == {}
+        else:
+            run_recipe(recipe, 0, folder, MACHINE)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "remove_checkpoints", kill)
+        with pytest.raises(Killed):
+            run_recipe(recipe, 0, folder, MACHINE)
+    assert len(list(folder.parent.glob("seed-0.*.checkpoint"))) == 2
+    other = folder.with_name("seed-01.checkpoint")
+    other.touch()
+    os.utime(other, (0, 0))
+    newer = folder.with_name("seed-0.checkpoint")
+    newer.write_text("of a recipe that has been changed since")
+    make()
+    assert {path.name for path in folder.parent.iterdir()} == {"seed-0", newer.name, other.name}

@@ -101,7 +101,7 @@ def test_a_worker_that_dies_costs_the_run_that_it_makes(write_recipe, tmp_path, 
     killer = threading.Thread(target=kill_one)
     killer.start()
     with pytest.warns(UserWarning, match=r"^out/tiny, seed \d: What is generated"):
-        outcome = benchmark([good, bad], MACHINE, out=out, jobs=2)
+        outcome = benchmark([good, bad], MACHINE, out=out, jobs=2, trust_modules=["leaving"])
     killer.join()
     assert not active_children()
     left, (killed, failure) = outcome.failures.pop("out/bad, seed 0"), outcome.failures.popitem()
@@ -162,6 +162,63 @@ def test_ctrl_c_twice_ends_quietly(write_recipe, tmp_path, start, jobs, moment):
     wait_for(lambda: not any(map(is_running, workers)))
 
 
+# ---- Two benchmarks --------------------------------------------------------------------------------------------------
+
+LOGGING = """import os
+import time
+from pathlib import Path
+
+from torch import nn
+
+from latentover.experiments import run
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(64, 4)
+
+    def forward(self, x):
+        return self.linear(x.flatten(1))
+
+
+def logged(recipe, seed, folder, *others):
+    benchmark = os.getpgid(0)
+    with open("log", "a") as log:
+        print(seed, benchmark, file=log, flush=True)
+    until = time.monotonic() + 60
+    while seed == 0 and len(Path("log").read_text().splitlines()) < 5:  # until all others are made, or begun
+        if time.monotonic() > until:
+            raise TimeoutError("the others waited")
+        time.sleep(0.02)
+    return made(recipe, seed, folder, *others)
+
+
+made, run._made = run._made, logged
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no groups of processes")
+@pytest.mark.parametrize("options", [(), ("--at-once", 2), ("--jobs", 2)], ids=["one", "turns", "jobs"])
+def test_two_benchmarks_on_one_folder_share_the_work(write_recipe, tmp_path, start, options):
+    """The first run lasts until all others are made, or begun: nobody waits for it while there is more to do."""
+    (tmp_path / "logging_net.py").write_text(LOGGING)
+    changes = {"method.init_args.backbone": {"class_path": "logging_net.Net"}, "seeds": list(range(5))}
+    changes |= {"method.init_args.channels": ..., "method.init_args.hidden_units": ...}
+    recipe = write_recipe({**QUICK, **changes}, kind="control")
+    processes = [
+        start("benchmark", recipe, "--out", "out", "--trust-modules", "logging_net", *options) for _ in range(2)
+    ]
+    said = [process.communicate(timeout=SECONDS) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    assert all(out.startswith("runs: 5 made, 0 finished before, 0 failed\n") for out, _ in said), said
+    made = [line.split() for line in (tmp_path / "log").read_text().splitlines()]
+    assert sorted(seed for seed, _ in made) == ["0", "1", "2", "3", "4"]
+    if "--jobs" not in options:  # the one that has begun the first run makes no other
+        assert {int(benchmark) for _, benchmark in made} == {process.pid for process in processes}
+    assert {path.name for path in (tmp_path / "out" / "tiny").iterdir()} == {f"seed-{seed}" for seed in range(5)}
+
+
 # ---- Warnings --------------------------------------------------------------------------------------------------------
 
 
@@ -194,7 +251,7 @@ def test_a_named_warning_keeps_its_class_and_the_caller_s_filters():
 
 @pytest.fixture
 def broken(monkeypatch):
-    def run_recipe(*_):
+    def run_recipe(*_, **__):
         raise RuntimeError("lost \udcff its way")
 
     monkeypatch.setattr(benchmark_module, "run_recipe", run_recipe)
@@ -218,7 +275,7 @@ def test_a_failure_of_another_recipe_is_forgotten_when_the_old_one_is_asked_for_
     out, old = tmp_path / "out", write_recipe(QUICK)
     benchmark([old], MACHINE, out=out)
     with monkeypatch.context() as patch:
-        patch.setattr(benchmark_module, "run_recipe", lambda *_: [][0])
+        patch.setattr(benchmark_module, "run_recipe", lambda *_, **__: [][0])
         other = benchmark([old], MACHINE, out=out, overrides=["--method.init_args.max_steps", "3"])
     assert other.failures["out/tiny, seed 0"].message == "IndexError: list index out of range"
     assert len(failed_runs(out)) == 1

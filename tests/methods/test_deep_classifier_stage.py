@@ -386,6 +386,28 @@ class TestCheckpoint:
         assert_same_weights(whole, resumed)
         assert list(tmp_path.iterdir()) == []
 
+    def test_what_the_sampler_has_learned_is_there_before_the_classifier_has_a_checkpoint(
+        self, table, tmp_path, monkeypatch
+    ):
+        small = {**SMALL, "stage_sampler": DEEP, "checkpoint": str(tmp_path / "training")}
+        whole = DeepClassifier(**small).fit(*table)
+        run_step, steps = Engine.run_step, []
+
+        def dying(self, number):
+            steps.append((self.program.phases[0].name, number))
+            if steps[-1] == ("classifier", 2) and steps.count(steps[-1]) == 1:
+                raise InterruptedError
+            run_step(self, number)
+
+        monkeypatch.setattr(Engine, "run_step", dying)
+        with pytest.raises(InterruptedError):
+            DeepClassifier(**small).fit(*table)
+        assert [path.name for path in tmp_path.iterdir()] == ["training.sampler"]
+        resumed = DeepClassifier(**small).fit(*table)
+        assert steps.count(("autoencoder", 0)) == 1, "is not trained again"
+        assert_same_weights(whole, resumed)
+        assert list(tmp_path.iterdir()) == []
+
 
 def test_a_backbone_of_ones_own(table):
     fitted = DeepClassifier(**SMALL, backbone=nn.Linear(3, 4), stage_sampler=DEEP).fit(*table)
