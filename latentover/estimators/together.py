@@ -67,8 +67,8 @@ def fit_many(
     >>> from latentover import DeepClassifier
     >>> X, y = make_classification(200, weights=[0.9], random_state=0)
     >>> seeds = [DeepClassifier(max_epochs=2, hidden_units=32, random_state=seed) for seed in range(3)]
-    >>> [round(classifier.score(X, y), 1) for classifier in fit_many(seeds, X, y, at_once=3)]
-    [0.9, 0.9, 0.9]
+    >>> [classifier.predict_proba(X).shape for classifier in fit_many(seeds, X, y, at_once=3)]
+    [(200, 2), (200, 2), (200, 2)]
     """
     estimators = list(estimators)
     device = getattr(estimators[0], "device", "cpu") if estimators else "cpu"
