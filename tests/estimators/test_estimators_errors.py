@@ -167,7 +167,7 @@ BAD = {
     "class_preserving": ["no"],
     "classifier_bias": ["no"],
     "classifier_optimizer": ["both"],
-    "capture": ["yes", 1, None],
+    "capture": ["yes", None],
     "compile": ["yes"],
     "conditional_critic": [None],
     "confidence": [2, -0.1],
