@@ -62,8 +62,11 @@ class CudaGraphs:
         for generator in generators:
             graph.register_generator_state(generator)
         # Only this thread is watched: another one may be training too.
-        with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
-            update()
+        try:
+            with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
+                update()
+        except RuntimeError as error:  # the end of the recording says less than what ended it
+            raise CaptureError(str(error.__context__ or error)) from error
         graph.replay()  # recording computes nothing
         return graph.replay
 

@@ -123,8 +123,7 @@ class Engine:
         if self.recordings is None or phase.until is not None:
             losses = self._make(phase)
         else:
-            replay = self.recordings.of_kind(phase, (self.program.variant(), kind))
-            losses = replay(lambda: self._make(phase))
+            losses = self.recordings.make(phase, (self.program.variant(), kind), lambda: self._make(phase))
         for name in self._reported[id(phase)]:
             self._counts[name] = self._counts.get(name, 0) + 1
         return losses
@@ -391,34 +390,29 @@ class Recordings:
         """Return a context in which updates can be recorded."""
         return self.recorder.place()
 
-    def of_kind(self, phase: Phase, kind: Hashable) -> Callable[[Callable[[], Losses]], Losses | None]:
-        """Return what makes an update of that kind, given how it is made one kernel at a time."""
-
-        def make(update: Callable[[], Losses]) -> Losses | None:
-            key = (id(phase), kind)
-            if key in self._replays:
-                self._replays[key]()
-                return None
-            seen = self._seen[key] = self._seen.get(key, 0) + 1
-            recorded = sum(known == id(phase) for known, _ in self._replays)
-            with capturing.recordable():
-                if seen <= capturing.EAGER_UPDATES or recorded >= capturing.MAX_RECORDINGS or id(phase) in self._never:
-                    return update()
-                try:
-                    self._replays[key] = self.recorder.record(update, [self.generator])
-                except RuntimeError as error:
-                    if self.demanded:
-                        raise capturing.CaptureError(
-                            f"Expected updates that can be recorded, with capture=True, but the {phase.name} update "
-                            f"cannot: {str(error).removesuffix('.')}; pass capture='auto' to make it one kernel at a "
-                            "time."
-                        ) from error
-                    capturing.warn_not_captured(phase.name, error)
-                    self._never.add(id(phase))
-                    return update()
+    def make(self, phase: Phase, kind: Hashable, update: Callable[[], Losses]) -> Losses | None:
+        """Make an update of that kind: one kernel at a time by `update`, or replayed, and then there are no losses."""
+        key = (id(phase), kind)
+        if key in self._replays:
+            self._replays[key]()
             return None
-
-        return make
+        seen = self._seen[key] = self._seen.get(key, 0) + 1
+        recorded = sum(known == id(phase) for known, _ in self._replays)
+        with capturing.recordable():
+            if seen <= capturing.EAGER_UPDATES or recorded >= capturing.MAX_RECORDINGS or id(phase) in self._never:
+                return update()
+            try:
+                self._replays[key] = self.recorder.record(update, [self.generator])
+            except RuntimeError as error:
+                if self.demanded:
+                    raise capturing.CaptureError(
+                        f"Expected updates that can be recorded, with capture=True, but the {phase.name} update "
+                        f"cannot: {str(error).removesuffix('.')}; pass capture='auto' to make it one kernel at a time."
+                    ) from error
+                capturing.warn_not_captured(phase.name, error)
+                self._never.add(id(phase))
+                return update()
+        return None
 
 
 # ---- Gradients -------------------------------------------------------------------------------------------------------

@@ -19,13 +19,14 @@ TOLERANCE = 2e-3
 @pytest.fixture
 def replays(monkeypatch):
     """How many recordings were made."""
-    made, record = [], Recordings.of_kind
+    made, make = [], Recordings.make
 
-    def counted(self, phase, kind):
+    def counted(self, phase, kind, update):
+        losses = make(self, phase, kind, update)
         made.append(len(self._replays))
-        return record(self, phase, kind)
+        return losses
 
-    monkeypatch.setattr(Recordings, "of_kind", counted)
+    monkeypatch.setattr(Recordings, "make", counted)
     return made
 
 
