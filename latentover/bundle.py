@@ -138,7 +138,7 @@ def _check_config_hash(folder: Path, config: dict[str, Any]) -> None:
 
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, Any]:
-    return {name: [str(tensor.dtype).removeprefix("torch."), *tensor.shape] for name, tensor in tensors.items()}
+    return {name: [str(tensor.dtype).removeprefix("torch."), *tensor.shape] for name, tensor in sorted(tensors.items())}
 
 
 def load(folder: str | os.PathLike[str], **modules: nn.Module) -> Any:

@@ -10,7 +10,7 @@ import inspect
 import math
 import warnings
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from latentover.estimators import BaseSampler
+from latentover.estimators import BaseSampler, Expected
 from latentover.estimators.base import PREDICT_BATCH
 from latentover.estimators.generator import NoBases, class_seed, joined
 from latentover.methods.classical import SAMPLERS, mixtures
@@ -91,10 +91,10 @@ class LatentOversampler(BaseSampler):
     """
 
     base_selection: NoBases = "random"
-    sampler: BaseOverSampler | None = None
+    sampler: Annotated[BaseOverSampler | None, Expected("an over-sampler such as SMOTE()")] = None
     autoencoder: BaseEstimator | None = None
-    encoder: nn.Module | Literal["auto"] = "auto"
-    decoder: nn.Module | Literal["auto"] = "auto"
+    encoder: Annotated[nn.Module | Literal["auto"], Expected("'auto' or an nn.Module, of two nn.Modules")] = "auto"
+    decoder: Annotated[nn.Module | Literal["auto"], Expected("'auto' or an nn.Module, of two nn.Modules")] = "auto"
 
     autoencoder_: Any = field(init=False)
     networks_: Any = field(init=False)

@@ -108,23 +108,26 @@ class PriorCorrectedClassifier(ClassifierMixin, BaseEstimator):
                 f"Expected estimator to take sample_weight in fit, but got {estimator!r}; pass one that does, or no "
                 "sample_weight."
             )
-        self.sampler_, self.estimator_ = clone(sampler), clone(estimator)
+        sampler, estimator = clone(sampler), clone(estimator)
         with naming("X", _UNDERSTOOD):
-            X_resampled, y_resampled, weights_after = fit_resample(self.sampler_, X, labels, weights)
-        self.classes_, numbers = np.unique(labels, return_inverse=True)
-        numbers_after = np.searchsorted(self.classes_, np.asarray(y_resampled))
-        self.counts_before_ = np.bincount(numbers, weights)
-        self.counts_after_ = np.bincount(numbers_after, weights_after, minlength=len(self.classes_))
-        lost = self.classes_[self.counts_after_ == 0].tolist()
+            X_resampled, y_resampled, weights_after = fit_resample(sampler, X, labels, weights)
+        classes, numbers = np.unique(labels, return_inverse=True)
+        numbers_after = np.searchsorted(classes, np.asarray(y_resampled))
+        counts_before = np.bincount(numbers, weights)
+        counts_after = np.bincount(numbers_after, weights_after, minlength=len(classes))
+        lost = classes[counts_after == 0].tolist()
         if lost:
             raise ValueError(
                 f"Expected sampler to leave a sample of every class, but got none of {lost}; use another sampler."
             )
-        before, after = (counts / counts.sum() for counts in (self.counts_before_, self.counts_after_))
-        self.prior_correction_ = before / after
         weighting = {} if weights_after is None else {"sample_weight": weights_after}
         with naming("X", _UNDERSTOOD):
-            self.estimator_.fit(X_resampled, y_resampled, **weighting)
+            estimator.fit(X_resampled, y_resampled, **weighting)
+        # Not before: where fitting fails nothing has been learned.
+        self.sampler_, self.estimator_, self.classes_ = sampler, estimator, classes
+        self.counts_before_, self.counts_after_ = counts_before, counts_after
+        before, after = (counts / counts.sum() for counts in (counts_before, counts_after))
+        self.prior_correction_ = before / after
         for name in ("n_features_in_", "feature_names_in_"):
             if hasattr(self.estimator_, name):
                 setattr(self, name, getattr(self.estimator_, name))

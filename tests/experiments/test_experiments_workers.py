@@ -9,6 +9,7 @@ import threading
 import time
 import warnings
 from contextlib import suppress
+from functools import partial
 from multiprocessing import active_children
 from pathlib import Path
 
@@ -71,6 +72,8 @@ def start(tmp_path):
                 stderr=subprocess.PIPE,
                 text=True,
                 start_new_session=True,
+                # Where these tests run in the background Ctrl-C is ignored, and so it would be there.
+                preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
             )
         )
         return started[-1]
