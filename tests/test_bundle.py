@@ -911,13 +911,15 @@ def test_a_save_that_fails_leaves_the_old_bundle(bundle, fitted, images, frame, 
             raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr(Path, "write_bytes", full)
-    message = (
-        "Expected space for .*, but got" if fault == "full disk" else "which JSON can hold, but got others: .*complex"
-    )
-    with pytest.raises(OSError if fault == "full disk" else TypeError, match=message):
+    kind, message = {
+        "full disk": (OSError, "Expected space for .*, but got"),
+        "labels": (ValueError, "Expected y to hold labels that can be stored, but got a complex"),
+        "columns": (TypeError, "which JSON can hold, but got others: .*complex"),
+    }[fault]
+    with pytest.raises(kind, match=message):
         save(model, bundle)
     assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before
-    with pytest.raises(OSError if fault == "full disk" else TypeError, match=message):
+    with pytest.raises(kind, match=message):
         save(model, tmp_path / "new")
     if fault != "full disk":
         assert not (tmp_path / "new").exists()
