@@ -101,6 +101,7 @@ class Engine:
         self.trained = with_children(program.networks, averaged)
         self.rates = LearningRates(program.optimizers, program.rates, as_tensors=self.recordings is not None)
         self._parameters = {name: list(parameters_of(each)) for name, each in program.optimizers.items()}
+        self._moved_by = {name: self._optimizers_of(name) for name in self.averages}
         self._reported: dict[int, tuple[str, ...]] = {}
         self._score, self._patience = score, patience
         self._stopping, self._constant = EarlyStopping(self.trained, patience), ConstantPrediction()
@@ -165,7 +166,7 @@ class Engine:
         if phase.gradient_norm:
             losses[f"{phase.name}_gradient"] = gradient_norm(present)
         for name, average in self.averages.items():
-            if any(self._moves(optimizer, name) for optimizer in phase.moves):
+            if not self._moved_by[name].isdisjoint(phase.moves):
                 average.update()
         with torch.no_grad():
             if phase.after is not None:
@@ -178,10 +179,10 @@ class Engine:
         self._reported[id(phase)] = tuple(reported)
         return losses
 
-    def _moves(self, optimizer: str, network: str) -> bool:
-        """Return whether an optimizer has parameters of that network."""
+    def _optimizers_of(self, network: str) -> set[str]:
+        """Return the names of the optimizers that have parameters of a network."""
         own = {id(parameter) for parameter in self.program.networks.get_submodule(network).parameters()}
-        return any(id(parameter) in own for parameter in self._parameters[optimizer])
+        return {name for name, each in self._parameters.items() if any(id(parameter) in own for parameter in each)}
 
     def _precision(self, phase: Phase) -> AbstractContextManager[object]:
         return autocast(self.generator.device, torch.float32 if phase.full_precision else self.dtype)
