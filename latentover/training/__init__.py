@@ -17,7 +17,7 @@ from latentover.training.checkpoints import Checkpoint
 from latentover.training.device import autocast, full_precision, resolve_device, resolve_precision
 from latentover.training.engine import Engine, apply_gradients, gradient_norm, weighted_sum
 from latentover.training.memory import memory_kept
-from latentover.training.optimizers import OPTIMIZERS, adam, make_optimizer
+from latentover.training.optimizers import adam, make_optimizer
 from latentover.training.program import Action, Losses, Objective, Phase, Program
 from latentover.training.randomness import Randomness, draw_seed, seeded
 from latentover.training.schedules import SCHEDULES, learning_rate_factor, rate_over
@@ -35,7 +35,6 @@ from latentover.training.turns import in_turns
 __all__ = [
     "AUGMENTS",
     "COLLAPSED",
-    "OPTIMIZERS",
     "SCHEDULES",
     "Action",
     "AdaptiveAugment",

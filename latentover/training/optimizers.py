@@ -1,13 +1,12 @@
 """Optimizers: Adam for players of a game, one meaning of weight decay for classifying networks, and their rates."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 Optimizer = Literal["adamw", "sgd"]
-OPTIMIZERS: tuple[str, ...] = get_args(Optimizer)
 MOMENTUM = 0.9
 
 
