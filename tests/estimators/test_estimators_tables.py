@@ -148,7 +148,7 @@ class TestFrames:
             resampled[0].encode(frame[frame.columns[::-1]])
 
     def test_too_many_categories_are_refused_with_their_size(self, monkeypatch):
-        monkeypatch.setattr("latentover.estimators.validation.MAX_DENSE_BYTES", 10_000)
+        monkeypatch.setattr("latentover.tables.checks.MAX_DENSE_BYTES", 10_000)
         X = pd.DataFrame({"name": [f"person {i}" for i in range(60)]})
         with pytest.raises(ValueError, match=r"encoded columns to take at most .*\(60, 60\) would take 1\.34e-05 GiB"):
             RAESampler(**TINY).fit_resample(X, np.arange(60) % 3 // 2)
@@ -255,7 +255,7 @@ class TestOtherFrames:
         assert set(X_new["town"]) == {"Graz", "Linz"}
 
     def test_sparse_columns_that_are_too_many_when_dense(self, monkeypatch):
-        monkeypatch.setattr("latentover.estimators.validation.MAX_DENSE_BYTES", 1000)
+        monkeypatch.setattr("latentover.tables.checks.MAX_DENSE_BYTES", 1000)
         X = pd.DataFrame(
             {"x": pd.arrays.SparseArray(np.zeros(40)), "town": "Graz", "n": pd.arrays.SparseArray([0] * 40)}
         )
