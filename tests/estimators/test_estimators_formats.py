@@ -753,7 +753,7 @@ class TestStored:
     def test_a_kind_of_column_that_is_none(self):
         state = learn_format(pd.DataFrame({"a": [1.0, 2.0]})).to_dict()
         state["columns"][0]["kind"] = "colour"
-        with pytest.raises(ValueError, match="^Expected a column's kind to be one of number, time, .*'colour'"):
+        with pytest.raises(ValueError, match=r"^Expected a column's kind to be one of number, time, .*'colour'"):
             format_from_dict(state)
 
     @pytest.mark.parametrize(
