@@ -95,7 +95,7 @@ class TestFound:
             TableFormat.learn(frame, identifiers=named)
 
     def test_of_arrays_cannot_be_named(self):
-        with pytest.raises(ValueError, match="^Expected identifiers to be .* columns of a frame, but got an array"):
+        with pytest.raises(ValueError, match=r"^Expected identifiers to be .* columns of a frame, but got an array"):
             TableFormat.learn(np.eye(3), identifiers=[0])
 
     def test_alone_are_nothing_to_learn_from(self):
@@ -172,16 +172,17 @@ class TestFresh:
         assert Identifier.learn(values, "str", new="missing").fresh(5, rng(), values).isna().all()
 
 
-class TestFreeText:
-    SENTENCES = [" ".join(rng().choice(WORDS, 7)) + f" {i}" for i in range(N)]
+SENTENCES = [" ".join(rng().choice(WORDS, 7)) + f" {i}" for i in range(N)]
 
+
+class TestFreeText:
     def test_is_refused_with_advice(self):
-        X = pd.DataFrame({"note": self.SENTENCES, "x": rng().normal(size=N)})
-        with pytest.raises(ValueError, match="^Expected column 'note' .*but got free text, .*name it in identifiers"):
+        X = pd.DataFrame({"note": SENTENCES, "x": rng().normal(size=N)})
+        with pytest.raises(ValueError, match=r"^Expected column 'note' .*but got free text, .*name it in identifiers"):
             TableFormat.learn(X)
 
     def test_named_as_identifier_is_missing_in_new_rows(self):
-        X = pd.DataFrame({"note": self.SENTENCES, "x": rng().normal(size=N)})
+        X = pd.DataFrame({"note": SENTENCES, "x": rng().normal(size=N)})
         X_new, _ = ClassicalSampler(random_state=0, identifiers=["note"]).fit_resample(X, Y)
         assert X_new["note"][N:].isna().all()
         assert X_new["note"][:N].equals(X["note"])
@@ -237,7 +238,8 @@ class TestCanaries:
     @pytest.mark.parametrize("kind", CANARIES)
     def test_new_rows_of_a_sampler_and_its_bundle_do_not_hold_it(self, kind, tmp_path):
         pytest.importorskip("pyarrow")
-        X = pd.DataFrame({"x": rng().normal(size=N), "a": CANARIES[kind]}, index=[CANARY, *map(str, range(N - 1))])
+        index = [CANARY, *map(str, range(N - 1))]
+        X = pd.DataFrame({"x": rng().normal(size=N), "a": CANARIES[kind].array}, index=index)
         y = np.roll(Y, 60 - 300)  # the canary is one of the rare class
         assert y[77] == 1
         sampler = RAESampler(max_steps=2, hidden_units=8, latent_dim=2, device="cpu", random_state=0, missing="mask")

@@ -323,7 +323,7 @@ class TestLevels:
 
     def test_of_many_and_missing_ones(self):
         X = pd.Series([f"level {i % 300}" for i in range(900)] + [None] * 90, dtype=object, name="a")
-        known, column = learn(X)
+        _, column = learn(X)
         assert (column.parts[0].width, column.parts[0].n) == (128, 301)
         assert_series_equal(there_and_back(X), X)
 
@@ -354,7 +354,7 @@ class TestLevels:
 
     def test_of_other_texts_in_every_row_that_are_no_identifiers(self):
         X = pd.DataFrame({"a": ["u", "v", "w"]})
-        with pytest.raises(ValueError, match="^Expected column 'a' to have a text that two rows share, .*drop it"):
+        with pytest.raises(ValueError, match=r"^Expected column 'a' to have a text that two rows share, .*drop it"):
             TableFormat.learn(X, identifiers="none")
 
 
