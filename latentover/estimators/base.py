@@ -281,7 +281,11 @@ class BaseDataEstimator(BaseEstimator):
             X = _without_sparse(X)
         if isinstance(X, pd.DataFrame) and self.image_shape is None:
             validate_data(self, X, reset=reset, skip_check_array=True)
-            check_table(X, self.missing)
+            if reset:
+                check_table(X, "impute")  # what may be missing is for the format to say
+            else:
+                names = self.format_.identifiers if isinstance(self.format_, TableFormat) else []
+                check_table(X.drop(columns=names), self.missing)
             return X
         finite: Any = True if self.missing == "error" else "allow-nan"
         numeric = validate_data(

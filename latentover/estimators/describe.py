@@ -207,7 +207,7 @@ def _plan_columns(X: Any, settings: dict[str, Any]) -> list[ColumnPlan]:
         gaps = int(missing_values(values).sum())
         about = {"name": plain_value(values.name), "dtype": str(values.dtype), "missing": gaps}
         try:
-            check_table(part, settings.get("missing", "error"))
+            check_table(part, "impute")
             column = learn()
         except (TypeError, ValueError) as error:
             plans.append(ColumnPlan(**about, treatment="refused", levels=None, width=0, reason=str(error)))

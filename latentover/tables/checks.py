@@ -56,14 +56,20 @@ def check_table(X: pd.DataFrame | np.ndarray, missing: str = "error") -> None:
         name, dtype = plain_value(column.name), column.dtype
         if pd.api.types.is_complex_dtype(dtype):
             raise ValueError(f"Complex data not supported: column {name!r}.")
-        gaps = int(missing_values(column).sum()) if missing == "error" else 0
-        if gaps:
-            raise ValueError(
-                f"Expected X to have no missing values, but got {gaps} in {len(column)} rows: "
-                f"column {name!r} contains NaN; impute it first, e.g. with sklearn.impute.SimpleImputer in a pipeline, "
-                "or pass missing='impute' or missing='mask'."
-            )
+        if missing == "error":
+            check_gaps(column)
         if pd.api.types.is_float_dtype(dtype) and np.isinf(column.to_numpy(dtype=np.float64, na_value=np.nan)).any():
             raise ValueError(
                 f"Expected X to be finite, but column {name!r} contains infinity; clip or drop those rows."
             )
+
+
+def check_gaps(column: pd.Series) -> None:
+    """Raise ValueError if values of a column are missing."""
+    gaps = int(missing_values(column).sum())
+    if gaps:
+        raise ValueError(
+            f"Expected X to have no missing values, but got {gaps} in {len(column)} rows: "
+            f"column {plain_value(column.name)!r} contains NaN; impute it first, e.g. with "
+            "sklearn.impute.SimpleImputer in a pipeline, or pass missing='impute' or missing='mask'."
+        )

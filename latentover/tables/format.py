@@ -15,13 +15,12 @@ from torch import Tensor
 from latentover.tables.checks import check_dense_size, check_table, warn_user
 from latentover.tables.columns import Column, Part
 from latentover.tables.identifiers import Identifier, NewIdentifiers, is_free_text, is_identifier
-from latentover.tables.learning import learn_column
+from latentover.tables.learning import Missing, learn_column
 from latentover.tables.levels import Levels
 from latentover.tables.numbers import Bounds, FloatColumns, Number
 from latentover.tables.series import is_categorical, is_time, plain_value
 from latentover.tables.times import Time
 
-Missing = Literal["error", "impute", "mask"]
 Numbers = Literal["scores", "standard"]
 CategoricalFeatures = str | Sequence[Any] | np.ndarray
 Clip = str | tuple[float | None, float | None] | Mapping[Any, Any]
@@ -233,8 +232,7 @@ class TableFormat:
 
         The others are those of `latentover.estimators.learn_format`.
         """
-        if missing == "error":
-            check_table(X)
+        check_table(X, "impute")  # what is missing is for the column to say
         settings: dict[str, Any] = {"numbers": numbers, "categorical_features": categorical_features, "clip": clip}
         settings |= {"identifiers": identifiers, "new_identifiers": new_identifiers, "missing": missing}
         learners = column_learners(X, weights=weights, **settings)
@@ -275,7 +273,7 @@ def column_learners(
                 categorical=categorical,
                 identifier=i in hidden,
                 new_identifiers=new_identifiers,
-                missing=missing == "mask",
+                missing=missing,
                 bounds=_column_bounds(clip, values, categorical or i in hidden),
                 scores=numbers == "scores",
                 stepped=is_frame or numbers == "scores",

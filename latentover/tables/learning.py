@@ -1,16 +1,19 @@
 """Which kind a column is, and what is learned of it."""
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from latentover.tables.checks import check_gaps
 from latentover.tables.columns import Column, present
 from latentover.tables.identifiers import Identifier, NewIdentifiers, is_free_text
 from latentover.tables.levels import Levels
 from latentover.tables.numbers import Bounds, Number
 from latentover.tables.series import KINDS_OF_VALUES, dtype_name, inferred, is_time, plain_value
 from latentover.tables.times import Time
+
+Missing = Literal["error", "impute", "mask"]
 
 
 def learn_column(
@@ -19,7 +22,7 @@ def learn_column(
     categorical: bool,
     identifier: bool = False,
     new_identifiers: NewIdentifiers = "fresh",
-    missing: bool = False,
+    missing: Missing = "impute",
     bounds: Bounds | None = None,
     scores: bool = False,
     stepped: bool = False,
@@ -36,8 +39,9 @@ def learn_column(
         Whether they name rows, whatever they are.
     new_identifiers : {"fresh", "missing"}, default="fresh"
         What new rows have then.
-    missing : bool, default=False
-        Whether missing values, where there are some, become a state.
+    missing : {"error", "impute", "mask"}, default="impute"
+        Whether missing values, where there are some, are an error, become the median or most frequent level, or a
+        state. Identifiers may be missing.
     bounds : (low, high), optional
         What generated numbers are clipped to, None for an open side; by default the range of `values`. Dates and
         durations stay within the range of `values` always.
@@ -55,7 +59,10 @@ def learn_column(
     """
     name, dtype = plain_value(values.name), dtype_name(values.dtype, plain_value(values.name))
     if identifier:
-        return Identifier.learn(values, dtype, new=new_identifiers)
+        return Identifier.learn(values, dtype, new="missing" if is_free_text(values) else new_identifiers)
+    if missing == "error":
+        check_gaps(values)
+    mask = missing == "mask"
     seen = inferred(present(values)[0])
     kind = pd.api.types.infer_dtype(seen) if seen.dtype == object else seen.dtype.name
     if kind.startswith(("bytes", "complex", "decimal")) or "binary" in kind:
@@ -69,8 +76,8 @@ def learn_column(
                 "learned; drop it, encode it as numbers yourself, or name it in identifiers to have it missing in new "
                 "rows."
             )
-        return Levels.learn(values, dtype, missing=missing)
+        return Levels.learn(values, dtype, missing=mask)
     if is_time(seen.dtype):
-        return Time.learn(values, dtype, scores=scores, missing=missing, weights=weights)
-    settings: dict[str, Any] = {"scores": scores, "stepped": stepped, "missing": missing}
+        return Time.learn(values, dtype, scores=scores, missing=mask, weights=weights)
+    settings: dict[str, Any] = {"scores": scores, "stepped": stepped, "missing": mask}
     return Number.learn(values, dtype, bounds=bounds, weights=weights, **settings)

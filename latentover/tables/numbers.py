@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from latentover.tables.columns import NUMBER, Column, Part, one_hot, present, with_gaps
-from latentover.tables.scales import Quantiles, Scale, Standard, scale_from_dict, standardised
+from latentover.tables.scales import Quantiles, Scale, Standard, scale_from_dict, standardised, values_with_shares
 from latentover.tables.series import as_dtype, as_floats, inferred, is_time, number_dtype, plain_value
 from latentover.tables.steps import Steps, find_steps, steps_from_dict
 from latentover.tables.values import from_json
@@ -106,10 +106,11 @@ class Number(Column):
         masses: tuple[float, ...] = ()
         if scores and not scale.constant:
             masses = find_masses(numbers, weights)
-            others = ~np.isin(numbers, masses)
-            numbers = numbers[others]
+            if masses:
+                others = ~np.isin(numbers, masses)
+                numbers, weights = numbers[others], None if weights is None else weights[others]
             lattice = None if steps is None else steps.count(float(numbers.min()), float(numbers.max()))
-            scale = Quantiles.learn(numbers, None if weights is None else weights[others], lattice=lattice)
+            scale = Quantiles.learn(numbers, weights, lattice=lattice)
         low, high = bounds
         return cls(name, dtype, missing and bool(gaps.any()), kept, scale, low, high, steps, masses)
 
@@ -209,12 +210,10 @@ def find_masses(numbers: np.ndarray, weights: np.ndarray | None = None) -> tuple
     not the middle of a hill, and has 3 times the rows of the two other values on either side. There are at least 10
     other values.
     """
-    values, rows, counts = np.unique(numbers, return_inverse=True, return_counts=True)
+    values, counts, shares = values_with_shares(numbers, weights)
     if len(values) <= _OTHERS:
         return ()
-    shares = counts / len(numbers)
-    if weights is not None:
-        shares = np.maximum(shares, np.bincount(rows, weights) / weights.sum())
+    shares = np.maximum(shares, counts / len(numbers))
     heavy = (shares >= MASS) & (counts > 1)
     found = []
     for i in np.flatnonzero(heavy).tolist():

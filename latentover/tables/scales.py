@@ -101,6 +101,15 @@ class Standard:
         return {"kind": self.kind, **asdict(self)}
 
 
+def values_with_shares(numbers: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the different numbers, ascending, how many rows have each, and with which share of the weights."""
+    if weights is None:
+        values, counts = np.unique(numbers, return_counts=True)
+        return values, counts, counts / len(numbers)
+    values, rows, counts = np.unique(numbers, return_inverse=True, return_counts=True)
+    return values, counts, np.bincount(rows, weights) / weights.sum()
+
+
 def standardised(numbers: np.ndarray, mean: Any, scale: Any) -> np.ndarray:
     """Return numbers less their mean, over their scale, not farther than `FARTHEST`."""
     with np.errstate(over="ignore"):
@@ -147,8 +156,7 @@ class Quantiles:
         lattice : float, optional
             How many values there could be in the range, where the numbers have steps.
         """
-        values, rows, counts = np.unique(numbers, return_inverse=True, return_counts=True)
-        shares = counts / len(numbers) if weights is None else np.bincount(rows, weights) / weights.sum()
+        values, counts, shares = values_with_shares(numbers, weights)
         if len(values) == 1:
             return cls((0.0, 1.0), (float(values[0]),) * 2)
         few = len(values) <= MAX_VALUES and (
@@ -180,13 +188,19 @@ class Quantiles:
 
     def scores(self, numbers: np.ndarray) -> np.ndarray:
         """Return the scores of numbers (n,), NaN for NaN; those of the ends for numbers beyond them."""
-        ranks, scores, values = self._knots
+        _, scores, values = self._knots
         numbers = np.asarray(numbers, dtype=np.float64).clip(values[0], values[-1])
-        first, end = np.searchsorted(values, numbers, "left"), np.searchsorted(values, numbers, "right")
-        between = np.interp(numbers, values, scores)
-        tied = end > first
-        middle = (ranks[np.minimum(first, len(ranks) - 1)] + ranks[np.maximum(end - 1, 0)]) / 2
-        return np.where(np.isnan(numbers), np.nan, np.where(tied, ndtri(middle), between).clip(-_END, _END))
+        found = np.interp(numbers, values, scores)
+        known, middles = self._middles
+        at = np.searchsorted(known, numbers).clip(max=len(known) - 1)
+        return np.where(known[at] == numbers, middles[at], found)
+
+    @cached_property
+    def _middles(self) -> tuple[np.ndarray, np.ndarray]:
+        """The different knots, and for each the score of the middle of its ranks."""
+        ranks, _, values = self._knots
+        known, first, counts = np.unique(values, return_index=True, return_counts=True)
+        return known, ndtri((ranks[first] + ranks[first + counts - 1]) / 2).clip(-_END, _END)
 
     def numbers(self, scores: np.ndarray, *, beyond: tuple[bool, bool] = (False, False)) -> np.ndarray:
         """Return the numbers of scores (n,).

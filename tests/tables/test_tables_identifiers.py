@@ -276,6 +276,16 @@ class TestSamplers:
         assert X_new[["row", "iban"]][N:].isna().all().all()
         assert X_new["row"][:N].tolist() == list(range(N))
 
+    def test_missing_ones_may_go_on_to_a_fit_and_to_predictions(self):
+        settings = {"random_state": 0, "identifiers": ["row", "iban"], "new_identifiers": "missing"}
+        sampler = ClassicalSampler(**settings)
+        X_new, y_new = sampler.fit_resample(self.X, Y)
+        assert X_new["iban"].isna().any()
+        ClassicalSampler(**settings).fit(X_new, y_new)
+        assert sampler.memorization_report(self.X, Y, n_samples=50).to_frame().shape[0] == 1
+        with pytest.raises(ValueError, match=r"but got 1 in 400 rows: column 'x' contains NaN"):
+            sampler.fit(self.X.assign(x=self.X["x"].where(self.X["row"] > 0)), Y)
+
     def test_of_several_classes_and_batches_are_different(self):
         X = pd.concat([self.X] * 5, ignore_index=True).assign(row=np.arange(5 * N))
         y = np.repeat([0, 1, 2], [1600, 200, 200])
