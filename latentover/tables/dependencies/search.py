@@ -1,0 +1,904 @@
+"""Finding exact dependencies: candidates from a sample of the rows, each verified on all of them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations, permutations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from latentover.tables.dependencies.expressions import CALENDAR, Expression, can_quote, quote
+from latentover.tables.dependencies.kinds import (
+    ClassConstant,
+    Dependency,
+    Derived,
+    Formula,
+    Lookup,
+    Order,
+    Steps,
+    is_single,
+)
+from latentover.tables.dependencies.numbers import Grid, Line, chance, fit_line, shortest, write_number
+from latentover.tables.dependencies.values import (
+    LARGEST_EXACT,
+    TypedColumn,
+    as_array,
+    as_floats,
+    decimals_of,
+    is_missing,
+    is_plain,
+    nature_of,
+    plain,
+)
+
+LEAST_ROWS = 50
+"""From fewer rows nothing is concluded."""
+_SAMPLE = 2000
+_SCREEN = 1000
+_LARGEST_CHANCE = -30.0
+"""Logarithm of the largest probability that unrelated columns would look related in all rows."""
+_LEVELS = 1000
+_FEW = 20
+_MOST_NUMBERS = 60
+_TERMS = 8
+_OVERLAP = 0.05
+_CORRELATION = 0.3
+_CALENDAR = ("year", "quarter", "month", "week", "day", "dayofyear", "weekday", "hour", "minute", "second")
+
+
+class Table:
+    """Training rows: columns as arrays, natures and codes, each worked out once."""
+
+    def __init__(self, frame: pd.DataFrame):
+        self.frame = frame
+        rows = np.arange(len(frame))
+        if len(frame) > _SAMPLE:
+            rows = np.random.default_rng(0).choice(len(frame), _SAMPLE, replace=False)
+        self.sample = frame.iloc[np.random.default_rng(1).permutation(rows)]
+        self.names = [name for name in map(str, frame.columns) if can_quote(name)]
+        self.nature = {name: nature_of(frame[name]) for name in self.names}
+        self.names = [name for name in self.names if not self._is_constant(name)]
+        self.position = {name: i for i, name in enumerate(self.names)}
+        self._codes: dict[str, tuple[np.ndarray, Any] | None] = {}
+        self._decimals: dict[str, int | None] = {}
+        self._floats: dict[str, np.ndarray] = {}
+
+    def _is_constant(self, name: str) -> bool:
+        try:
+            known = self.frame[name].dropna()
+            return known.empty or not (known != known.iloc[0]).any()
+        except (TypeError, ValueError):
+            return True
+
+    def of(self, *natures: str) -> list[str]:
+        """Return the columns of these natures."""
+        return [name for name in self.names if self.nature[name] in natures]
+
+    def floats(self, name: str) -> np.ndarray:
+        """Return a number or flag column (n,)."""
+        if name not in self._floats:
+            self._floats[name] = as_floats(self.frame[name])
+        return self._floats[name]
+
+    def decimals(self, name: str) -> int | None:
+        """Return how many decimals a column has."""
+        if name not in self._decimals:
+            self._decimals[name] = decimals_of(self.frame[name])
+        return self._decimals[name]
+
+    def codes(self, name: str) -> tuple[np.ndarray, Any] | None:
+        """Return codes (n,), -1 for missing, and levels of a column; None if it has too many."""
+        if name not in self._codes:
+            self._codes[name] = self._factorized(name)
+        return self._codes[name]
+
+    def _factorized(self, name: str) -> tuple[np.ndarray, Any] | None:
+        if self.nature[name] in ("time", "duration") or self.sample[name].nunique() > len(self.sample) / 3:
+            return None
+        codes, levels = pd.factorize(self.frame[name])
+        levels = [plain(level) for level in levels]
+        if len(levels) > min(_LEVELS, len(codes) / 5) or not all(map(is_plain, levels)):
+            return None
+        return np.asarray(codes), levels
+
+
+class Found:
+    """What was found so far, without cycles."""
+
+    def __init__(self) -> None:
+        self.of: dict[str, Dependency] = {}
+
+    def reaches(self, name: str, target: str) -> bool:
+        """Return whether a column is computed with the help of `target`, or is it."""
+        if name == target:
+            return True
+        known = self.of.get(name)
+        return known is not None and any(self.reaches(source, target) for source in known.sources)
+
+    def is_free(self, target: str, sources: tuple[str, ...]) -> bool:
+        """Return whether `target` can be computed from `sources`."""
+        return target not in self.of and not any(self.reaches(source, target) for source in sources)
+
+    def add(self, dependency: Dependency | None) -> bool:
+        """Keep a dependency if that makes no cycle."""
+        if dependency is None or not self.is_free(dependency.target, dependency.sources):
+            return False
+        self.of[dependency.target] = dependency
+        return True
+
+
+def search(frame: pd.DataFrame, y: np.ndarray | None, found: Found) -> list[Dependency]:
+    """Add to `found` what holds in all rows; return what holds within classes beside it."""
+    if len(frame) < LEAST_ROWS:
+        return []
+    table = Table(frame)
+    _copies(table, found)
+    _formulas(table, found)
+    _steps(table, found)
+    _lookups(table, found)
+    _orders(table, found)
+    return _class_constants(table, y, found) if y is not None else []
+
+
+def formula(table: Table, target: str, text: str) -> Formula | None:
+    """Return a formula if all rows keep it and most have it."""
+    expression = Expression(text)
+    trial = Formula(TypedColumn.of(table.frame[target]), False, expression)
+    return _verified(table, trial, lambda own: Formula(trial.column, own, expression))
+
+
+def _verified(table: Table, trial: Derived, build: Any) -> Any:
+    """Return a dependency that all rows keep, with what it has to say about missing values."""
+    if trial.violated(table.frame).any():
+        return None
+    _, undecided = trial.compute(table.frame)
+    missing = table.frame[trial.target].isna().to_numpy()
+    both = ~undecided & ~missing
+    if both.sum() < max(LEAST_ROWS, 0.2 * len(both)):
+        return None
+    return build(bool((undecided != missing).any()))
+
+
+# ------------------------------------------------------------------------------------------------------------- copies
+
+
+def _copies(table: Table, found: Found) -> None:
+    """Columns that repeat an earlier one."""
+    signatures: dict[str, Any] = {}
+    for name in table.names:
+        column = table.sample[name]
+        signatures[name] = column.astype(object).to_numpy() if table.nature[name] == "level" else as_array(column)
+    for first, second in combinations(table.names, 2):
+        a, b = signatures[first], signatures[second]
+        if table.nature[first] != table.nature[second] or first in found.of or second in found.of:
+            continue
+        gone = pd.isna(a) | pd.isna(b)
+        if gone.mean() < 0.8 and bool((a == b)[~gone].all()):
+            found.add(formula(table, second, quote(first)))
+
+
+# ----------------------------------------------------------------------------------------------------------- formulas
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A formula with what it costs; the cheapest one is believed first."""
+
+    cost: tuple[float, ...]
+    target: str
+    line: Line
+    formula: Formula
+
+
+@dataclass(frozen=True)
+class Feature:
+    """Something that a column may be a multiple of."""
+
+    text: str
+    rank: int
+    values: np.ndarray
+    names: tuple[str, ...]
+
+
+def _formulas(table: Table, found: Found) -> None:
+    """Numbers and durations that are computed from others."""
+    for target in table.of("duration"):
+        for start, end in permutations(table.of("time"), 2):
+            found.add(formula(table, target, f"{quote(end)} - {quote(start)}"))
+    targets = [name for name in table.of("number") if name not in found.of and _is_rich(table, name)]
+    bases = [feature for feature in _bases(table) if not set(feature.names) & set(found.of)]
+    if not targets or not bases:
+        return
+    screened = _screened(table, targets, bases)
+    candidates = [candidate for target in targets for candidate in _of_features(table, target, screened[target])]
+    candidates += _powers(table, targets, bases)
+    sums = _pair_sums(table, [name for name in targets if table.nature[name] == "number"])
+    for candidate in sorted(candidates, key=lambda candidate: candidate.cost):
+        if found.is_free(candidate.target, candidate.formula.sources):
+            found.add(_as_sum(table, candidate, sums, found) or candidate.formula)
+    _linear(table, targets, found)
+    _pursuit(table, targets, bases, found)
+
+
+def _is_rich(table: Table, name: str) -> bool:
+    """Return whether a number column says enough that a formula for it is no accident."""
+    values = table.floats(name)
+    values = values[np.isfinite(values)]
+    if len(values) < LEAST_ROWS or np.abs(values).max() > LARGEST_EXACT:
+        return False
+    return len(np.unique(values[:_SAMPLE])) > 2
+
+
+def _grid(table: Table, name: str) -> Grid:
+    values = table.floats(name)
+    return Grid.of(values[np.isfinite(values)], table.decimals(name), single=is_single(table.frame[name].dtype))
+
+
+def _bases(table: Table) -> list[Feature]:
+    """Number columns, parts of times and differences of times, on the sample."""
+    names = [name for name in table.of("number", "flag") if np.nanmax(np.abs(table.floats(name))) <= LARGEST_EXACT]
+    features = [Feature(quote(name), 0, as_floats(table.sample[name]), (name,)) for name in names[:_MOST_NUMBERS]]
+    times = table.of("time")
+    texts = [(f"{part}({quote(name)})", (name,)) for name in times[:10] for part in _CALENDAR if part in CALENDAR]
+    for start, end in list(combinations(times, 2))[:15]:
+        texts.append((f"days({quote(end)} - {quote(start)})", (end, start)))
+        texts.append((f"year({quote(end)}) - year({quote(start)})", (end, start)))
+    texts += [(f"days({quote(name)})", (name,)) for name in table.of("duration")]
+    for text, columns in texts:
+        values = Expression(text).evaluate(table.sample)
+        if np.nanmax(values, initial=-np.inf) > np.nanmin(values, initial=np.inf):
+            features.append(Feature(text if " - year" not in text else f"({text})", 1, values, columns))
+    return features
+
+
+def _features(bases: list[Feature]) -> Iterator[list[Feature]]:
+    """Yield functions of one and of two base features, in blocks."""
+    with np.errstate(all="ignore"):
+        yield bases
+        unary = []
+        for base in bases:
+            if base.rank > 0 or len(np.unique(base.values[np.isfinite(base.values)])) < 5:
+                continue
+            values, low = base.values, np.nanmin(base.values)
+            unary.append(Feature(f"{base.text} ** 2", 2, values**2, base.names))
+            unary.append(Feature(f"{base.text} ** 3", 4, values**3, base.names))
+            unary.append(Feature(f"1 / {base.text}", 3, 1 / values, base.names))
+            unary.append(Feature(f"exp({base.text})", 4, np.exp(np.minimum(values, 300)), base.names))
+            if low < 0:
+                unary.append(Feature(f"abs({base.text})", 2, np.abs(values), base.names))
+            if low >= 0:
+                unary.append(Feature(f"sqrt({base.text})", 3, np.sqrt(values), base.names))
+                unary.append(Feature(f"log1p({base.text})", 3, np.log1p(values), base.names))
+            if low > 0:
+                unary.append(Feature(f"log({base.text})", 3, np.log(values), base.names))
+                unary.append(Feature(f"log10({base.text})", 3, np.log10(values), base.names))
+                unary.append(Feature(f"log2({base.text})", 3, np.log2(values), base.names))
+        yield unary
+        simple = [base for base in bases if base.rank == 0 or base.text.startswith("days")]
+        for i, a in enumerate(simple):
+            block = []
+            for b in simple[i + 1 :]:
+                names = tuple(dict.fromkeys((*a.names, *b.names)))
+                block.append(Feature(f"{a.text} * {b.text}", 2, a.values * b.values, names))
+                block.append(Feature(f"{a.text} / {b.text}", 3, a.values / b.values, names))
+                block.append(Feature(f"{b.text} / {a.text}", 3, b.values / a.values, names))
+                block.append(Feature(f"max({a.text}, {b.text})", 4, np.maximum(a.values, b.values), names))
+                block.append(Feature(f"min({a.text}, {b.text})", 4, np.minimum(a.values, b.values), names))
+            yield block
+
+
+def _screened(table: Table, targets: list[str], bases: list[Feature]) -> dict[str, list[Feature]]:
+    """Return for each target the features with which it is in so straight a line that rounding can be the rest."""
+    passed: dict[str, list[Feature]] = {target: [] for target in targets}
+    T = np.stack([as_floats(table.sample[name])[:_SCREEN] for name in targets], axis=1)
+    units = np.array([_grid(table, name).unit or 0.0 for name in targets])
+    for block in _features(bases):
+        if not block:
+            continue
+        unexplained, variance = _unexplained(T, np.stack([feature.values[:_SCREEN] for feature in block], axis=1))
+        allowed = np.minimum(1.5 * units[:, None] ** 2 / 12 / np.maximum(variance, 1e-300), 0.5) + 1e-6
+        for i, j in np.argwhere(unexplained <= allowed):
+            if targets[i] not in block[j].names:
+                passed[targets[i]].append(block[j])
+    return passed
+
+
+def _unexplained(T: np.ndarray, F: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return 1 - r^2 (t, f) of columns (n, t) and (n, f) over the rows that both have, and the former's variances."""
+
+    def standardized(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        known = np.isfinite(values)
+        values = np.where(known, values, 0.0)
+        count = np.maximum(known.sum(axis=0), 1)
+        values = np.where(known, values - values.sum(axis=0) / count, 0.0)
+        with np.errstate(all="ignore"):
+            scale = np.sqrt((values**2).sum(axis=0) / count)
+        scale = np.where(np.isfinite(scale) & (scale > 0), scale, 1.0)
+        return values / scale, known.astype(np.float64), scale
+
+    with np.errstate(all="ignore"):
+        (t, t_known, t_scale), (f, f_known, _) = standardized(T), standardized(F)
+        n = np.maximum(t_known.T @ f_known, 1.0)
+        t_mean, f_mean = t.T @ f_known / n, t_known.T @ f / n
+        t_var = (t**2).T @ f_known / n - t_mean**2
+        f_var = t_known.T @ f**2 / n - f_mean**2
+        covariance = t.T @ f / n - t_mean * f_mean
+        r2 = covariance**2 / np.maximum(t_var * f_var, 1e-300)
+    r2 = np.where((n >= LEAST_ROWS / 2) & (t_var > 1e-9) & (f_var > 1e-9), r2, 0.0)
+    return 1 - np.nan_to_num(r2), t_var * t_scale[:, None] ** 2
+
+
+def _of_features(table: Table, target: str, features: list[Feature]) -> list[Candidate]:
+    """Return the formulas of one feature that all rows keep."""
+    grid, values = _grid(table, target), as_floats(table.sample[target])
+    tried: list[tuple[tuple[float, ...], Feature]] = []
+    for feature in features:
+        both = np.isfinite(values) & np.isfinite(feature.values)
+        if both.sum() < LEAST_ROWS / 2:
+            continue
+        line = fit_line(feature.values[both], values[both], grid, feature.text)
+        if line is not None and not _by_chance(feature.values[both], values[both], grid, line):
+            tried.append(((feature.rank, line.digits), feature))
+    candidates = []
+    for _, feature in sorted(tried, key=lambda item: item[0])[:4]:
+        candidate = _on_all_rows(table, target, grid, feature.text, feature.rank, feature.names)
+        if candidate is not None:
+            candidates.append(candidate)
+    return candidates
+
+
+def _by_chance(feature: np.ndarray, values: np.ndarray, grid: Grid, line: Line) -> bool:
+    """Return whether so few values, or so many digits, make the formula one of many that would have fitted."""
+    unit = grid.unit or 0.0
+    share = chance(feature, values, unit / 2)
+    evidence = len(values) * np.log(max(share, 1e-12))
+    return bool(evidence > _LARGEST_CHANCE) or (line.digits > DIGITS_FOR_ROUNDED and line.is_rounded)
+
+
+DIGITS_FOR_ROUNDED = 9
+"""Constants of more digits than so many in a rounded formula are fitted rather than found."""
+
+
+def _on_all_rows(
+    table: Table, target: str, grid: Grid, text: str, rank: int, names: tuple[str, ...]
+) -> Candidate | None:
+    feature, values = Expression(text).evaluate(table.frame), table.floats(target)
+    both = np.isfinite(feature) & np.isfinite(values)
+    line = fit_line(feature[both], values[both], grid, text)
+    if line is None:
+        return None
+    known = formula(table, target, line.text)
+    if known is None:
+        return None
+    whole = table.decimals(target) == 0 and not line.is_rounded
+    cost = (float(rank), float(whole), float(line.digits), -float(table.position[target]))
+    return Candidate(cost, target, line, known)
+
+
+def _pair_sums(table: Table, names: list[str]) -> list[tuple[str, str, str]]:
+    """Return all (total, a, b) with ``total = a + b`` in the sample."""
+    if len(names) > _MOST_NUMBERS:
+        return []
+    values = {name: as_floats(table.sample[name]) for name in names}
+    head = np.stack([values[name][:_SCREEN] for name in names])
+    triples = []
+    for a, b in combinations(range(len(names)), 2):
+        total = head[a] + head[b]
+        with np.errstate(invalid="ignore"):
+            far = np.abs(head[:, :40] - total[:40]) > 1e-9 * np.maximum(1.0, np.abs(total[:40]))
+        for c in np.flatnonzero(~far.any(axis=1)):
+            known = np.isfinite(total) & np.isfinite(head[c])
+            if c in (a, b) or known.sum() < LEAST_ROWS / 2:
+                continue
+            if np.allclose(head[c][known], total[known], rtol=1e-9, atol=1e-9):
+                triples.append((names[c], names[a], names[b]))
+    return triples
+
+
+def _as_sum(table: Table, candidate: Candidate, sums: list[tuple[str, str, str]], found: Found) -> Formula | None:
+    """Return the sum or difference that a rounded candidate follows from exactly.
+
+    With ``fee = round(0.015 * amount, 2)`` known, ``net`` is ``amount - fee`` rather than ``round(0.985 * amount, 2)``.
+    """
+    if not candidate.line.is_rounded:
+        return None
+    target = candidate.target
+    for total, a, b in sums:
+        if target not in (total, a, b):
+            continue
+        others = [name for name in (total, a, b) if name != target]
+        if not any(name in found.of for name in others) or not found.is_free(target, tuple(others)):
+            continue
+        text = f"{quote(a)} + {quote(b)}" if target == total else f"{quote(total)} - {quote(a if target == b else b)}"
+        known = formula(table, target, text)
+        if known is not None:
+            return known
+    return None
+
+
+def _powers(table: Table, targets: list[str], bases: list[Feature]) -> list[Candidate]:
+    """Products of several columns with powers, by a linear fit of logarithms: ``price * quantity * (1 - discount)``."""
+    factors: list[tuple[str, np.ndarray, str]] = []
+    for base in bases:
+        known = base.values[np.isfinite(base.values)]
+        if base.rank or len(known) < 0.7 * len(base.values) or len(known) < LEAST_ROWS:
+            continue
+        if known.min() > 0 and known.max() > known.min():
+            factors.append((base.text, base.values, base.names[0]))
+        if known.min() >= 0 and known.max() <= 1 and len(np.unique(known)) > 2:
+            if known.max() < 1:
+                factors.append((f"(1 - {base.text})", 1 - base.values, base.names[0]))
+            factors.append((f"(1 + {base.text})", 1 + base.values, base.names[0]))
+    candidates = []
+    for target in targets:
+        grid, values = _grid(table, target), as_floats(table.sample[target])
+        used = [factor for factor in factors if factor[2] != target]
+        found = _fitted_power(values, used, grid)
+        if found is None:
+            continue
+        text, names = found
+        if not 1 < len(names) + text.count("**") <= 5:
+            continue
+        feature = Expression(text).evaluate(table.sample)
+        both = np.isfinite(feature) & np.isfinite(values)
+        line = fit_line(feature[both], values[both], grid, text, intercept=False)
+        if line is None or _by_chance(feature[both], values[both], grid, line):
+            continue
+        candidate = _on_all_rows(table, target, grid, text, 3 + len(names), tuple(names))
+        if candidate is not None:
+            candidates.append(candidate)
+    return candidates
+
+
+def _fitted_power(
+    values: np.ndarray, factors: list[tuple[str, np.ndarray, str]], grid: Grid
+) -> tuple[str, list[str]] | None:
+    """Return the product of powers that positive values (n,) follow, up to rounding."""
+    if len(factors) < 2:
+        return None
+    X = np.stack([factor[1] for factor in factors], axis=1)
+    rows = np.isfinite(X).all(axis=1) & (X > 0).all(axis=1) & np.isfinite(values) & (values > 0)
+    if rows.sum() < max(LEAST_ROWS, 3 * len(factors)):
+        return None
+    X, t = np.log(X[rows]), np.log(values[rows])
+    weight = values[rows] / (grid.unit or 1e-12 * values[rows].mean())
+    weight = np.minimum(weight, 1e6)[:, None]  # the relative error of rounding
+    design = np.column_stack([X - X.mean(axis=0), np.ones(len(X))])
+    for _ in range(2):
+        beta, *_ = np.linalg.lstsq(design * weight, t * weight[:, 0], rcond=1e-10)
+        powers = np.round(beta[:-1] * 2) / 2
+        if np.abs(beta[:-1] - powers).max() > 0.05:
+            return None
+    kept = [i for i, power in enumerate(powers) if power]
+    if not kept:
+        return None
+    above, below = [], []
+    for i in sorted(kept, key=lambda i: -powers[i]):
+        power, text = abs(powers[i]), factors[i][0]
+        text = text if power == 1 else f"sqrt({text})" if power == 0.5 else f"{text} ** {write_number(power)}"
+        (above if powers[i] > 0 else below).append(text)
+    text = " * ".join(above) or "1"
+    for part in below:
+        text += f" / {part}"
+    return text, [factors[i][2] for i in kept]
+
+
+def _linear(table: Table, targets: list[str], found: Found) -> None:
+    """Sums of several columns with coefficients."""
+    numbers = [name for name in table.of("number", "flag") if np.nanmax(np.abs(table.floats(name))) <= LARGEST_EXACT]
+    values = {name: as_floats(table.sample[name]) for name in numbers[:_MOST_NUMBERS]}
+    for _ in range(len(targets)):
+        candidates = []
+        for target in targets:
+            if target in found.of:
+                continue
+            free = [name for name in values if name != target and found.is_free(target, (name,))]
+            # What was computed without rounding is a sum of others itself.
+            pool = [name for name in free if not _is_reversible(found.of.get(name))]
+            candidate = _fitted_sum(table, target, pool, values)
+            if candidate is not None:
+                candidates.append(candidate)
+        if not candidates:
+            return
+        found.add(min(candidates, key=lambda candidate: candidate.cost).formula)
+
+
+def _is_reversible(dependency: Dependency | None) -> bool:
+    return isinstance(dependency, Formula) and not any(
+        sign in dependency.expression.text for sign in ("round", "floor", "ceil", " * ", " / ", "**")
+    )
+
+
+def _fitted_sum(table: Table, target: str, pool: list[str], values: dict[str, np.ndarray]) -> Candidate | None:
+    """Return a target (n,) as a sum of some of the columns of `pool`."""
+    grid, t = _grid(table, target), values.get(target, as_floats(table.sample[target]))
+    pool = [name for name in pool if np.isfinite(values[name][np.isfinite(t)]).mean() > 0.7]
+    if len(pool) < 2:
+        return None
+    kept = _kept_columns(t, pool, values, grid)
+    if not 2 <= len(kept) <= _TERMS:
+        return None
+    X = np.stack([values[name] for name in kept], axis=1)
+    rows = np.isfinite(X).all(axis=1) & np.isfinite(t)
+    if rows.sum() < max(LEAST_ROWS, 10 * len(kept)):
+        return None
+    fit = _snapped(X[rows], t[rows], grid, [quote(name) for name in kept])
+    if fit is None:
+        return None
+    text, feature = fit
+    line = _with_offset(feature, t[rows], grid, text)
+    if line is None or _by_chance(feature, t[rows], grid, line):
+        return None
+    known = formula(table, target, line.text)
+    if known is None:
+        return None
+    cost = (float(line.is_rounded), float(" - " in text or text[0] == "-"), float(line.digits + len(kept)))
+    return Candidate((*cost, -float(table.position[target])), target, line, known)
+
+
+def _with_offset(feature: np.ndarray, values: np.ndarray, grid: Grid, text: str) -> Line | None:
+    """Return the line of a snapped sum: rounded, and with a constant where it needs one."""
+    unit = grid.unit if grid.unit is not None else 2 * grid.tolerance * max(float(np.abs(values).max()), 1.0)
+    rest = values - feature
+    low, high = float(rest.max() - unit / 2), float(rest.min() + unit / 2)
+    if low > high:
+        return None
+    constant = shortest(low, high)
+    sign = f" {'-' if constant < 0 else '+'} {write_number(abs(constant))}" if constant else ""
+    return fit_line(feature + constant, values, grid, f"{text}{sign}", fixed=True)
+
+
+def _kept_columns(t: np.ndarray, pool: list[str], values: dict[str, np.ndarray], grid: Grid) -> list[str]:
+    """Return the columns without which a linear fit would not be exact."""
+    kept = pool
+    for _ in range(4):
+        X = np.stack([values[name] for name in kept], axis=1)
+        rows = np.isfinite(X).all(axis=1) & np.isfinite(t)
+        if rows.sum() < max(LEAST_ROWS, 2 * len(kept)):
+            return []
+        X, y = X[rows], t[rows]
+        scale = X.std(axis=0)
+        scale = np.where(scale > 0, scale, 1.0)
+        design = (X - X.mean(axis=0)) / scale
+        beta, *_ = np.linalg.lstsq(design, y - y.mean(), rcond=1e-11)
+        residual = y - y.mean() - design @ beta
+        sigma = float(np.sqrt(residual @ residual / max(len(y) - len(kept), 1)))
+        rounding = (grid.unit or 0.0) / np.sqrt(12)
+        if sigma > 1.2 * rounding + 1e-6 * y.std():
+            return []
+        noise = np.sqrt(np.clip(np.diag(np.linalg.pinv(design.T @ design)), 0, None)) * max(sigma, 1e-12)
+        again = [
+            name
+            for name, size, error in zip(kept, np.abs(beta), noise, strict=True)
+            if size > max(6 * error, 1e-9 * y.std())
+        ]
+        if len(again) == len(kept) or len(again) < 2:
+            return again
+        kept = again
+    return kept
+
+
+def _snapped(X: np.ndarray, t: np.ndarray, grid: Grid, texts: list[str]) -> tuple[str, np.ndarray] | None:
+    """Return the sum of columns (n, k) with short coefficients as text and as numbers (n,)."""
+    design = X - X.mean(axis=0)
+    beta, *_ = np.linalg.lstsq(design, t - t.mean(), rcond=1e-12)
+    covariance = np.clip(np.diag(np.linalg.pinv(design.T @ design)), 0, None)
+    unit = grid.unit if grid.unit is not None else 2 * grid.tolerance * max(float(np.abs(t).max()), 1e-300)
+    error = np.sqrt(covariance) * unit / np.sqrt(12) + 1e-13 * np.abs(beta)
+    for width in (4.0, 1.0, 16.0, 64.0, 0.25):
+        snapped = np.array([shortest(b - width * e, b + width * e) for b, e in zip(beta, error, strict=True)])
+        if not snapped.all():
+            continue
+        feature = X @ snapped
+        rest = t - feature
+        if rest.max() - rest.min() <= unit * (1 + 1e-6):
+            return _sum_text(snapped, texts), feature
+    return None
+
+
+def _sum_text(factors: np.ndarray, texts: list[str]) -> str:
+    parts = []
+    for factor, name in sorted(zip(factors, texts, strict=True), key=lambda item: item[0] < 0):
+        sign = "-" if factor < 0 else "+"
+        size = "" if abs(factor) == 1 else f"{write_number(abs(factor))} * "
+        parts.append(f"{sign} {size}{name}")
+    text = " ".join(parts)
+    return text[2:] if text[0] == "+" else f"-{text[2:]}"
+
+
+def _pursuit(table: Table, targets: list[str], bases: list[Feature], found: Found) -> None:
+    """Sums of columns and products of two: ``price * quantity + shipping``."""
+    for target in reversed(targets):
+        if target in found.of:
+            continue
+        grid, t = _grid(table, target), as_floats(table.sample[target])
+        pool = [
+            feature
+            for block in _features([base for base in bases if base.rank == 0])
+            for feature in block
+            if (feature.rank == 0 or " * " in feature.text)
+            and target not in feature.names
+            and found.is_free(target, feature.names)
+        ]
+        chosen = _pursued(t, pool, grid)
+        if chosen is None:
+            continue
+        X = np.stack([feature.values for feature in chosen], axis=1)
+        rows = np.isfinite(X).all(axis=1) & np.isfinite(t)
+        fit = _snapped(X[rows], t[rows], grid, [feature.text for feature in chosen])
+        if fit is None:
+            continue
+        text, feature = fit
+        line = _with_offset(feature, t[rows], grid, text)
+        if line is not None and not _by_chance(feature, t[rows], grid, line):
+            found.add(formula(table, target, line.text))
+
+
+def _pursued(t: np.ndarray, pool: list[Feature], grid: Grid) -> list[Feature] | None:
+    """Choose up to three features, each the nearest to what the ones before leave."""
+    if not pool:
+        return None
+    F = np.stack([feature.values[:_SCREEN] for feature in pool], axis=1)
+    rows = np.isfinite(t[:_SCREEN])
+    usable = np.isfinite(F[rows]).mean(axis=0) > 0.8 if rows.any() else np.zeros(F.shape[1], dtype=bool)
+    if not usable.any():
+        return None
+    pool = [feature for feature, use in zip(pool, usable, strict=True) if use]
+    F = F[:, usable]
+    rows &= np.isfinite(F).all(axis=1)
+    if rows.sum() < LEAST_ROWS:
+        return None
+    F, y = F[rows], t[:_SCREEN][rows]
+    F = F - F.mean(axis=0)
+    scale = np.sqrt((F**2).sum(axis=0))
+    F = F / np.where(scale > 0, scale, np.inf)
+    y = y - y.mean()
+    residual, chosen = y, list[int]()
+    for _ in range(3):
+        strength = np.abs(F.T @ residual)
+        chosen.append(int(strength.argmax()))
+        beta, *_ = np.linalg.lstsq(F[:, chosen], y, rcond=1e-11)
+        residual = y - F[:, chosen] @ beta
+        if residual.std() <= 1.2 * (grid.unit or 0.0) / np.sqrt(12) + 1e-7 * y.std():
+            return [pool[i] for i in chosen] if len(chosen) > 1 else None
+        if residual.std() > 0.6 * y.std():
+            return None
+    return None
+
+
+# -------------------------------------------------------------------------------------------------------------- steps
+
+
+def _steps(table: Table, found: Found) -> None:
+    """Columns of few values that say where a number lies, or whether something is missing."""
+    for target in reversed(table.names):
+        coded = table.codes(target)
+        if target in found.of or coded is None or not 2 <= len(coded[1]) <= _FEW:
+            continue
+        for dependency in (_missing_flag(table, target, found), _bands(table, target, coded, found)):
+            if found.add(dependency):
+                break
+
+
+def _missing_flag(table: Table, target: str, found: Found) -> Steps | None:
+    codes, levels = table.codes(target)  # type: ignore[misc]
+    if len(levels) != 2 or (codes < 0).any():
+        return None
+    for source in table.names:
+        gone = table.frame[source].isna().to_numpy()
+        if source == target or not LEAST_ROWS / 5 <= gone.sum() <= len(gone) - LEAST_ROWS / 5:
+            continue
+        if not found.is_free(target, (source,)):
+            continue
+        same = codes == gone
+        if same.all() or not same.any():
+            values = tuple(levels) if same.all() else tuple(levels[::-1])
+            column = TypedColumn.of(table.frame[target])
+            return Steps(column, False, Expression(f"missing({quote(source)})"), (0.5,), values, True)
+    return None
+
+
+def _bands(table: Table, target: str, coded: tuple[np.ndarray, Any], found: Found) -> Steps | None:
+    """Return the number whose limits a column tells, the most finely cut one."""
+    best: tuple[float, Steps] | None = None
+    codes, levels = coded
+    for source in table.of("number"):
+        if source == target or not found.is_free(target, (source,)):
+            continue
+        numbers = table.floats(source)
+        for text, values in ((quote(source), numbers), (f"abs({quote(source)})", np.abs(numbers))):
+            if text.startswith("abs") and not (np.nanmin(numbers) < 0 < np.nanmax(numbers)):
+                continue
+            steps = _cut(table, target, text, values, codes, levels)
+            if steps is not None and (best is None or steps[0] < best[0]):
+                best = steps
+    return best[1] if best is not None else None
+
+
+def _cut(
+    table: Table, target: str, text: str, numbers: np.ndarray, codes: np.ndarray, levels: list[Any]
+) -> tuple[float, Steps] | None:
+    """Return the steps, and how wide their gaps are, if numbers (n,) fall into one stretch for each code (n,)."""
+    both = np.isfinite(numbers) & (codes >= 0)
+    if both.sum() < LEAST_ROWS:
+        return None
+    x, c = numbers[both], codes[both]
+    counts = np.bincount(c, minlength=len(levels))
+    if counts.min() < LEAST_ROWS / 10 or len(np.unique(x[:_SAMPLE])) <= len(levels):
+        return None
+    lows, highs = np.full(len(levels), np.inf), np.full(len(levels), -np.inf)
+    np.minimum.at(lows, c, x)
+    np.maximum.at(highs, c, x)
+    order = np.argsort(lows)
+    if not (highs[order][:-1] < lows[order][1:]).all():
+        return None
+    gaps = list(zip(highs[order][:-1], lows[order][1:], strict=True))
+    low, high = np.quantile(x, [0.01, 0.99])
+    spread = max(high - low, 1e-300)
+    natural = [below == 0 or above == 0 or above - below <= max(0.05 * spread, 1.0) for below, above in gaps]
+    if not all(natural):
+        return None
+    if _log_choices(len(x), int(counts.min())) < -_LARGEST_CHANCE:
+        return None
+    edges, uppers = zip(*(_edge(below, above) for below, above in gaps), strict=True)
+    upper = sum(uppers) * 2 >= len(uppers)
+    if any(one != upper for one in uppers):
+        edges = tuple(shortest(below, above) for below, above in gaps)
+        if any(edge == (below if upper else above) for edge, (below, above) in zip(edges, gaps, strict=True)):
+            edges = tuple(above if upper else below for below, above in gaps)
+    column = TypedColumn.of(table.frame[target])
+    values = tuple(levels[i] for i in order)
+    trial = Steps(column, False, Expression(text), tuple(map(float, edges)), values, upper)
+    steps = _verified(
+        table, trial, lambda own: Steps(column, own, trial.expression, trial.edges, trial.values, trial.upper)
+    )
+    return (sum(above - below for below, above in gaps) / spread, steps) if steps is not None else None
+
+
+def _log_choices(n: int, k: int) -> float:
+    """Return the logarithm of the number of ways to choose k of n."""
+    k = min(k, n - k)
+    return float(np.log(np.arange(n - k + 1, n + 1)).sum() - np.log(np.arange(1, k + 1)).sum())
+
+
+def _edge(below: float, above: float) -> tuple[float, bool]:
+    """Return the plainest limit that parts two numbers, and whether it belongs to the upper side."""
+    edge = shortest(below, above)
+    if edge == below:
+        return edge, False
+    return edge, True
+
+
+# ------------------------------------------------------------------------------------------------------------ lookups
+
+
+def _lookups(table: Table, found: Found) -> None:
+    """Levels that decide another column."""
+    coded = {}
+    for name in table.names:
+        codes = table.codes(name) if name not in found.of else None
+        if codes is not None and len(codes[1]) > 1:
+            coded[name] = codes
+    pairs = []
+    for source, target in permutations(coded, 2):
+        keys, values = coded[source], coded[target]
+        can_decide = table.nature[source] in ("level", "flag") or table.decimals(source) == 0
+        if not can_decide or len(keys[1]) < len(values[1]):
+            continue
+        mirrored = len(keys[1]) == len(values[1]) and table.position[source] > table.position[target]
+        number = table.nature[source] == "number"
+        pairs.append((mirrored, number, len(keys[1]), -table.position[target], source, target))
+    for *_, source, target in sorted(pairs):
+        if not found.is_free(target, (source,)):
+            continue
+        if _decides(*coded[source], *coded[target]):
+            found.add(Lookup.learn(table.frame, source, target))
+
+
+def _decides(keys: np.ndarray, key_levels: list[Any], values: np.ndarray, value_levels: list[Any]) -> bool:
+    """Return whether each key has one value, and this is no accident."""
+    both = (keys >= 0) & (values >= 0)
+    if both.sum() < max(LEAST_ROWS, 0.2 * len(keys)):
+        return False
+    for rows in (slice(0, _SAMPLE), slice(None)):
+        k, v = keys[rows][both[rows]], values[rows][both[rows]]
+        table = np.full(len(key_levels), -1)
+        table[k] = v
+        if (table[k] != v).any():
+            return False
+    share = np.bincount(v, minlength=len(value_levels)) / len(v)
+    sizes = np.bincount(k, minlength=len(key_levels))
+    sizes, times = np.unique(sizes[sizes > 0], return_counts=True)
+    with np.errstate(divide="ignore"):
+        chances = np.log((share[None, :] ** sizes[:, None]).sum(axis=1))
+    return bool((np.maximum(chances, -700.0) * times).sum() < _LARGEST_CHANCE)
+
+
+# ------------------------------------------------------------------------------------------------------------- orders
+
+
+def _orders(table: Table, found: Found) -> None:
+    """Columns that never pass another of their nature."""
+    for nature in ("time", "number", "duration"):
+        names = [name for name in table.of(nature) if name not in found.of]
+        if nature == "number":
+            names = [name for name in names if _is_rich(table, name)]
+        below = {(a, b) for a, b in permutations(names, 2) if _is_order(table, a, b, nature)}
+        for high in names:
+            lows = [low for low in names if (low, high) in below and (high, low) not in below]
+            nearest = [low for low in lows if not any((low, other) in below for other in lows if other != low)]
+            if nearest and found.is_free(high, tuple(nearest)):
+                found.add(Order.learn(table.frame, high, nearest[:3]))
+
+
+def _is_order(table: Table, low: str, high: str, nature: str) -> bool:
+    """Return whether one column never passes another where they might, and they belong together."""
+    a, b = (as_array(table.sample[name]) for name in (low, high))
+    both = ~is_missing(a) & ~is_missing(b)
+    if both.sum() < LEAST_ROWS:
+        return False
+    a, b = (values[both].astype("int64" if values.dtype.kind in "mM" else "float64") for values in (a, b))
+    if (a > b).any() or (a == b).all():
+        return False
+    overlap = np.searchsorted(np.sort(b), a, side="left").mean() / len(b)  # how often rows of others would break it
+    related = _alike(low, high)
+    if overlap < (_OVERLAP / 5 if related else _OVERLAP) or len(a) * np.log1p(-overlap) > _LARGEST_CHANCE:
+        return False
+    ranks = [pd.Series(values).rank().to_numpy() for values in (a, b)]
+    correlation = float(np.corrcoef(*ranks)[0, 1])
+    if correlation < (0.0 if related else _CORRELATION):
+        return False
+    if nature == "number" and not related:
+        if (table.decimals(low) is None) != (table.decimals(high) is None):
+            return False
+        spreads = [np.subtract(*np.quantile(values, [0.9, 0.1])) for values in (a, b)]
+        if not min(spreads) > 0.1 * max(spreads):
+            return False
+    return not Order.learn(table.frame, high, [low]).violated(table.frame).any()
+
+
+_ENDS = {"min", "max", "minimum", "maximum", "low", "high", "lower", "upper", "start", "end", "from", "to", "first"}
+_ENDS |= {"last", "begin", "opened", "closed", "open", "close", "created", "updated", "lo", "hi", "mean", "avg"}
+
+
+def _alike(a: str, b: str) -> bool:
+    """Return whether two names differ in words for the ends of a range alone."""
+    first, second = (set(name.lower().replace("-", "_").replace(" ", "_").split("_")) for name in (a, b))
+    return first - _ENDS == second - _ENDS and first != second
+
+
+# ------------------------------------------------------------------------------------------------------ class constants
+
+
+def _class_constants(table: Table, y: np.ndarray, found: Found) -> list[Dependency]:
+    """Columns with one value in all rows of a class."""
+    codes, labels = pd.factorize(np.asarray(y))
+    constants: list[Dependency] = []
+    for name in table.names:
+        if name in found.of or table.nature[name] in ("time", "duration"):
+            continue
+        series = table.frame[name]
+        kept = []
+        for code, label in enumerate(labels):
+            rows = codes == code
+            value = _constant(series[rows])
+            if value is None or rows.sum() < 20:
+                continue
+            same = series.isna() if value[0] is None else (series == value[0]).fillna(False)  # noqa: FBT003
+            share = float(np.asarray(same, dtype=bool).mean())
+            if rows.sum() * np.log(max(share, 1e-12)) < _LARGEST_CHANCE / 3 and is_plain(label):
+                kept.append((plain(label), value[0]))
+        if kept:
+            constants.append(ClassConstant(TypedColumn.of(series), *map(tuple, zip(*kept, strict=True))))  # type: ignore[arg-type]
+    return constants
+
+
+def _constant(series: pd.Series) -> tuple[Any] | None:
+    """Return the one value of a column, None inside if all are missing."""
+    if series.isna().all():
+        return (None,)
+    first = series.iloc[0]
+    if series.isna().any() or not is_plain(first) or not (series == first).all():
+        return None
+    return (plain(first),)
