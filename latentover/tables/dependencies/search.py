@@ -241,7 +241,8 @@ def _bases(table: Table) -> list[Feature]:
     features = [Feature(quote(name), 0, as_floats(table.sample[name]), (name,)) for name in names[:_MOST_NUMBERS]]
     times = table.of("time")
     texts = [(f"{part}({quote(name)})", (name,)) for name in times[:10] for part in _CALENDAR if part in CALENDAR]
-    for start, end in list(combinations(times, 2))[:15]:
+    middles = {name: np.nanmedian(as_array(table.sample[name]).astype(np.float64)) for name in times}
+    for start, end in list(combinations(sorted(times, key=middles.__getitem__), 2))[:15]:
         texts.append((f"days({quote(end)} - {quote(start)})", (end, start)))
         texts.append((f"year({quote(end)}) - year({quote(start)})", (end, start)))
     texts += [(f"days({quote(name)})", (name,)) for name in table.of("duration")]
@@ -371,9 +372,21 @@ def _on_all_rows(
     known = formula(table, target, line.text)
     if known is None:
         return None
-    whole = table.decimals(target) == 0 and not line.is_rounded
-    cost = (float(rank), float(whole), float(line.digits), -float(table.position[target]))
+    cost = (float(rank), -_density(feature[both], values[both], grid, line), float(line.digits))
+    cost = (*cost, -float(table.position[target]))
     return Candidate(cost, target, line, known)
+
+
+def _density(feature: np.ndarray, values: np.ndarray, grid: Grid, line: Line) -> float:
+    """Return 1 if the target can take more values than its formula gives, so that it is the one to compute; else 0.
+
+    ``levy = round(1.2 * cost, 2)`` can be computed back, but not every number of cents is a levy.
+    """
+    if grid.unit is None or line.is_rounded:
+        steps = np.diff(np.unique(feature[:_SAMPLE]))
+        slope = np.ptp(values) / max(np.ptp(feature), 1e-300)
+        return float(grid.unit is None or slope * steps.min() > 1.001 * grid.unit)
+    return 0.5 if grid.decimals else 0.0
 
 
 def _pair_sums(table: Table, names: list[str]) -> list[tuple[str, str, str]]:
@@ -445,7 +458,8 @@ def _powers(table: Table, targets: list[str], bases: list[Feature]) -> list[Cand
         line = fit_line(feature[both], values[both], grid, text, intercept=False)
         if line is None or _by_chance(feature[both], values[both], grid, line):
             continue
-        candidate = _on_all_rows(table, target, grid, text, 3 + len(names), tuple(names))
+        rank = 2 + len(names) + text.count("/") + text.count("sqrt")
+        candidate = _on_all_rows(table, target, grid, text, rank, tuple(names))
         if candidate is not None:
             candidates.append(candidate)
     return candidates
@@ -541,7 +555,7 @@ def _with_offset(feature: np.ndarray, values: np.ndarray, grid: Grid, text: str)
     """Return the line of a snapped sum: rounded, and with a constant where it needs one."""
     unit = grid.unit if grid.unit is not None else 2 * grid.tolerance * max(float(np.abs(values).max()), 1.0)
     rest = values - feature
-    low, high = float(rest.max() - unit / 2), float(rest.min() + unit / 2)
+    low, high = float(rest.max() - (0.5 + 1e-7) * unit), float(rest.min() + (0.5 + 1e-7) * unit)
     if low > high:
         return None
     constant = shortest(low, high)
