@@ -359,7 +359,7 @@ def test_columns_without_names_of_text():
     X[2] = (X[0] * 0.19).round(2)
     X["a b"] = X[0] + 2.5
     found = check(X, rng)
-    assert found.describe() == ["`2` = round(0.19 * `0`, 2)", "`a b` = `0` + 2.5"]
+    assert sorted(found.describe()) == ["`2` = round(0.19 * `0`, 2)", "`a b` = `0` + 2.5"]
 
 
 def test_what_is_constant_in_a_class_stays_so():
@@ -369,9 +369,7 @@ def test_what_is_constant_in_a_class_stays_so():
     X.loc[y == "fraud", "discount"] = 0
     X.loc[y == "fraud", "channel"] = "web"
     found = find_dependencies(X, y)
-    assert found.describe() == ["discount is 0.0 in class 'fraud'", "channel is 'web' in class 'fraud'"] or set(
-        found.describe()
-    ) == {"discount is 0.0 in class 'fraud'", "channel is 'web' in class 'fraud'"}
+    assert sorted(found.describe()) == ["channel is 'web' in class 'fraud'", "discount is 0.0 in class 'fraud'"]
     pd.testing.assert_frame_equal(found.restore(found.reduce(X), y), X)
     new = found.restore(X.iloc[:200], "fraud")
     assert set(new["discount"]) == {0.0}
@@ -456,7 +454,7 @@ def test_formulas_of_users_compute_what_they_say():
         ("a ->", "cannot be read"),
         ("fee = 'x'", "is no number"),
         ("country >= 3", "no column of numbers"),
-        ("amount = fee * 1 = net", "neither a formula nor an order"),
+        ("amount = fee * 1 = net", "cannot be read"),
         ("import os", "neither a formula nor an order"),
     ],
 )

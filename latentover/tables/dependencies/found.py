@@ -37,9 +37,10 @@ class Dependencies:
         return len(self.items)
 
     @property
-    def derived(self) -> tuple[str, ...]:
-        """The names of the columns that need not be learned."""
-        return tuple(item.target for item in self.items if isinstance(item, Derived) and not item.own)
+    def derived(self) -> tuple[Any, ...]:
+        """The labels of the columns that need not be learned."""
+        labels = {str(label): label for label in self.columns}
+        return tuple(labels[item.target] for item in self.items if isinstance(item, Derived) and not item.own)
 
     def reduce(self, X: pd.DataFrame) -> pd.DataFrame:
         """Return what has to be learned of rows (n, d): no derived column, and distances in place of ordered ones.

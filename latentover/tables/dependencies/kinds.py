@@ -13,9 +13,11 @@ from latentover.tables.dependencies.values import (
     TypedColumn,
     as_array,
     as_floats,
+    as_levels,
     can_miss,
     is_missing,
     is_plain,
+    is_single,
     nature_of,
     plain,
 )
@@ -24,11 +26,6 @@ _RELATIVE = 1e-9
 _SINGLE = 2e-6
 _DAY = 86_400 * 10**9
 _TIME_STEPS = (_DAY, _DAY // 24, 60 * 10**9, 10**9, 10**6, 10**3, 1)
-
-
-def is_single(dtype: Any) -> bool:
-    """Return whether a type holds float32 numbers."""
-    return str(dtype) in ("float32", "Float32", "float[pyarrow]", "float16")
 
 
 @dataclass(frozen=True)
@@ -83,7 +80,8 @@ class Derived:
         computed, undecided = self.compute(frame)
         if self.own:
             given = frame[self.target]
-            computed = given.where(undecided | given.isna().to_numpy(), computed).astype(self.column.dtype)
+            given = as_levels(given, self.column.dtype)
+            computed = given.where(undecided | given.isna().to_numpy(), computed)
         return frame.assign(**{self.target: computed})
 
 
@@ -114,7 +112,7 @@ class Formula(Derived):
         """Return the column for rows (n, d), and in which rows (n,) an input is missing."""
         if self.expression.column is not None and not self.column.is_number:
             series = frame[self.expression.column]
-            return series.astype(self.column.dtype).rename(self.target), series.isna().to_numpy()
+            return as_levels(series, self.column.dtype).rename(self.target), series.isna().to_numpy()
         values = self.expression.evaluate(frame)
         undecided = is_missing(values)
         return self.column.cast(values, undecided, frame.index), undecided

@@ -17,7 +17,6 @@ from latentover.tables.dependencies.kinds import (
     Lookup,
     Order,
     Steps,
-    is_single,
 )
 from latentover.tables.dependencies.numbers import Grid, Line, chance, fit_line, shortest, write_number
 from latentover.tables.dependencies.values import (
@@ -25,9 +24,9 @@ from latentover.tables.dependencies.values import (
     TypedColumn,
     as_array,
     as_floats,
-    decimals_of,
     is_missing,
     is_plain,
+    is_single,
     nature_of,
     plain,
 )
@@ -61,7 +60,8 @@ class Table:
         self.names = [name for name in self.names if not self._is_constant(name)]
         self.position = {name: i for i, name in enumerate(self.names)}
         self._codes: dict[str, tuple[np.ndarray, Any] | None] = {}
-        self._decimals: dict[str, int | None] = {}
+        self._columns: dict[str, TypedColumn] = {}
+        self._grids: dict[str, Grid] = {}
         self._floats: dict[str, np.ndarray] = {}
 
     def _is_constant(self, name: str) -> bool:
@@ -81,11 +81,23 @@ class Table:
             self._floats[name] = as_floats(self.frame[name])
         return self._floats[name]
 
+    def column(self, name: str) -> TypedColumn:
+        """Return what is known of a column's values."""
+        if name not in self._columns:
+            self._columns[name] = TypedColumn.of(self.frame[name])
+        return self._columns[name]
+
     def decimals(self, name: str) -> int | None:
         """Return how many decimals a column has."""
-        if name not in self._decimals:
-            self._decimals[name] = decimals_of(self.frame[name])
-        return self._decimals[name]
+        return self.column(name).decimals
+
+    def grid(self, name: str) -> Grid:
+        """Return which values a number column takes."""
+        if name not in self._grids:
+            values = self.floats(name)
+            single = is_single(self.frame[name].dtype)
+            self._grids[name] = Grid.of(values[np.isfinite(values)], self.decimals(name), single=single)
+        return self._grids[name]
 
     def codes(self, name: str) -> tuple[np.ndarray, Any] | None:
         """Return codes (n,), -1 for missing, and levels of a column; None if it has too many."""
@@ -144,7 +156,7 @@ def search(frame: pd.DataFrame, y: np.ndarray | None, found: Found) -> list[Depe
 def formula(table: Table, target: str, text: str) -> Formula | None:
     """Return a formula if all rows keep it and most have it."""
     expression = Expression(text)
-    trial = Formula(TypedColumn.of(table.frame[target]), False, expression)
+    trial = Formula(table.column(target), False, expression)
     return _verified(table, trial, lambda own: Formula(trial.column, own, expression))
 
 
@@ -230,11 +242,6 @@ def _is_rich(table: Table, name: str) -> bool:
     return len(np.unique(values[:_SAMPLE])) > 2
 
 
-def _grid(table: Table, name: str) -> Grid:
-    values = table.floats(name)
-    return Grid.of(values[np.isfinite(values)], table.decimals(name), single=is_single(table.frame[name].dtype))
-
-
 def _bases(table: Table) -> list[Feature]:
     """Number columns, parts of times and differences of times, on the sample."""
     names = [name for name in table.of("number", "flag") if np.nanmax(np.abs(table.floats(name))) <= LARGEST_EXACT]
@@ -293,7 +300,7 @@ def _screened(table: Table, targets: list[str], bases: list[Feature]) -> dict[st
     """Return for each target the features with which it is in so straight a line that rounding can be the rest."""
     passed: dict[str, list[Feature]] = {target: [] for target in targets}
     T = np.stack([as_floats(table.sample[name])[:_SCREEN] for name in targets], axis=1)
-    units = np.array([_grid(table, name).unit or 0.0 for name in targets])
+    units = np.array([table.grid(name).unit or 0.0 for name in targets])
     for block in _features(bases):
         if not block:
             continue
@@ -332,7 +339,7 @@ def _unexplained(T: np.ndarray, F: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _of_features(table: Table, target: str, features: list[Feature]) -> list[Candidate]:
     """Return the formulas of one feature that all rows keep."""
-    grid, values = _grid(table, target), as_floats(table.sample[target])
+    grid, values = table.grid(target), as_floats(table.sample[target])
     tried: list[tuple[tuple[float, ...], Feature]] = []
     for feature in features:
         both = np.isfinite(values) & np.isfinite(feature.values)
@@ -342,7 +349,7 @@ def _of_features(table: Table, target: str, features: list[Feature]) -> list[Can
         if line is not None and not _by_chance(feature.values[both], values[both], grid, line):
             tried.append(((feature.rank, line.digits), feature))
     candidates = []
-    for _, feature in sorted(tried, key=lambda item: item[0])[:4]:
+    for _, feature in sorted(tried, key=lambda item: item[0])[:3]:
         candidate = _on_all_rows(table, target, grid, feature.text, feature.rank, feature.names)
         if candidate is not None:
             candidates.append(candidate)
@@ -445,7 +452,7 @@ def _powers(table: Table, targets: list[str], bases: list[Feature]) -> list[Cand
             factors.append((f"(1 + {base.text})", 1 + base.values, base.names[0]))
     candidates = []
     for target in targets:
-        grid, values = _grid(table, target), as_floats(table.sample[target])
+        grid, values = table.grid(target), as_floats(table.sample[target])
         used = [factor for factor in factors if factor[2] != target]
         found = _fitted_power(values, used, grid)
         if found is None:
@@ -526,7 +533,7 @@ def _is_reversible(dependency: Dependency | None) -> bool:
 
 def _fitted_sum(table: Table, target: str, pool: list[str], values: dict[str, np.ndarray]) -> Candidate | None:
     """Return a target (n,) as a sum of some of the columns of `pool`."""
-    grid, t = _grid(table, target), values.get(target, as_floats(table.sample[target]))
+    grid, t = table.grid(target), values.get(target, as_floats(table.sample[target]))
     pool = [name for name in pool if np.isfinite(values[name][np.isfinite(t)]).mean() > 0.7]
     if len(pool) < 2:
         return None
@@ -626,7 +633,7 @@ def _pursuit(table: Table, targets: list[str], bases: list[Feature], found: Foun
     for target in reversed(targets):
         if target in found.of:
             continue
-        grid, t = _grid(table, target), as_floats(table.sample[target])
+        grid, t = table.grid(target), as_floats(table.sample[target])
         pool = [
             feature
             for block in _features([base for base in bases if base.rank == 0])
@@ -708,7 +715,7 @@ def _missing_flag(table: Table, target: str, found: Found) -> Steps | None:
         same = codes == gone
         if same.all() or not same.any():
             values = tuple(levels) if same.all() else tuple(levels[::-1])
-            column = TypedColumn.of(table.frame[target])
+            column = table.column(target)
             return Steps(column, False, Expression(f"missing({quote(source)})"), (0.5,), values, True)
     return None
 
@@ -734,6 +741,8 @@ def _cut(
     table: Table, target: str, text: str, numbers: np.ndarray, codes: np.ndarray, levels: list[Any]
 ) -> tuple[float, Steps] | None:
     """Return the steps, and how wide their gaps are, if numbers (n,) fall into one stretch for each code (n,)."""
+    if len(numbers) > _SAMPLE and _stretches(numbers[:_SAMPLE], codes[:_SAMPLE], len(levels)) is None:
+        return None
     both = np.isfinite(numbers) & (codes >= 0)
     if both.sum() < LEAST_ROWS:
         return None
@@ -741,13 +750,10 @@ def _cut(
     counts = np.bincount(c, minlength=len(levels))
     if counts.min() < LEAST_ROWS / 10 or len(np.unique(x[:_SAMPLE])) <= len(levels):
         return None
-    lows, highs = np.full(len(levels), np.inf), np.full(len(levels), -np.inf)
-    np.minimum.at(lows, c, x)
-    np.maximum.at(highs, c, x)
-    order = np.argsort(lows)
-    if not (highs[order][:-1] < lows[order][1:]).all():
+    stretches = _stretches(x, c, len(levels))
+    if stretches is None:
         return None
-    gaps = list(zip(highs[order][:-1], lows[order][1:], strict=True))
+    order, gaps = stretches
     low, high = np.quantile(x, [0.01, 0.99])
     spread = max(high - low, 1e-300)
     natural = [below == 0 or above == 0 or above - below <= max(0.05 * spread, 1.0) for below, above in gaps]
@@ -761,13 +767,26 @@ def _cut(
         edges = tuple(shortest(below, above) for below, above in gaps)
         if any(edge == (below if upper else above) for edge, (below, above) in zip(edges, gaps, strict=True)):
             edges = tuple(above if upper else below for below, above in gaps)
-    column = TypedColumn.of(table.frame[target])
+    column = table.column(target)
     values = tuple(levels[i] for i in order)
     trial = Steps(column, False, Expression(text), tuple(map(float, edges)), values, upper)
     steps = _verified(
         table, trial, lambda own: Steps(column, own, trial.expression, trial.edges, trial.values, trial.upper)
     )
     return (sum(above - below for below, above in gaps) / spread, steps) if steps is not None else None
+
+
+def _stretches(x: np.ndarray, c: np.ndarray, n: int) -> tuple[np.ndarray, list[tuple[float, float]]] | None:
+    """Return the order of n codes (rows,) along numbers (rows,), and the gaps between them; None if they overlap."""
+    known = np.isfinite(x) & (c >= 0)
+    lows, highs = np.full(n, np.inf), np.full(n, -np.inf)
+    np.minimum.at(lows, c[known], x[known])
+    np.maximum.at(highs, c[known], x[known])
+    order = np.argsort(lows)
+    seen = order[np.isfinite(lows[order])]
+    if not (highs[seen][:-1] < lows[seen][1:]).all():
+        return None
+    return order, list(zip(highs[order][:-1], lows[order][1:], strict=True))
 
 
 def _log_choices(n: int, k: int) -> float:
@@ -904,7 +923,7 @@ def _class_constants(table: Table, y: np.ndarray, found: Found) -> list[Dependen
             if rows.sum() * np.log(max(share, 1e-12)) < _LARGEST_CHANCE / 3 and is_plain(label):
                 kept.append((plain(label), value[0]))
         if kept:
-            constants.append(ClassConstant(TypedColumn.of(series), *map(tuple, zip(*kept, strict=True))))  # type: ignore[arg-type]
+            constants.append(ClassConstant(table.column(name), *map(tuple, zip(*kept, strict=True))))  # type: ignore[arg-type]
     return constants
 
 

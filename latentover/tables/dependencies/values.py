@@ -11,7 +11,6 @@ Nature = Literal["number", "flag", "time", "duration", "level"]
 DECIMALS = 8
 """A float column with at most so many decimals is one of decimals; others are real numbers."""
 LARGEST_EXACT = 2.0**53
-_DAY = np.timedelta64(1, "D")
 
 
 def nature_of(series: pd.Series) -> Nature:
@@ -29,9 +28,31 @@ def nature_of(series: pd.Series) -> Nature:
     return "number" if is_number else "level"
 
 
+def is_single(dtype: Any) -> bool:
+    """Return whether a type holds float32 numbers."""
+    return str(dtype) in ("float32", "Float32", "float[pyarrow]", "float16")
+
+
+def as_levels(series: pd.Series, dtype: Any) -> pd.Series:
+    """Return a column as of another type; what is no level of that is missing."""
+    if isinstance(dtype, pd.CategoricalDtype) and series.dtype != dtype:
+        series = series.astype(object)
+        series = series.where(series.isin(dtype.categories))
+    return series.astype(dtype)
+
+
 def as_floats(series: pd.Series) -> np.ndarray:
-    """Return numbers or flags (n,) as float64, missing values as NaN."""
-    return series.to_numpy(dtype=np.float64, na_value=np.nan)
+    """Return numbers or flags (n,) as float64, missing values as NaN.
+
+    A float32 number is taken as the decimal that it stands for, 0.1 rather than 0.10000000149.
+    """
+    values = series.to_numpy(dtype=np.float64, na_value=np.nan)
+    if not is_single(series.dtype):
+        return values
+    with np.errstate(all="ignore"):
+        scale = 10.0 ** (6 - np.floor(np.log10(np.abs(values))))
+        decimal = np.round(values * scale) / scale
+    return np.where(decimal.astype(np.float32) == values.astype(np.float32), decimal, values)
 
 
 def as_times(series: pd.Series, *, local: bool = False) -> np.ndarray:
@@ -68,7 +89,7 @@ def decimals_of(series: pd.Series) -> int | None:
     values = values[np.isfinite(values)]
     if not len(values):
         return None
-    single = "float32" in str(series.dtype).lower() or str(series.dtype) == "float[pyarrow]"
+    single = is_single(series.dtype)
     kind = np.float32 if single else np.float64
     head = values[:1000]
     for decimals in range(DECIMALS if not single else 5):
@@ -115,18 +136,22 @@ class TypedColumn:
     def of(cls, series: pd.Series) -> "TypedColumn":
         """Learn the type of a column; levels that occur once are not kept."""
         dtype = series.dtype
+        if nature_of(series) == "number":
+            known = as_floats(series)
+            known = known[np.isfinite(known)]
+            fill = float(np.partition(known, len(known) // 2)[len(known) // 2]) if len(known) else 0.0
+            return cls(str(series.name), dtype, decimals_of(series), fill)
+        if dtype.kind in "mM":
+            known = series.dropna()
+            return cls(str(series.name), dtype, None, known.iloc[0] if len(known) else None)
         counts = series.value_counts()
         if isinstance(dtype, pd.CategoricalDtype):
             once = set(counts.index[counts == 1])
             if once:
                 kept = [level for level in dtype.categories if level not in once]
                 dtype = pd.CategoricalDtype(dtype.categories[:0].append(pd.Index(kept)), ordered=dtype.ordered)
-        fill = None
-        if len(counts):
-            fill = plain(counts.index[0]) if counts.iloc[0] > 1 or nature_of(series) != "level" else None
-        if nature_of(series) == "number" and len(counts):
-            fill = plain(as_floats(series.dropna().sort_values().iloc[[counts.sum() // 2]])[0])
-        return cls(str(series.name), dtype, decimals_of(series), fill)
+        fill = plain(counts.index[0]) if len(counts) and counts.iloc[0] > 1 else None
+        return cls(str(series.name), dtype, None, fill)
 
     @cached_property
     def is_number(self) -> bool:
