@@ -7,6 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 DIGITS = 12
+DAYS_OF_A_YEAR = 365.25
 _MODES = ("round", "floor", "ceil")
 
 
@@ -69,23 +70,35 @@ def write_number(value: float) -> str:
     return str(int(value)) if value == int(value) and abs(value) < 1e15 else repr(float(value))
 
 
+def simplest(low: float, high: float) -> tuple[float, str]:
+    """Return the plainest number in [low, high] and its text: a short decimal, or a fraction of small numbers."""
+    value = shortest(low, high)
+    digits = n_digits(value)
+    middle = Fraction((low + high) / 2)
+    for limit in (12, 1000) if digits > 6 else (12,):
+        fraction = middle.limit_denominator(limit)
+        inside = fraction and low <= float(fraction) <= high and fraction.denominator > 1
+        if inside and len(f"{abs(fraction.numerator)}{fraction.denominator}") < digits:
+            return fraction.numerator / fraction.denominator, f"{fraction.numerator} / {fraction.denominator}"
+    if digits > 9:  # a real number, known as well as the rows tell
+        value = (low + high) / 2
+    return value, write_number(value)
+
+
 def write_factor(low: float, high: float) -> tuple[str, str, float, int]:
     """Return what a column is multiplied with as text before and after it, as number, and how many digits it has."""
-    factor = shortest(low, high)
-    digits = n_digits(factor)
+    factor, text = simplest(low, high)
+    digits = n_digits(factor) if "/" not in text else len(text) - 3
     divisor = shortest(*sorted((1 / low, 1 / high))) if low * high > 0 else 0.0
-    if divisor and divisor != 1 and n_digits(divisor) + 1 < digits + (abs(divisor) > 1 and n_digits(divisor) == 1):
+    if digits > 2 and low <= 1 / DAYS_OF_A_YEAR <= high:
+        divisor = DAYS_OF_A_YEAR
+    if abs(divisor) > 1 and (n_digits(divisor) < digits - 1 or divisor == DAYS_OF_A_YEAR):
         return "", f" / {write_number(divisor)}", 1 / divisor, n_digits(divisor)
-    if digits > 6:
-        middle = Fraction((low + high) / 2).limit_denominator(1000)
-        if middle and low <= float(middle) <= high and middle.denominator > 1:
-            text = f"{middle.numerator} / {middle.denominator} * "
-            return text, "", float(middle), len(str(middle.numerator)) + len(str(middle.denominator))
     if factor == 1:
         return "", "", 1.0, 0
     if factor == -1:
         return "-", "", -1.0, 1
-    return f"{write_number(factor)} * ", "", factor, digits
+    return f"{text} * ", "", factor, digits
 
 
 def _limits(mode: str, unit: float) -> tuple[float, float]:

@@ -18,7 +18,16 @@ from latentover.tables.dependencies.kinds import (
     Order,
     Steps,
 )
-from latentover.tables.dependencies.numbers import Grid, Line, chance, fit_line, shortest, write_number
+from latentover.tables.dependencies.numbers import (
+    Grid,
+    Line,
+    chance,
+    fit_line,
+    n_digits,
+    shortest,
+    simplest,
+    write_number,
+)
 from latentover.tables.dependencies.values import (
     LARGEST_EXACT,
     TypedColumn,
@@ -86,6 +95,12 @@ class Table:
         if name not in self._columns:
             self._columns[name] = TypedColumn.of(self.frame[name])
         return self._columns[name]
+
+    def part(self, text: str) -> np.ndarray:
+        """Return a part (n,) of the times of a column."""
+        if text not in self._floats:
+            self._floats[text] = Expression(text).evaluate(self.frame)
+        return self._floats[text]
 
     def decimals(self, name: str) -> int | None:
         """Return how many decimals a column has."""
@@ -167,6 +182,9 @@ def _verified(table: Table, trial: Derived, build: Any) -> Any:
     _, undecided = trial.compute(table.frame)
     missing = table.frame[trial.target].isna().to_numpy()
     both = ~undecided & ~missing
+    inputs = table.frame[list(trial.sources)].isna().to_numpy().any(axis=1)
+    if (undecided & ~inputs & ~missing).any() and not isinstance(trial, Steps):
+        return None  # such as a division by zero
     if both.sum() < max(LEAST_ROWS, 0.2 * len(both)):
         return None
     return build(bool((undecided != missing).any()))
@@ -222,15 +240,39 @@ def _formulas(table: Table, found: Found) -> None:
     bases = [feature for feature in _bases(table) if not set(feature.names) & set(found.of)]
     if not targets or not bases:
         return
+    _clips(table, targets, found)
+    targets = [name for name in targets if name not in found.of]
+    if not targets:
+        return
     screened = _screened(table, targets, bases)
     candidates = [candidate for target in targets for candidate in _of_features(table, target, screened[target])]
-    candidates += _powers(table, targets, bases)
-    sums = _pair_sums(table, [name for name in targets if table.nature[name] == "number"])
-    for candidate in sorted(candidates, key=lambda candidate: candidate.cost):
-        if found.is_free(candidate.target, candidate.formula.sources):
-            found.add(_as_sum(table, candidate, sums, found) or candidate.formula)
+    sums = _pair_sums(table, targets)
+    _take(table, candidates, sums, found)
+    bases = [base for base in bases if not _is_reversible(found.of.get(base.names[0]))]
+    _take(table, _powers(table, [name for name in targets if name not in found.of], bases), sums, found)
     _linear(table, targets, found)
     _pursuit(table, targets, bases, found)
+
+
+def _take(table: Table, candidates: list[Candidate], sums: list[tuple[str, str, str]], found: Found) -> None:
+    """Believe candidates one after the other."""
+    for _, candidate in _costs(table, candidates):
+        if found.is_free(candidate.target, candidate.formula.sources):
+            found.add(_as_sum(table, candidate, sums, found) or candidate.formula)
+
+
+def _clips(table: Table, targets: list[str], found: Found) -> None:
+    """Numbers that repeat others up to a cap: ``capped = min(savings, 5000)``."""
+    for target, source in permutations(targets, 2):
+        t, x = as_floats(table.sample[target]), as_floats(table.sample[source])
+        both = np.isfinite(t) & np.isfinite(x)
+        other = both & (t != x)
+        if not 0.01 < other.sum() / max(both.sum(), 1) < 0.9 or np.ptp(t[other]):
+            continue
+        cap = float(t[other][0])
+        name = "min" if cap == np.nanmax(t) else "max"
+        if cap in (np.nanmin(t), np.nanmax(t)):
+            found.add(formula(table, target, f"{name}({quote(source)}, {write_number(cap)})"))
 
 
 def _is_rich(table: Table, name: str) -> bool:
@@ -379,21 +421,47 @@ def _on_all_rows(
     known = formula(table, target, line.text)
     if known is None:
         return None
-    cost = (float(rank), -_density(feature[both], values[both], grid, line), float(line.digits))
-    cost = (*cost, -float(table.position[target]))
+    known = _with_ties(table, known)
+    computed, _ = known.compute(table.frame)
+    misses = float((as_floats(computed)[both] != values[both]).mean()) if grid.unit is not None else 0.0
+    cost = (float(rank), misses, float(line.digits), -float(table.position[target]))
     return Candidate(cost, target, line, known)
 
 
-def _density(feature: np.ndarray, values: np.ndarray, grid: Grid, line: Line) -> float:
-    """Return 1 if the target can take more values than its formula gives, so that it is the one to compute; else 0.
+def _with_ties(table: Table, known: Formula) -> Formula:
+    """Return a formula that rounds half up where that agrees with more rows."""
+    if not known.expression.text.startswith("round("):
+        return known
+    other = Formula(known.column, known.own, Expression("round_half_up" + known.expression.text[5:]))
+    given = table.floats(known.target)
+    ours, others = (np.sum(as_floats(each.compute(table.frame)[0]) != given) for each in (known, other))
+    return other if others < ours else known
+
+
+def _is_dense(table: Table, candidate: Candidate) -> bool:
+    """Return whether the target can take more values than its formula gives, so that it is the one to compute.
 
     ``levy = round(1.2 * cost, 2)`` can be computed back, but not every number of cents is a levy.
     """
-    if grid.unit is None or line.is_rounded:
-        steps = np.diff(np.unique(feature[:_SAMPLE]))
-        slope = np.ptp(values) / max(np.ptp(feature), 1e-300)
-        return float(grid.unit is None or slope * steps.min() > 1.001 * grid.unit)
-    return 0.5 if grid.decimals else 0.0
+    source = candidate.formula.sources[0]
+    ends = [table.decimals(candidate.target), table.decimals(source)]
+    if ends[0] is None or ends[1] is None:
+        return ends[0] is None
+    values, feature = as_floats(table.sample[candidate.target]), as_floats(table.sample[source])
+    slope = (np.nanmax(values) - np.nanmin(values)) / max(np.nanmax(feature) - np.nanmin(feature), 1e-300)
+    return bool(slope * 10.0 ** (ends[0] - ends[1]) > 1.001)
+
+
+def _costs(table: Table, candidates: list[Candidate]) -> list[tuple[tuple[float, ...], Candidate]]:
+    """Return candidates with what they cost: where each of two columns follows from the other, the dense one does."""
+    both = {(candidate.target, candidate.formula.sources) for candidate in candidates}
+    ranked = []
+    for candidate in candidates:
+        rank, *rest = candidate.cost
+        sources = candidate.formula.sources
+        mirrored = len(sources) == 1 and (sources[0], (candidate.target,)) in both
+        ranked.append(((rank, float(mirrored and not _is_dense(table, candidate)), *rest), candidate))
+    return sorted(ranked, key=lambda item: item[0])
 
 
 def _pair_sums(table: Table, names: list[str]) -> list[tuple[str, str, str]]:
@@ -522,12 +590,22 @@ def _linear(table: Table, targets: list[str], found: Found) -> None:
                 candidates.append(candidate)
         if not candidates:
             return
-        found.add(min(candidates, key=lambda candidate: candidate.cost).formula)
+        found.add(min(candidates, key=lambda candidate: (_is_end(table, candidate), candidate.cost)).formula)
+
+
+def _is_end(table: Table, candidate: Candidate) -> bool:
+    """Return whether the target of a sum is the end of a range that a third column lies in.
+
+    Of ``iqr = upper - lower`` with ``lower <= median <= upper`` it is `iqr` that is computed, and the order is kept.
+    """
+    target, sources = candidate.target, candidate.formula.sources
+    others = [name for name in table.of("number") if name != target and name not in sources]
+    return any(_is_order(table, name, target, "number") or _is_order(table, target, name, "number") for name in others)
 
 
 def _is_reversible(dependency: Dependency | None) -> bool:
     return isinstance(dependency, Formula) and not any(
-        sign in dependency.expression.text for sign in ("round", "floor", "ceil", " * ", " / ", "**")
+        sign in dependency.expression.text for sign in ("round", "floor", "ceil", "min(", "max(", "abs(", "**")
     )
 
 
@@ -608,22 +686,22 @@ def _snapped(X: np.ndarray, t: np.ndarray, grid: Grid, texts: list[str]) -> tupl
     unit = grid.unit if grid.unit is not None else 2 * grid.tolerance * max(float(np.abs(t).max()), 1e-300)
     error = np.sqrt(covariance) * unit / np.sqrt(12) + 1e-13 * np.abs(beta)
     for width in (4.0, 1.0, 16.0, 64.0, 0.25):
-        snapped = np.array([shortest(b - width * e, b + width * e) for b, e in zip(beta, error, strict=True)])
+        plain_ones = [simplest(b - width * e, b + width * e) for b, e in zip(beta, error, strict=True)]
+        snapped = np.array([value for value, _ in plain_ones])
         if not snapped.all():
             continue
         feature = X @ snapped
         rest = t - feature
         if rest.max() - rest.min() <= unit * (1 + 1e-6):
-            return _sum_text(snapped, texts), feature
+            return _sum_text([text for _, text in plain_ones], texts), feature
     return None
 
 
-def _sum_text(factors: np.ndarray, texts: list[str]) -> str:
+def _sum_text(factors: list[str], texts: list[str]) -> str:
     parts = []
-    for factor, name in sorted(zip(factors, texts, strict=True), key=lambda item: item[0] < 0):
-        sign = "-" if factor < 0 else "+"
-        size = "" if abs(factor) == 1 else f"{write_number(abs(factor))} * "
-        parts.append(f"{sign} {size}{name}")
+    for factor, name in sorted(zip(factors, texts, strict=True), key=lambda item: item[0].startswith("-")):
+        size = factor.removeprefix("-")
+        parts.append(f"{'-' if factor[0] == '-' else '+'} {'' if size == '1' else f'{size} * '}{name}")
     text = " ".join(parts)
     return text[2:] if text[0] == "+" else f"-{text[2:]}"
 
@@ -724,17 +802,26 @@ def _bands(table: Table, target: str, coded: tuple[np.ndarray, Any], found: Foun
     """Return the number whose limits a column tells, the most finely cut one."""
     best: tuple[float, Steps] | None = None
     codes, levels = coded
-    for source in table.of("number"):
+    for source in table.of("number", "time"):
         if source == target or not found.is_free(target, (source,)):
             continue
-        numbers = table.floats(source)
-        for text, values in ((quote(source), numbers), (f"abs({quote(source)})", np.abs(numbers))):
-            if text.startswith("abs") and not (np.nanmin(numbers) < 0 < np.nanmax(numbers)):
-                continue
+        for text, values in _scales(table, source):
             steps = _cut(table, target, text, values, codes, levels)
             if steps is not None and (best is None or steps[0] < best[0]):
                 best = steps
     return best[1] if best is not None else None
+
+
+def _scales(table: Table, source: str) -> list[tuple[str, np.ndarray]]:
+    """Return the numbers (n,) of a column that limits may lie on."""
+    name = quote(source)
+    if table.nature[source] == "time":
+        texts = [f"{part}({name})" for part in ("weekday", "hour", "month", "year")]
+        return [(text, table.part(text)) for text in texts]
+    numbers = table.floats(source)
+    if np.nanmin(numbers) < 0 < np.nanmax(numbers):
+        return [(name, numbers), (f"abs({name})", np.abs(numbers))]
+    return [(name, numbers)]
 
 
 def _cut(
@@ -773,7 +860,8 @@ def _cut(
     steps = _verified(
         table, trial, lambda own: Steps(column, own, trial.expression, trial.edges, trial.values, trial.upper)
     )
-    return (sum(above - below for below, above in gaps) / spread, steps) if steps is not None else None
+    width = sum(above - below for below, above in gaps) / spread
+    return (sum(map(n_digits, edges)) + min(width, 0.99), steps) if steps is not None else None
 
 
 def _stretches(x: np.ndarray, c: np.ndarray, n: int) -> tuple[np.ndarray, list[tuple[float, float]]] | None:
@@ -810,7 +898,7 @@ def _lookups(table: Table, found: Found) -> None:
     """Levels that decide another column."""
     coded = {}
     for name in table.names:
-        codes = table.codes(name) if name not in found.of else None
+        codes = table.codes(name)
         if codes is not None and len(codes[1]) > 1:
             coded[name] = codes
     pairs = []
