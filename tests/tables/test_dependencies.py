@@ -71,7 +71,7 @@ def affine(rng, X):
 def real_affine(rng, X):
     X["v"] = rng.normal(size=N)
     X["w"] = X["v"] * 0.25 - 3
-    return "w = v / 4 - 3"
+    return "w = 0.25 * v - 3"
 
 
 def total(rng, X):
@@ -227,10 +227,53 @@ def ends(rng, X):
     return "temp_min <= temp_max"
 
 
+def capped(rng, X):
+    X["saved"] = numbers(rng)
+    X["insured"] = X["saved"].clip(upper=120)
+    return "insured = min(saved, 120)"
+
+
+def quartiles(rng, X):
+    X["lower"] = rng.normal(10, 2, N)
+    X["median"] = X["lower"] + rng.gamma(2, 1, N)
+    X["upper"] = X["median"] + rng.gamma(2, 1, N)
+    X["iqr"] = X["upper"] - X["lower"]
+    return "iqr = upper - lower"
+
+
+def age_at(rng, X):
+    X["born"] = pd.Timestamp("1940-01-01") + pd.to_timedelta(rng.integers(0, 60 * 365, N), unit="D")
+    X["signed"] = START + pd.to_timedelta(rng.integers(0, 1000, N), unit="D")
+    X["age_then"] = ((X["signed"] - X["born"]).dt.days / 365.25).astype(int)
+    return "age_then = floor(days(signed - born) / 365.25)"
+
+
+def weekend(rng, X):
+    times(rng, X)
+    X["is_weekend"] = X["begun"].dt.day_of_week >= 5
+    return "is_weekend is True where weekday(begun) > 4, else False"
+
+
+def thirds(rng, X):
+    X["systolic"] = rng.normal(130, 15, N).round().astype(int)
+    X["diastolic"] = rng.normal(80, 9, N).round().astype(int)
+    X["mean_pressure"] = ((X["systolic"] + 2 * X["diastolic"]) / 3).round(1)
+    return "mean_pressure = round(1 / 3 * systolic + 2 / 3 * diastolic, 1)"
+
+
+def sum_beside_its_flag(rng, X):
+    X["goods"] = numbers(rng)
+    X["free"] = (X["goods"] > 70).astype(int)
+    X["postage"] = np.where(X["free"] == 1, 0, 4.99)
+    X["to_pay"] = (X["goods"] + X["postage"]).round(2)
+    return "to_pay = goods + postage"
+
+
 KINDS = [
     scaled, affine, real_affine, total, weighted, product, ratio, square, logarithm, body_mass, discounted,
     product_and_sum, floored, rounded, ceiled, copy, levels, level_rate, flag, text_flag, band, missing_flag, times,
-    duration, days, calendar, year_difference, ends,
+    duration, days, calendar, year_difference, ends, capped, quartiles, age_at,
+    weekend, thirds, sum_beside_its_flag,
 ]  # fmt: skip
 
 

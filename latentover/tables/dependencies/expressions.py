@@ -150,6 +150,23 @@ class Expression:
         tree, _ = self._parsed
         return self.names[0] if isinstance(tree, ast.Name) else None
 
+    @cached_property
+    def is_linear(self) -> bool:
+        """Whether it is a sum of columns with factors."""
+
+        def has_names(node: ast.AST) -> bool:
+            return any(isinstance(part, ast.Name) for part in ast.walk(node))
+
+        nodes = list(ast.walk(self._parsed[0]))
+        products = [
+            node for node in nodes if isinstance(node, ast.BinOp) and not isinstance(node.op, ast.Add | ast.Sub)
+        ]
+        mixed = any(
+            has_names(node.right) and (has_names(node.left) or isinstance(node.op, ast.Div)) for node in products
+        )
+        powers = any(isinstance(node.op, ast.Pow) for node in products)
+        return not (mixed or powers or any(isinstance(node, ast.Call) for node in nodes))
+
     def check(self, columns: Iterable[str]) -> None:
         """Raise ValueError, saying what is wrong, unless it can be computed from these columns."""
         known = set(columns)

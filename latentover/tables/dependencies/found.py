@@ -14,7 +14,8 @@ from latentover.tables.dependencies.kinds import (
     Order,
     dependency_from_dict,
 )
-from latentover.tables.dependencies.search import Found, search
+from latentover.tables.dependencies.search import search
+from latentover.tables.dependencies.table import Found
 from latentover.tables.dependencies.written import read_constraints
 
 

@@ -38,7 +38,7 @@ class Derived:
         The column that is computed.
     own : bool
         Whether it has values where an input is missing, or is missing where no input is. Then it stays among what is
-        learned, with `column.fill` in the place of what is computed.
+        learned, with `column.filler` in the place of what is computed.
     """
 
     column: TypedColumn
@@ -73,7 +73,7 @@ class Derived:
             return frame.drop(columns=self.target)
         _, undecided = self.compute(original)
         given = original[self.target]
-        return frame.assign(**{self.target: given.where(undecided | given.isna().to_numpy(), self.column.fill)})
+        return frame.assign(**{self.target: given.where(undecided | given.isna().to_numpy(), self.column.filler)})
 
     def restore(self, frame: pd.DataFrame, y: np.ndarray | None) -> pd.DataFrame:
         """Return the frame with the column."""

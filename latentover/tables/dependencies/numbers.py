@@ -146,7 +146,8 @@ def fit_line(
 ) -> Line | None:
     """Return how `values` (n,) follow from `feature` (n,), finite both, in all rows; None if they do not.
 
-    The factor lies in the intersection of the intervals that every row allows; of these the shortest decimal is taken. `fixed` allows 1 alone.
+    The factor lies in the intersection of the intervals that every row allows; of these the shortest decimal is
+    taken. `fixed` allows 1 alone.
     """
     scale = float(np.abs(values).max()) or 1.0
     unit = grid.unit if grid.unit is not None else 2 * grid.tolerance * scale

@@ -70,8 +70,10 @@ def as_durations(series: pd.Series) -> np.ndarray:
 
 def as_array(series: pd.Series) -> np.ndarray:
     """Return a column as what can be computed with: float64, datetime64[ns] or timedelta64[ns]."""
-    convert = {"number": as_floats, "flag": as_floats, "time": as_times, "duration": as_durations}
-    return convert[nature_of(series)](series)  # type: ignore[operator]
+    nature = nature_of(series)
+    if nature in ("time", "duration"):
+        return as_times(series) if nature == "time" else as_durations(series)
+    return as_floats(series)
 
 
 def is_missing(values: np.ndarray) -> np.ndarray:
@@ -139,11 +141,10 @@ class TypedColumn:
         if nature_of(series) == "number":
             known = as_floats(series)
             known = known[np.isfinite(known)]
-            fill = float(np.partition(known, len(known) // 2)[len(known) // 2]) if len(known) else 0.0
-            return cls(str(series.name), dtype, decimals_of(series), fill)
+            middle = float(np.partition(known, len(known) // 2)[len(known) // 2]) if len(known) else 0.0
+            return cls(str(series.name), dtype, decimals_of(series), middle)
         if dtype.kind in "mM":
-            known = series.dropna()
-            return cls(str(series.name), dtype, None, known.iloc[0] if len(known) else None)
+            return cls(str(series.name), dtype, None, None)
         counts = series.value_counts()
         if isinstance(dtype, pd.CategoricalDtype):
             once = set(counts.index[counts == 1])
@@ -152,6 +153,13 @@ class TypedColumn:
                 dtype = pd.CategoricalDtype(dtype.categories[:0].append(pd.Index(kept)), ordered=dtype.ordered)
         fill = plain(counts.index[0]) if len(counts) and counts.iloc[0] > 1 else None
         return cls(str(series.name), dtype, None, fill)
+
+    @property
+    def filler(self) -> Any:
+        """What stands in the column where its value is computed."""
+        if self.dtype.kind == "M":
+            return pd.Timestamp(0, tz=_zone_of(self.dtype))
+        return pd.Timedelta(0) if self.dtype.kind == "m" else self.fill
 
     @cached_property
     def is_number(self) -> bool:
@@ -198,9 +206,13 @@ class TypedColumn:
         return cls(state["name"], dtype_from_json(state["dtype"]), state["decimals"], state["fill"])
 
 
+def _zone_of(dtype: Any) -> Any:
+    return getattr(dtype, "tz", None) or getattr(getattr(dtype, "pyarrow_dtype", None), "tz", None)
+
+
 def _times_as(values: np.ndarray, dtype: Any, index: pd.Index) -> pd.Series:
     """Return times in UTC as a column of the training column's unit and zone."""
-    tz = getattr(dtype, "tz", None) or getattr(getattr(dtype, "pyarrow_dtype", None), "tz", None)
+    tz = _zone_of(dtype)
     times = pd.Series(values, index=index)
     return (times.dt.tz_localize("UTC").dt.tz_convert(tz) if tz is not None else times).astype(dtype)
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from latentover.tables.dependencies.expressions import Expression, parse
 from latentover.tables.dependencies.kinds import Bound, Formula, Lookup, Order
-from latentover.tables.dependencies.search import Found
+from latentover.tables.dependencies.table import Found
 from latentover.tables.dependencies.values import TypedColumn, nature_of
 
 _UNDERSTOOD = (
@@ -49,14 +49,14 @@ def read_constraints(frame: pd.DataFrame, texts: str | Sequence[str], found: Fou
                     bounds.append(item)
                 else:
                     _add(frame, found, item)
-        except _Unreadable as error:
+        except _UnreadableError as error:
             raise ValueError(
                 f"Expected constraint {text!r} to be readable, but {error}; write {_UNDERSTOOD}."
             ) from None
     return bounds, finds
 
 
-class _Unreadable(Exception):
+class _UnreadableError(Exception):
     """What is wrong with a constraint."""
 
 
@@ -70,7 +70,7 @@ def _add(frame: pd.DataFrame, found: Found, item: Any) -> None:
     elif isinstance(item, Order) and (known is not None or not found.is_free(item.target, item.sources)):
         item = Order.learn(frame, item.others[0], [item.target], above=not item.above, strict=item.strict)
     if not found.add(item):
-        raise _Unreadable(f"{item.target!r} follows from another constraint already, or they go in a circle")
+        raise _UnreadableError(f"{item.target!r} follows from another constraint already, or they go in a circle")
 
 
 def _read(frame: pd.DataFrame, text: str) -> list[Any]:
@@ -80,7 +80,7 @@ def _read(frame: pd.DataFrame, text: str) -> list[Any]:
     try:
         statement, names = parse(text)
     except ValueError as error:
-        raise _Unreadable(str(error)) from None
+        raise _UnreadableError(str(error)) from None
     if isinstance(statement, ast.Assign) and len(statement.targets) == 1 and isinstance(statement.targets[0], ast.Name):
         target = statement.targets[0].id
         return [_formula(frame, names.get(target, target), _requoted(statement.value, names))]
@@ -91,20 +91,20 @@ def _read(frame: pd.DataFrame, text: str) -> list[Any]:
             _comparison(frame, _side(frame, a, names), _SIGNS.get(type(sign)), _side(frame, b, names))
             for a, sign, b in zip(sides, compare.ops, sides[1:], strict=False)
         ]
-    raise _Unreadable("it is neither a formula nor an order")
+    raise _UnreadableError("it is neither a formula nor an order")
 
 
 def _requoted(node: ast.AST, names: dict[str, str]) -> str:
     text = ast.unparse(node)
     for placeholder, name in names.items():
-        text = re.sub(rf"\b{placeholder}\b", lambda _, name=name: f"`{name}`", text)
+        text = f"`{name}`".join(re.split(rf"\b{placeholder}\b", text))
     return text
 
 
 def _column(frame: pd.DataFrame, name: str) -> pd.Series:
     if name not in frame.columns:
         near = difflib.get_close_matches(name, map(str, frame.columns), 1)
-        raise _Unreadable(f"there is no column {name!r}" + (f", did you mean {near[0]!r}?" if near else ""))
+        raise _UnreadableError(f"there is no column {name!r}" + (f", did you mean {near[0]!r}?" if near else ""))
     return frame[name]
 
 
@@ -114,25 +114,25 @@ def _side(frame: pd.DataFrame, node: ast.AST, names: dict[str, str]) -> str | fl
     try:
         return float(ast.literal_eval(node))
     except (ValueError, TypeError):
-        raise _Unreadable(f"{_requoted(node, names)!r} is neither a column nor a number") from None
+        raise _UnreadableError(f"{_requoted(node, names)!r} is neither a column nor a number") from None
 
 
 def _comparison(frame: pd.DataFrame, a: str | float, sign: str | None, b: str | float) -> Order | Bound:
     if sign is None:
-        raise _Unreadable("only <=, <, >= and > compare columns")
+        raise _UnreadableError("only <=, <, >= and > compare columns")
     if isinstance(a, float):
         a, b, sign = b, a, _MIRRORED[sign]
     if isinstance(a, float):
-        raise _Unreadable("it compares two numbers")
+        raise _UnreadableError("it compares two numbers")
     if isinstance(b, float):
         if nature_of(frame[a]) != "number":
-            raise _Unreadable(f"{a!r} is no column of numbers")
+            raise _UnreadableError(f"{a!r} is no column of numbers")
         return Bound(TypedColumn.of(frame[a]), sign, b)
     if sign[0] == ">":
         a, b = b, a
     natures = {nature_of(frame[name]) for name in (a, b)}
     if a == b or len(natures) > 1 or natures & {"level", "flag"}:
-        raise _Unreadable(f"{a!r} and {b!r} are not two columns of numbers or two of times")
+        raise _UnreadableError(f"{a!r} and {b!r} are not two columns of numbers or two of times")
     return Order.learn(frame, b, [a], strict=len(sign) == 1)
 
 
@@ -145,10 +145,10 @@ def _formula(frame: pd.DataFrame, target: str, text: str) -> Formula:
             raise ValueError(f"{target!r} has to follow from other columns")
         if not (expression.column or expression.fits(frame)):
             raise ValueError("its columns are not all numbers or times")
-        trial = Formula(TypedColumn.of(series), False, expression)
+        trial = Formula(TypedColumn.of(series), own=False, expression=expression)
         _, undecided = trial.compute(frame)
     except (ValueError, TypeError, IndexError) as error:
-        raise _Unreadable(str(error)) from None
+        raise _UnreadableError(str(error)) from None
     return Formula(trial.column, bool((undecided != series.isna().to_numpy()).any()), expression)
 
 
@@ -156,7 +156,7 @@ def _lookup(frame: pd.DataFrame, source: str, target: str) -> Lookup:
     _column(frame, source), _column(frame, target)
     lookup = Lookup.learn(frame, source, target) if source != target else None
     if lookup is None:
-        raise _Unreadable(f"no value of {source!r} is seen twice with one of {target!r}")
+        raise _UnreadableError(f"no value of {source!r} is seen twice with one of {target!r}")
     return lookup
 
 
@@ -168,6 +168,6 @@ def _check(frame: pd.DataFrame, text: str, item: Any) -> None:
         columns = list(dict.fromkeys((*item.sources, item.target)))
         values = ", ".join(f"{name} = {frame[name].iloc[row]}" for name in columns)
         raise ValueError(
-            f"Expected constraint {text!r} to hold in X, but got {100 * broken.mean():.1f} % of rows that break it, such "
-            f"as row {row} with {values}; correct it or the rows."
+            f"Expected constraint {text!r} to hold in X, but got {100 * broken.mean():.1f} % of rows that break it, "
+            f"such as row {row} with {values}; correct it or the rows."
         )
