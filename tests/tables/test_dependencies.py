@@ -303,6 +303,22 @@ def test_nothing_is_found_where_nothing_is(seed):
     assert find_dependencies(X).describe() == []
 
 
+def test_columns_that_are_no_plain_numbers_are_left_alone():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"a": numbers(rng), "nothing": np.nan, "same": 3})
+    X["infinite"] = (2 * X["a"]).where(X["a"] > 20, np.inf)
+    flag = rng.random(N) < 0.5
+    X["flag"] = flag.astype(int)
+    X["divided"] = np.where(flag, X["a"], numbers(rng))  # a / flag but where that is a / 0
+    X["lists"] = [[1]] * N
+    X["whole"] = np.arange(N) + 2**60
+    X["complex"] = X["a"] * 1j
+    X["days"] = pd.period_range("2020", periods=N, freq="D")
+    found = find_dependencies(X)
+    assert found.describe() == []
+    pd.testing.assert_frame_equal(found.restore(found.reduce(X)), X)
+
+
 def test_few_rows_say_nothing():
     X = pd.DataFrame({"a": np.arange(40.0), "b": 2 * np.arange(40.0)})
     assert len(find_dependencies(X)) == 0

@@ -441,12 +441,16 @@ def _fitted_sum(table: Table, target: str, pool: list[str], values: dict[str, np
     if rows.sum() < max(LEAST_ROWS, 10 * len(kept)):
         return None
     fit = _snapped(X[rows], t[rows], grid, [quote(name) for name in kept])
-    for i in reversed(range(len(kept))):  # a column may say what another says
-        fewer = kept[:i] + kept[i + 1 :] if len(kept) > 2 else []
-        others = np.delete(X[rows], i, axis=1)
-        shorter = _snapped(others, t[rows], grid, [quote(name) for name in fewer]) if fewer else None
-        if shorter is not None:
-            kept, fit, X = fewer, shorter, np.delete(X, i, axis=1)
+    while fit is not None and len(kept) > 2:  # a column may say what another says
+        shorter = []
+        for i in range(len(kept)):
+            fewer = kept[:i] + kept[i + 1 :]
+            again = _snapped(np.delete(X[rows], i, axis=1), t[rows], grid, [quote(name) for name in fewer])
+            shorter += [(sum(sign.isdigit() for sign in again[0]), i, again)] if again is not None else []
+        if not shorter:
+            break
+        _, i, fit = min(shorter, key=lambda item: item[:2])
+        kept, X = kept[:i] + kept[i + 1 :], np.delete(X, i, axis=1)
     if fit is None:
         return None
     text, feature = fit

@@ -42,7 +42,7 @@ class Table:
         self.sample = frame.iloc[np.random.default_rng(1).permutation(rows)]
         self.names = [name for name in map(str, frame.columns) if can_quote(name)]
         self.nature = {name: nature_of(frame[name]) for name in self.names}
-        self.names = [name for name in self.names if not self._is_constant(name)]
+        self.names = [name for name in self.names if not self._is_constant(name) and not self._is_infinite(name)]
         self.position = {name: i for i, name in enumerate(self.names)}
         self._codes: dict[str, tuple[np.ndarray, Any] | None] = {}
         self._columns: dict[str, TypedColumn] = {}
@@ -55,6 +55,9 @@ class Table:
             return known.empty or not (known != known.iloc[0]).any()
         except (TypeError, ValueError):
             return True
+
+    def _is_infinite(self, name: str) -> bool:
+        return self.nature[name] == "number" and bool(np.isinf(as_floats(self.frame[name])).any())
 
     def of(self, *natures: str) -> list[str]:
         """Return the columns of these natures."""
