@@ -13,6 +13,7 @@ from latentover.methods.m2m import M2mClassifier
 from latentover.methods.prior_corrected import PriorCorrectedClassifier
 from latentover.methods.rae import RAEClassifier, RAESampler
 from latentover.methods.rbo import MultiClassRBO
+from latentover.methods.smoothed_bootstrap import SmoothedBootstrapSampler
 
 __all__ = [
     "AMDO",
@@ -30,4 +31,5 @@ __all__ = [
     "PriorCorrectedClassifier",
     "RAEClassifier",
     "RAESampler",
+    "SmoothedBootstrapSampler",
 ]
