@@ -138,7 +138,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--n", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--duplicate-k", type=int, help="ForestDiffusion's duplicate_K, where its default takes too long")
+    parser.add_argument(
+        "--duplicate-k", type=int, help="ForestDiffusion's duplicate_K, where its default takes too long"
+    )
     options = parser.parse_args()
     if options.duplicate_k:
         SETTINGS["duplicate_K"] = options.duplicate_k

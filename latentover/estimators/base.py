@@ -225,8 +225,9 @@ class BaseDataEstimator(BaseEstimator):
         self.class_counts_ = np.bincount(labels)
         self._check_classes()
         with naming("X", "a table or images that can be encoded"):
-            weights = 1.0 / self.class_counts_[labels] if self.numbers == "scores" else None
-            self.format_ = self._learn_format(X, weights=weights)
+            # A rare class would be squeezed into a few ranks, and its few rows would decide where those are.
+            weights = self.class_counts_[labels] ** -0.5 if self.numbers == "scores" else None
+            self.format_ = self._learn_format(X, weights=weights, labels=self.classes_[labels])
         if isinstance(self.identifiers, str) and isinstance(self.format_, TableFormat) and self.format_.identifiers:
             names, fresh = self.format_.identifiers, self.new_identifiers == "fresh"
             warn_user(

@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from latentover.tables.format import CategoricalFeatures, Clip, Missing, Numbers, TableFormat
+from latentover.tables.format import CategoricalFeatures, Clip, Constraints, Missing, Numbers, TableFormat
 from latentover.tables.identifiers import NewIdentifiers
 from latentover.tables.series import as_dtype
 
@@ -59,8 +59,8 @@ class ImageFormat:
         """Return a batch of `encode`'s tensor as float32 in [0, 1]."""
         return batch.float().div(255) if batch.dtype == torch.uint8 else batch
 
-    def decode(self, outputs: Tensor) -> np.ndarray:
-        """Return generated images (n, c, h, w) in [0, 1] in the user's range, type and layout."""
+    def decode(self, outputs: Tensor, label: Any = None) -> np.ndarray:
+        """Return generated images (n, c, h, w) in [0, 1] in the user's range, type and layout, of whatever class."""
         X = outputs.float().cpu().numpy().astype(np.float64) * (self.high - self.low) + self.low
         X = as_dtype(X, np.dtype(self.dtype), self.low, self.high)
         if self.layout == "rows":
@@ -132,7 +132,9 @@ def learn_format(
     new_identifiers: NewIdentifiers = "fresh",
     missing: Missing = "error",
     clip: Clip = "observed",
+    constraints: Constraints = "none",
     weights: np.ndarray | None = None,
+    labels: np.ndarray | None = None,
 ) -> Format:
     """Return the format of validated data: images where X has four dimensions or an `image_shape` is given.
 
@@ -162,6 +164,13 @@ def learn_format(
         What the numbers of generated rows of a table are clipped to: the range that was seen, no range but that of
         their type, or that one. A side that is None is open; columns that a dict does not name keep to the range that
         was seen, and so do dates and durations always.
+    constraints : {"auto", "none"} or list of str, default="none"
+        Of a frame: what follows exactly from what, which is not learned and holds in all generated rows; see
+        `latentover.tables.dependencies.find_dependencies`.
+    weights : ndarray of shape (n,), optional
+        How many rows each row of a table stands for where quantiles are learned.
+    labels : ndarray of shape (n,), optional
+        Classes of the rows, for what is constant in one.
 
     Raises
     ------
@@ -188,7 +197,9 @@ def learn_format(
         new_identifiers=new_identifiers,
         missing=missing,
         clip=clip,
+        constraints=constraints,
         weights=weights,
+        labels=labels,
     )
 
 

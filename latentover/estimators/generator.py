@@ -23,6 +23,14 @@ from latentover.training import COLLAPSED, CollapseWarning, diversity_ratio, dra
 DIVERSITY_SAMPLES = 64
 """Samples of each class, real and generated, whose distances are compared after training."""
 
+
+def are_constraints(value: Any) -> bool:
+    """Whether a value of `constraints` says what is kept between columns."""
+    if isinstance(value, str):
+        return value in ("auto", "none")
+    return isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
+
+
 NoBases = Annotated[Literal["random"], Expected("'random', for new samples are not made from chosen rows here")]
 """What `base_selection` is in a method that makes new samples from a distribution, or chooses the rows itself."""
 
@@ -62,6 +70,11 @@ class BaseGenerator(BaseDataEstimator):
     clip : {"observed", "none"}, (low, high) or dict of column to these, default="observed"
         What the numbers of generated rows of a table are clipped to: the range that was seen, no range but that of
         their type, or that one; see `latentover.estimators.learn_format`.
+    constraints : {"auto", "none"} or list of str, default="auto"
+        What holds exactly between the columns of a frame and is kept in new rows: what is found in all training rows;
+        nothing; or what is found and these, such as ``"fee = round(0.015 * amount, 2)"``, ``"opened <= closed"`` and
+        ``"country -> currency"``, or these alone behind ``"none"``. See
+        `latentover.tables.dependencies.find_dependencies`.
 
     Attributes
     ----------
@@ -74,6 +87,7 @@ class BaseGenerator(BaseDataEstimator):
     small_class: Literal["adapt", "raise", "skip"] = "adapt"
     base_selection: Annotated[Any, Expected("'random', 'even' or row numbers of X, 0 or more", are_bases)] = "random"
     clip: Any = "observed"
+    constraints: Annotated[Any, Expected("'auto', 'none' or a list of texts", are_constraints)] = "auto"
 
     diversity_: np.ndarray = field(init=False)
     _parents: tuple[int, ParentRows] | None = field(init=False, default=None)
@@ -102,7 +116,7 @@ class BaseGenerator(BaseDataEstimator):
         check_class_sizes(self.classes_, self.class_counts_, self._rows_needed(), self.small_class)
 
     def _learn_format(self, X: Any, **settings: Any) -> Format:
-        return super()._learn_format(X, clip=self.clip, **settings)
+        return super()._learn_format(X, clip=self.clip, constraints=self.constraints, **settings)
 
     def _train(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None = None) -> TrainingSet:
         data = super()._train(X, y, sample_weight)
@@ -229,6 +243,10 @@ class BaseGenerator(BaseDataEstimator):
             return rows
         return self.format_.with_fresh_identifiers(rows, np.random.default_rng(seed), X)
 
+    def _in_rows(self, outputs: Tensor, label: int) -> Any:
+        """Return outputs (n, ...) of class number `label` in the type and layout of the training data."""
+        return self.format_.decode(outputs, self.classes_[label])
+
     def _in_kind(self, rows: Any) -> Any:
         """Return generated rows as the user's data came."""
         return rows
@@ -243,7 +261,7 @@ class BaseGenerator(BaseDataEstimator):
             for start in range(0, max(n, 1), PREDICT_BATCH):
                 count = min(PREDICT_BATCH, n - start)
                 synthetic = self._generate(label, max(count, 1), generator)
-                outputs.append(self.format_.decode(synthetic.outputs[:count]))
+                outputs.append(self._in_rows(synthetic.outputs[:count], label))
                 parents.append(self._row_numbers(np.asarray(synthetic.parents[:count], dtype=np.int64)))
                 weights.append(np.asarray(synthetic.weights[:count]))
             self._parents = None

@@ -26,14 +26,25 @@ class Part:
         Encoded columns: 1 for a number; n for levels, one-hot, or 128 signs where there are more levels.
     n : int
         Levels; 1 for a number.
+    when : int or None
+        Of a number: it says something where the levels before it are this one; None for always.
+    ties : tuple of (float, float)
+        Of a score: the ranks between which all are of one value; a value is encoded as the middle.
+    ranked : bool
+        Whether a number is a normal score of ranks.
     """
 
     kind: Literal["number", "levels"]
     width: int
     n: int
+    when: int | None = None
+    ties: tuple[tuple[float, float], ...] = ()
+    ranked: bool = False
 
 
-NUMBER = Part("number", 1, 1)
+def number_part(scale: Any, when: int | None = None) -> Part:
+    """Return the part of a number by a scale."""
+    return Part("number", 1, 1, when, getattr(scale, "ties", ()), scale.kind == "quantiles")
 
 
 @dataclass(frozen=True)

@@ -12,17 +12,20 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from latentover.tables.checks import check_dense_size, check_table, warn_user
-from latentover.tables.columns import Column, Part
+from latentover.tables.checks import check_dense_size, check_gaps, check_table, warn_user
+from latentover.tables.columns import Column, Part, name_to_json
+from latentover.tables.dependencies import Dependencies, find_dependencies
 from latentover.tables.identifiers import Identifier, NewIdentifiers, is_free_text, is_identifier
 from latentover.tables.learning import Missing, learn_column
 from latentover.tables.levels import Levels
 from latentover.tables.numbers import Bounds, FloatColumns, Number
 from latentover.tables.series import is_categorical, is_time, plain_value
 from latentover.tables.times import Time
+from latentover.tables.values import from_json
 
 Numbers = Literal["scores", "standard"]
 CategoricalFeatures = str | Sequence[Any] | np.ndarray
+Constraints = str | Sequence[str]
 Clip = str | tuple[float | None, float | None] | Mapping[Any, Any]
 ROWS_AT_ONCE = 2**14
 """Rows that are encoded at once: a cache holds so many while one column after the other is taken from them."""
@@ -45,12 +48,19 @@ class TableFormat:
     Attributes
     ----------
     columns : list of Column
+        Those that are learned, and identifiers.
     is_frame : bool
         Whether the user's X is a pandas frame of mixed columns rather than one array of numbers.
+    dependencies : Dependencies or None
+        Of a generator: what follows exactly from what. The columns are those of a frame that they have reduced.
+    names : list or None
+        All names of a frame that has dependencies, in their order.
     """
 
     columns: list[Column]
     is_frame: bool
+    dependencies: Dependencies | None = None
+    names: list[Any] | None = None
 
     kind = "table"
 
@@ -81,7 +91,7 @@ class TableFormat:
         `of_fit` says that these are the rows of fit, of which texts that one row alone has are no levels.
         """
         if self.is_frame and not isinstance(X, pd.DataFrame):
-            X = pd.DataFrame(X, columns=[column.name for column in self.columns])
+            X = pd.DataFrame(X, columns=self.names or [column.name for column in self.columns])
         elif not self.is_frame:
             X = np.asarray(X)
         if any(isinstance(column, Levels) for column in self.columns):
@@ -90,7 +100,7 @@ class TableFormat:
         unknown: dict[Any, Any] = {}
         for start in range(0, len(X), ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
-            block = X.iloc[rows] if self.is_frame else X[rows]
+            block = self._reduced(X.iloc[rows]) if self.is_frame else X[rows]
             if self._floats is not None and X.dtype.kind in "biuf":
                 encoded[rows] = self._floats.encode(block)
                 continue
@@ -109,6 +119,10 @@ class TableFormat:
             )
         return torch.from_numpy(encoded)
 
+    def _reduced(self, X: pd.DataFrame) -> pd.DataFrame:
+        """Return rows of a frame with the columns that are learned, and identifiers."""
+        return X if self.dependencies is None else reduced_columns(X, self.dependencies)
+
     @cached_property
     def _floats(self) -> FloatColumns | None:
         return None if self.is_frame else FloatColumns.of(self.columns)
@@ -123,14 +137,16 @@ class TableFormat:
         """Return a batch of `encode`'s tensor as it is."""
         return batch
 
-    def decode(self, outputs: Tensor, generator: np.random.Generator | None = None) -> np.ndarray | pd.DataFrame:
+    def decode(self, outputs: Tensor, label: Any = None) -> np.ndarray | pd.DataFrame:
         """Return generated rows as an array of the user's type, or as a frame with the user's columns.
+
+        Identifiers are missing; see `with_fresh_identifiers`.
 
         Parameters
         ----------
         outputs : Tensor of shape (n, d)
-        generator : numpy Generator, optional
-            Of fresh identifiers; without it they are missing.
+        label : label, optional
+            The class of the rows, for what is constant in a class.
         """
         encoded = outputs.float().cpu().numpy()
         if self._floats is not None:
@@ -141,7 +157,12 @@ class TableFormat:
             return np.stack([column.decode_array(block) for column, block in pairs], axis=1)
         frame = pd.concat([column.decode(block) for column, block in pairs], axis=1)
         frame.columns = pd.Index([column.name for column in self.columns])
-        return frame if generator is None else self.with_fresh_identifiers(frame, generator)
+        if self.dependencies is None:
+            return frame
+        known = set(self.dependencies.columns)
+        others = [name for name in frame.columns if name not in known]
+        restored = self.dependencies.restore(frame.drop(columns=others), None if label is None else str(label))
+        return pd.concat([restored, frame[others]], axis=1)[self.names]
 
     def with_fresh_identifiers(self, rows: Any, generator: np.random.Generator, taken: Any = None) -> Any:
         """Return rows with an identifier of its own in each, see `Identifier.fresh`; others as they are.
@@ -156,19 +177,18 @@ class TableFormat:
         if not self.identifiers:
             return rows
         fresh = {
-            i: column.fresh(len(rows), generator, None if taken is None else taken.iloc[:, i])
-            for i, column in enumerate(self.columns)
+            column.name: column.fresh(len(rows), generator, None if taken is None else taken[column.name])
+            for column in self.columns
             if isinstance(column, Identifier)
         }
         return self._with_columns(rows, fresh)
 
     def with_identifiers_of(self, rows: Any, others: Any) -> Any:
         """Return rows with the identifiers of other ones, of the same number and in the same order."""
-        numbers = [i for i, column in enumerate(self.columns) if isinstance(column, Identifier)]
-        return self._with_columns(rows, {i: others.iloc[:, i] for i in numbers}) if numbers else rows
+        return self._with_columns(rows, {name: others[name] for name in self.identifiers}) if self.identifiers else rows
 
-    def _with_columns(self, rows: pd.DataFrame, new: dict[int, pd.Series]) -> pd.DataFrame:
-        parts = [new[i].set_axis(rows.index) if i in new else rows.iloc[:, i] for i in range(rows.shape[1])]
+    def _with_columns(self, rows: pd.DataFrame, new: dict[Any, pd.Series]) -> pd.DataFrame:
+        parts = [new[name].set_axis(rows.index) if name in new else rows[name] for name in rows.columns]
         return pd.concat(parts, axis=1).set_axis(rows.columns, axis=1)
 
     def check(self, X: Any) -> None:
@@ -176,7 +196,9 @@ class TableFormat:
 
     def describe(self) -> dict[Any, str]:
         """Return in words what becomes of each column, by its name."""
-        return {column.name: column.describe() for column in self.columns}
+        words = {column.name: column.describe() for column in self.columns}
+        names = self.names or list(words)
+        return {name: words.get(name, "not learned: it follows from others") for name in names}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the format as JSON-able values.
@@ -190,7 +212,10 @@ class TableFormat:
         ValueError
             If the name of a column or a category is nothing that `latentover.tables.values` knows.
         """
-        return {"kind": self.kind, "columns": [column.to_dict() for column in self.columns], "is_frame": self.is_frame}
+        state = {"kind": self.kind, "columns": [column.to_dict() for column in self.columns], "is_frame": self.is_frame}
+        if self.dependencies is not None:
+            state |= {"dependencies": self.dependencies.to_dict(), "names": [name_to_json(n) for n in self.names or ()]}
+        return state
 
     @classmethod
     def from_dict(cls, state: dict[str, Any]) -> "TableFormat":
@@ -207,7 +232,10 @@ class TableFormat:
             if kind not in _KINDS:
                 raise ValueError(f"Expected a column's kind to be one of {', '.join(_KINDS)}, but got {kind!r}.")
             columns.append(_KINDS[kind].from_dict(kept))
-        return cls(columns, is_frame=state["is_frame"])
+        if "dependencies" not in state:
+            return cls(columns, is_frame=state["is_frame"])
+        names = [from_json(name) for name in state["names"]]
+        return cls(columns, state["is_frame"], Dependencies.from_dict(state["dependencies"]), names)
 
     @classmethod
     def learn(
@@ -220,7 +248,9 @@ class TableFormat:
         new_identifiers: NewIdentifiers = "fresh",
         missing: Missing = "error",
         clip: Clip = "observed",
+        constraints: Constraints = "none",
         weights: np.ndarray | None = None,
+        labels: np.ndarray | None = None,
     ) -> "TableFormat":
         """Learn the format of an array of numbers (n, d) or of a pandas frame with mixed columns.
 
@@ -229,20 +259,84 @@ class TableFormat:
         weights : ndarray of shape (n,), optional
             How many rows each row stands for where quantiles are learned: with weights that make classes equal, a rare
             class is not squeezed into one tail.
+        labels : ndarray of shape (n,), optional
+            Classes, for what is constant in one.
 
         The others are those of `latentover.estimators.learn_format`.
         """
         check_table(X, "impute")  # what is missing is for the column to say
         settings: dict[str, Any] = {"numbers": numbers, "categorical_features": categorical_features, "clip": clip}
         settings |= {"identifiers": identifiers, "new_identifiers": new_identifiers, "missing": missing}
+        is_frame = isinstance(X, pd.DataFrame)
+        names = X.columns.tolist() if is_frame else None
+        dependencies = table_dependencies(X, labels, constraints=constraints, **settings) if is_frame else None
+        if dependencies is not None:
+            for name in dependencies.derived if missing == "error" else ():
+                check_gaps(X[name])
+            X, settings = reduced_table(X, dependencies, settings)
         learners = column_learners(X, weights=weights, **settings)
-        learned = cls([learn() for learn in learners], is_frame=isinstance(X, pd.DataFrame))
+        learned = cls([learn() for learn in learners], is_frame, dependencies, names if dependencies else None)
         if not learned.shape[0]:
             raise ValueError(
                 f"Expected X to have columns to learn from, but got identifiers alone, {learned.identifiers[:5]}; add "
                 "others, or name these in categorical_features if they are none."
             )
         return learned
+
+
+def table_dependencies(
+    X: pd.DataFrame,
+    labels: np.ndarray | None = None,
+    *,
+    constraints: Constraints,
+    categorical_features: CategoricalFeatures = "auto",
+    identifiers: Any = "auto",
+    clip: Clip = "observed",
+    **_: Any,
+) -> Dependencies | None:
+    """Return what follows exactly from what between the columns of a frame, or None if nothing does.
+
+    Identifiers are no part of it, nor are columns that `clip` names: their bounds would be lost.
+    """
+    if isinstance(constraints, str) and constraints == "none":
+        return None
+    names = X.columns.tolist()
+    categorical = _named_columns(categorical_features, names)
+    hidden = _identifier_columns(identifiers, X, categorical, names)
+    bounded = set(clip) if isinstance(clip, Mapping) else set()
+    visible = X[[name for i, name in enumerate(names) if i not in hidden and name not in bounded]]
+    as_levels = {name: "category" for i, name in enumerate(names) if i in categorical and name in visible}
+    texts = None if labels is None else labels.astype(str)
+    found = find_dependencies(visible.astype(as_levels), texts, constraints=constraints)
+    return found if len(found) else None
+
+
+def reduced_table(
+    X: pd.DataFrame, dependencies: Dependencies, settings: dict[str, Any]
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Return what is learned of training rows, and the settings of `column_learners` for these columns."""
+    names = X.columns.tolist()
+    categorical = _named_columns(settings["categorical_features"], names)
+    hidden = [names[i] for i in sorted(_identifier_columns(settings["identifiers"], X, categorical, names))]
+    reduced = reduced_columns(X, dependencies)
+    clip = settings["clip"]
+    if not isinstance(clip, str | Mapping):  # one pair for all columns, but not for the distances in some of them
+        known = {name for name in reduced.columns if name not in dependencies.spans}
+        learnable = (name for name in known if not (is_categorical(X[name]) or is_time(X[name].dtype)))
+        clip = {name: clip for name in learnable if name not in hidden and names.index(name) not in categorical}
+    changed = {
+        "categorical_features": [names[i] for i in sorted(categorical) if names[i] in reduced.columns],
+        "identifiers": hidden,
+        "clip": clip,
+    }
+    return reduced, settings | changed
+
+
+def reduced_columns(X: pd.DataFrame, dependencies: Dependencies) -> pd.DataFrame:
+    """Return what is learned of rows, with the columns that dependencies know nothing of behind it."""
+    known = set(dependencies.columns)
+    others = [name for name in X.columns if name not in known]
+    return pd.concat([dependencies.reduce(X[list(dependencies.columns)]), X[others]], axis=1)
 
 
 def column_learners(

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from latentover.tables.columns import NUMBER, Column, Part, one_hot, present, with_gaps
+from latentover.tables.columns import Column, Part, number_part, one_hot, present, with_gaps
 from latentover.tables.scales import Quantiles, Scale, Standard, scale_from_dict, standardised, values_with_shares
 from latentover.tables.series import as_dtype, as_floats, inferred, is_time, number_dtype, plain_value
 from latentover.tables.steps import Steps, find_steps, steps_from_dict
@@ -122,7 +122,9 @@ class Number(Column):
     @property
     def parts(self) -> tuple[Part, ...]:
         """Its parts in their order."""
-        return (NUMBER,) if self.n_states == 1 else (Part("levels", self.n_states, self.n_states), NUMBER)
+        if self.n_states == 1:
+            return (number_part(self.scale),)
+        return Part("levels", self.n_states, self.n_states), number_part(self.scale, when=len(self.masses))
 
     @property
     def constant(self) -> bool:

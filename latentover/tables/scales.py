@@ -18,8 +18,10 @@ FARTHEST = 1e6
 """Standardised numbers end here: none of n values is farther than sqrt(n), but later ones may be anything."""
 MAX_VALUES = 500
 """A column of at most so many values has each of them as a knot."""
-_CHUNKS = 400
-"""Of other columns, so many groups of neighbouring rows have a knot each: their mean at their middle rank."""
+_CHUNKS = 3.0
+"""Of other columns, so many times the cube root of n groups of neighbouring rows have a knot each, their mean at their
+middle rank: more would follow the chance of these rows (a histogram's optimal width falls with the cube root of n)."""
+_MOST_CHUNKS = 400
 _GROUP = 3
 """Rows in such a group at least: a knot is no row's value."""
 _OFTEN = 1 / 250
@@ -124,8 +126,9 @@ class Quantiles:
 
     The ranks are a line through knots. A value with many rows has a knot at the rank where its rows begin and one where
     they end: all scores between decode to it, and it is encoded as the score of the middle. So columns of few values
-    keep their shares exactly. Other knots are means of neighbouring rows; where the rows are dense each is of about 1
-    in 400 of them, and towards the ends of fewer, at least 3, so that tails keep their shape.
+    keep their shares exactly. Other knots are means of neighbouring rows, as many as a histogram of the rows would have
+    bars; where the rows are dense each is of many of them, and towards the ends of fewer, at least 3, so that tails
+    keep their shape.
 
     Attributes
     ----------
@@ -168,7 +171,9 @@ class Quantiles:
         lows = np.concatenate([[0.0], highs[:-1]])
         ranks: list[float] = [] if own[0] else [float(highs[0] / 2)]
         knots: list[float] = [] if own[0] else [float(values[0])]
-        for first, last in _groups(own, (lows + highs) / 2, counts, whole=few):
+        worth = len(numbers) if weights is None else float(weights.sum() ** 2 / np.square(weights).sum())
+        chunks = min(max(_CHUNKS * worth ** (1 / 3), 20.0), _MOST_CHUNKS)
+        for first, last in _groups(own, (lows + highs) / 2, counts, chunks, whole=few):
             if own[first]:
                 ranks += [float(lows[first]), float(highs[first])]
                 knots += [float(values[first])] * 2
@@ -220,6 +225,19 @@ class Quantiles:
                 numbers = numbers + sign * slope * (sign * (scores - last)).clip(0)
         return numbers
 
+    @cached_property
+    def ties(self) -> tuple[tuple[float, float], ...]:
+        """The ranks (low, high) between which all scores are those of one value, ascending."""
+        ranks, _, values = self._knots
+        same = np.flatnonzero((np.diff(values) == 0) & (np.diff(ranks) > 0))
+        joined: list[tuple[float, float]] = []
+        for i in same.tolist():
+            low, high = float(ranks[i]), float(ranks[i + 1])
+            if joined and joined[-1][1] == low and values[i - 1] == values[i]:
+                low = joined.pop()[0]
+            joined.append((low, high))
+        return tuple(joined)
+
     @property
     def constant(self) -> bool:
         """Whether all numbers were one."""
@@ -230,7 +248,9 @@ class Quantiles:
         return {"kind": self.kind, "ranks": list(self.ranks), "values": list(self.values)}
 
 
-def _groups(own: np.ndarray, ranks: np.ndarray, counts: np.ndarray, *, whole: bool) -> list[tuple[int, int]]:
+def _groups(
+    own: np.ndarray, ranks: np.ndarray, counts: np.ndarray, chunks: float, *, whole: bool
+) -> list[tuple[int, int]]:
     """Return which of the sorted values (first, last + 1) share a knot; those in `own` have theirs alone.
 
     Half of the knots are even in ranks and half in scores. Values beside those in `own` that are too few for a group
@@ -238,7 +258,7 @@ def _groups(own: np.ndarray, ranks: np.ndarray, counts: np.ndarray, *, whole: bo
     """
     scores = ndtri(ranks)
     position = 0.5 * ranks + 0.5 * (scores - scores[0]) / max(scores[-1] - scores[0], 1e-12)
-    number = np.floor(position * _CHUNKS).astype(np.int64)
+    number = np.floor(position * chunks).astype(np.int64)
     new = np.concatenate([[True], own[1:] | own[:-1] | (number[1:] != number[:-1])])
     starts = np.flatnonzero(new)
     ends = np.append(starts[1:], len(own))

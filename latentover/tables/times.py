@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 import pandas as pd
 
-from latentover.tables.columns import NUMBER, Column, Part, one_hot, present, with_gaps
+from latentover.tables.columns import Column, Part, number_part, one_hot, present, with_gaps
 from latentover.tables.scales import Quantiles, Scale, Standard, scale_from_dict
 from latentover.tables.series import as_dtype, dates, inferred, missing_values, plain_value, ticks, without_arrow
 from latentover.tables.values import from_json
@@ -95,7 +95,8 @@ class Time(Column):
     def parts(self) -> tuple[Part, ...]:
         """Its parts in their order: missing or not, steps or days, month, weekday, hour, the rest of the hour."""
         levels = [Part("levels", _N[name], _N[name]) for name in self.calendar or ()]
-        return (*[Part("levels", 2, 2)] * self.missing, NUMBER, *levels, *[NUMBER] * (self.rest is not None))
+        rest = [] if self.rest is None else [number_part(self.rest)]
+        return (*[Part("levels", 2, 2)] * self.missing, number_part(self.scale), *levels, *rest)
 
     @property
     def constant(self) -> bool:

@@ -43,6 +43,12 @@ class Dependencies:
         labels = {str(label): label for label in self.columns}
         return tuple(labels[item.target] for item in self.items if isinstance(item, Derived) and not item.own)
 
+    @property
+    def spans(self) -> tuple[Any, ...]:
+        """The labels of the columns in whose place their distance to another one is learned."""
+        labels = {str(label): label for label in self.columns}
+        return tuple(labels[item.target] for item in self.items if isinstance(item, Order))
+
     def reduce(self, X: pd.DataFrame) -> pd.DataFrame:
         """Return what has to be learned of rows (n, d): no derived column, and distances in place of ordered ones.
 
