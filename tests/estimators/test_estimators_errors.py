@@ -148,6 +148,8 @@ BAD = {
     "clip": ["seen", 3, (1, 0), (0, 1, 2), {9: (0, 1)}],
     "keep_index": ["drop", True],
     "missing": ["drop", None],
+    "new_identifiers": ["new", None],
+    "numbers": ["score", None],
     "verbose": [-1, "yes"],
     "weight_decay": [-1],
     "backbone": ["resnet18000", None],
