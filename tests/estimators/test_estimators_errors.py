@@ -148,6 +148,7 @@ BAD = {
     "clip": ["seen", 3, (1, 0), (0, 1, 2), {9: (0, 1)}],
     "keep_index": ["drop", True],
     "missing": ["drop", None],
+    "identifiers": ["row", 3],
     "new_identifiers": ["new", None],
     "numbers": ["score", None],
     "verbose": [-1, "yes"],
