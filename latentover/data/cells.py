@@ -25,10 +25,9 @@ MOST_DECIMALS = 15
 
 _WHOLE = r" *-?(?:0|[1-9][0-9]{0,17}) *"
 _EXPONENT = r"(?:[eE][-+]?[0-9]+)?"
-_PLAIN = (
-    rf" *-?(?:(?:0|[1-9][0-9]{{0,17}})(?:\.[0-9]*)?|[1-9][0-9]*\.[0-9]*|\.[0-9]+){_EXPONENT} *| *-?(?:inf|Infinity) *"
-)
-_GROUPED = r" *-?(?:[1-9][0-9]{0,2}(?:G[0-9]{3})+|0|[1-9][0-9]{0,17})(?:\.[0-9]*)? *"
+_PLAIN = rf"-?(?:(?:0|[1-9][0-9]{{0,17}})(?:P[0-9]*)?|[1-9][0-9]*P[0-9]*|P[0-9]+){_EXPONENT}|-?(?:inf|Infinity)"
+_GROUPED = r"-?(?:[1-9][0-9]{0,2}(?:G[0-9]{3})+|0|[1-9][0-9]{0,17})(?:P[0-9]*)?"
+"""Patterns of numbers; P and G stand for what is before the decimals and between thousands."""
 _ZONE = r"(?:Z|[+-][0-9]{2}(?::?[0-9]{2})?)"
 _ISO = rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}(?:[T ][0-9]{{2}}:[0-9]{{2}}(?::[0-9]{{2}}(?:\.[0-9]{{1,9}})?)?{_ZONE}?)?"
 _DATES = (
@@ -173,10 +172,11 @@ class Number(Cells):
             text = text.str.replace(self.group, "", regex=False)
         if self.point != ".":
             text = text.str.replace(self.point, ".", regex=False)
-        return pd.to_numeric(text).astype("float64")
+        return text.astype("float64")  # each by itself: pandas' readers lose the last digit
 
     def _texts(self, values: pd.Series) -> Iterator[str]:
         numbers = values.astype("float64").to_numpy()
+        texts: Iterator[str]
         if self.decimals is None:
             texts = map(repr, numbers.tolist())
             if self.short:
@@ -323,7 +323,7 @@ class Survey:
             self.learners += _date_learners(self.example, self.dates)
             self.sought = False
         wholes = [learner for learner in self.learners if isinstance(learner, _Wholes) and learner.fits(values)]
-        kept = []
+        kept: list[_Learner] = []
         for learner in self.learners:
             if wholes and isinstance(learner, _Numbers):
                 learner.see_wholes()
@@ -418,10 +418,8 @@ class _Wholes(_Learner):
 class _Numbers(_Learner):
     def __init__(self, point: str, group: str) -> None:
         self.point, self.group = point, group
-        pattern = _GROUPED.replace("G", re.escape(group)) if group else _PLAIN
-        if point == ",":
-            pattern = pattern.replace(r"(?:\.", "(?:,").replace(r"*\.", "*,").replace(r"|\.", "|,")
-        self.pattern = pattern
+        pattern = (_GROUPED if group else _PLAIN).replace("P", re.escape(point)).replace("G", re.escape(group))
+        self.pattern = rf" *(?:{pattern}) *"
         self.fewest, self.most, self.exact, self.short = MOST_DECIMALS, 0, False, False
 
     def see_wholes(self) -> None:
@@ -460,14 +458,14 @@ class _Dates(_Learner):
             zones = values.str.slice(10).str.extract(rf"({_ZONE})$", expand=False)
             if bool(zones.notna().all()) != self.zoned or bool(zones.notna().any()) != self.zoned:
                 return False
-            self.zones.update(zones.dropna().value_counts().to_dict())
+            self.zones.update(zones.dropna().tolist())
         try:
             times = _as_times(values, self.form, self.iso, zoned=self.zoned, errors="coerce")
         except (ValueError, OverflowError):  # of years that pandas does not know
             return False
         if times.isna().any():
             return False
-        self.longest = max([self.longest, values.loc[values.str.len().idxmax()]], key=len)
+        self.longest = max([self.longest, values.iloc[int(values.str.len().to_numpy().argmax())]], key=len)
         self.padded = self.padded and not values.str.contains(r"(?<![0-9])[0-9](?![0-9])", regex=True).any()
         return True
 

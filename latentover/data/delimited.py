@@ -306,7 +306,7 @@ def _encoding(path: Path, given: str | None) -> tuple[str, bytes]:
     if given is not None:
         try:
             name = codecs.lookup(given).name.replace("utf-8-sig", "utf-8")
-            b"".decode(name)
+            "a".encode(name)
         except LookupError as error:
             raise ValueError(
                 f"Expected encoding to be one that Python knows, such as utf-8, latin-1, cp1252 or utf-16, but got "

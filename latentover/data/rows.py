@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -54,8 +54,8 @@ class Rows(ABC):
         All columns.
     features : list of str
         Those that are learned from: all but the target, an index of pandas, and those in `dropped` and `blank`.
-    dropped, blank : list of str
-        Columns that somebody left out, and those without any value.
+    dropped, blank, identifiers : list of str
+        Columns that somebody left out, those without any value, and those that somebody calls identifiers.
     batch_rows : int
         How many rows are read or made at a time.
     """
@@ -66,6 +66,7 @@ class Rows(ABC):
     features: list[str]
     dropped: list[str]
     blank: list[str]
+    identifiers: list[str]
     batch_rows: int = MAX_BATCH_ROWS
 
     @property
@@ -102,7 +103,9 @@ class Rows(ABC):
             What kind of file it becomes, if not that of the name: ``.csv`` or ``.parquet``.
         """
 
-    def _settle(self, names: Sequence[str], target: str | None, options: TableOptions) -> None:
+    def _settle(
+        self, names: Sequence[str], target: str | None, options: TableOptions, identifiers: Sequence[str]
+    ) -> None:
         """Take the names of the columns; raise ValueError for one that is asked for and is not there."""
         check_names(names, self.path)
         self.names = list(names)
@@ -110,12 +113,21 @@ class Rows(ABC):
             raise ValueError(
                 f"Expected `target` to name the label column of {self.path}, but got None; choose from {self.names}."
             )
-        for what, columns in (("target", [target]), ("drop", options.drop)):
-            for column in columns:
-                self._check_known(what, column)
-        if target in options.drop:
-            raise ValueError(f"Expected `drop` to name features, but got the label column {target!r}; leave it out.")
-        self.target, self.dropped = target, list(options.drop)
+        self._check_known("target", target)
+        self.target = target
+        self.dropped, self.identifiers = self._listed("drop", options.drop), self._listed("identifiers", identifiers)
+
+    def _listed(self, what: str, items: Iterable[str]) -> list[str]:
+        """Return the columns that items name, also several of them in one with commas between."""
+        columns: list[str] = []
+        for item in items:
+            several = item.split(",")
+            columns += several if item not in self.names and set(several) <= set(self.names) else [item]
+        for column in columns:
+            self._check_known(what, column)
+            if column == self.target:
+                raise ValueError(f"Expected `{what}` to name features, but got the label column {column!r}; remove it.")
+        return list(dict.fromkeys(columns))
 
     def _check_known(self, what: str, column: str) -> None:
         if column not in self.names:
@@ -248,10 +260,8 @@ class CsvRows(Rows):
         self.path = path
         self.file = Delimited.open(path, options.encoding, options.delimiter)
         names = [name or f"Unnamed: {i}" for i, name in enumerate(self.file.header)]
-        self._settle(names, target, options)
-        for name in identifiers:
-            self._check_known("identifiers", name)
-        surveys = {name: self._survey(name, options, name in identifiers) for name in names}
+        self._settle(names, target, options, identifiers)
+        surveys = {name: self._survey(name, options) for name in names}
         self._look_at_all(surveys)
         self.columns: dict[str, Cells] = {}
         for name, survey in surveys.items():
@@ -264,14 +274,16 @@ class CsvRows(Rows):
             self.blank.remove(self.target)
         self._choose_features(())
 
-    def _survey(self, name: str, options: TableOptions, is_identifier: bool) -> Survey:
+    def _survey(self, name: str, options: TableOptions) -> Survey:
         dates: bool | str = options.parse_dates == "auto" and name != self.target
         if isinstance(options.parse_dates, list):
-            for item in options.parse_dates:
-                column, _, form = (item, "", "") if item in self.names else item.partition("=")
-                self._check_known("parse_dates", column)
-                dates = (form or "any") if column == name else dates
-        return Survey(missing=options.missing, delimiter=self.file.delimiter, dates=dates, text=is_identifier)
+            forms = dict(item.split("=", 1) for item in options.parse_dates if item not in self.names and "=" in item)
+            plain = [item for item in options.parse_dates if item in self.names or "=" not in item]
+            for column in [*self._listed("parse_dates", plain), *self._listed("parse_dates", forms)]:
+                dates = forms.get(column, "any") if column == name else dates
+        return Survey(
+            missing=options.missing, delimiter=self.file.delimiter, dates=dates, text=name in self.identifiers
+        )
 
     def _look_at_all(self, surveys: Mapping[str, Survey]) -> None:
         """Show every cell to the survey of its column, and count the texts of the label column."""
@@ -280,7 +292,7 @@ class CsvRows(Rows):
         n_rows, place = 0, self.names.index(self.target)
         for block in self.file.blocks():
             for i, survey in enumerate(surveys.values()):
-                survey.look(lambda column=i, block=block: block.cells(column), block.lengths(i), block.quoted(i))
+                survey.look(partial(block.cells, i), block.lengths(i), block.quoted(i))
             texts = block.cells(place)
             self._counted.update(texts)
             if len(self._counted) > MAX_CLASSES:
@@ -436,9 +448,7 @@ class ParquetRows(Rows):
             self.schema = schemas[0] if len(schemas) == 1 else pa.unify_schemas(schemas, promote_options="permissive")
         for name, kind in kinds.items():
             self.schema = self.schema.append(pa.field(name, kind))
-        self._settle(self.schema.names, target, options)
-        for name in identifiers:
-            self._check_known("identifiers", name)
+        self._settle(self.schema.names, target, options, identifiers)
         described = (self.schema.pandas_metadata or {}).get("index_columns", [])
         self.index = [column for column in described if isinstance(column, str)]
         self.blank = [f.name for f in self.schema if pa.types.is_null(f.type) and f.name != target]

@@ -19,7 +19,7 @@ import yaml
 from imblearn.utils import check_sampling_strategy
 
 from latentover.data.rows import Rows, open_rows
-from latentover.data.source import check_labels
+from latentover.data.source import check_labels, class_number
 from latentover.data.tables import TABLE_SUFFIXES, TableOptions
 from latentover.experiments.environment import peak_memory
 from latentover.experiments.recipe import check_seeds
@@ -183,7 +183,7 @@ def resample_file(
     # How many rows are made is decided by the whole file, not by the rows that are trained on.
     sampler.set_params(random_state=seed, sampling_strategy="auto")
     if identifiers:
-        sampler.set_params(identifiers=list(identifiers))
+        sampler.set_params(identifiers=rows.identifiers)
     with _timed(account, "train"):
         sampler.fit(training, labels[codes])
     del training
@@ -292,41 +292,6 @@ def rows_to_add(
             "rows; ask for more, or keep the file as it is."
         )
     return added
-
-
-def class_number(key: Any, labels: Sequence[Any], spellings: Sequence[Collection[str]] | None = None) -> int | None:
-    """Return which of the labels somebody means, or None.
-
-    That is a label itself, a text by which the file or Python writes it, or what YAML takes such a text for, if that is
-    so of one label alone: to YAML ``yes`` is true and ``01`` is one.
-
-    Examples
-    --------
-    >>> class_number("1", [0, 1]), class_number(True, ["no", "yes"]), class_number("maybe", ["no", "yes"])
-    (1, 1, None)
-    """
-    texts = [{str(label), *(spellings[i] if spellings else ())} for i, label in enumerate(labels)]
-    for i, label in enumerate(labels):
-        if isinstance(label, bool):
-            texts[i] |= {str(label).lower()}
-    ways = (
-        lambda i: type(key) is type(labels[i]) and key == labels[i],
-        lambda i: isinstance(key, str) and key in texts[i],
-        lambda i: not isinstance(labels[i], bool) and not isinstance(key, bool) and key == labels[i],
-        lambda i: any((type(read), read) == (type(key), key) for read in map(_as_yaml, texts[i])),
-    )
-    for way in ways:
-        found = [i for i in range(len(labels)) if way(i)]
-        if len(found) == 1:
-            return found[0]
-    return None
-
-
-def _as_yaml(text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):
-        return text
 
 
 def training_quotas(sizes: Sequence[int], max_rows: int) -> list[int]:
