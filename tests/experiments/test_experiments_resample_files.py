@@ -466,3 +466,72 @@ def test_the_options_of_both_commands(tmp_path, capsys, monkeypatch):
     made = (tmp_path / "b.csv").read_text(encoding="utf-16").splitlines()
     assert all(re.fullmatch(r"\d\d/\d\d/2024\|\d+\|\|ja", line) for line in made[31:])
     assert len(made) == 31 + 18
+
+
+# ---- Recipes read the same way ---------------------------------------------------------------------------------------
+
+
+RECIPE = """
+data:
+  source: a.csv
+  target: Klasse
+  validation_fraction: 0
+  table: {delimiter: ;, encoding: cp1252, drop: [Nummer], missing: [unbekannt]}
+sampler:
+  class_path: SAMPLER
+  init_args: {sampling_strategy: {yes: 60}}
+method:
+  class_path: latentover.RAEClassifier
+  init_args: {latent_dim: 2, hidden_units: 4, max_steps: 2, batch_size: 4, missing: impute}
+seeds: [0]
+"""
+
+
+@pytest.mark.parametrize("sampler", ["latentover.RAESampler", "imblearn.over_sampling.RandomOverSampler", None])
+def test_a_recipe_reads_a_table_as_the_commands_do_and_what_is_generated_has_its_columns(
+    tmp_path, monkeypatch, capsys, sampler
+):
+    rng = np.random.default_rng(0)
+    lines = ["Nummer;Größe;Ort;wann;Klasse"]
+    for i in range(120):
+        size = "unbekannt" if i == 50 else f"{rng.normal():.2f}".replace(".", ",")
+        day = datetime.date(2024, 1, 1) + datetime.timedelta(days=i)
+        lines.append(f"{i:04d};{size};{['Köln', 'None'][i % 2]};{day:%d.%m.%Y};{['no', 'yes'][i < 20]}")
+    (tmp_path / "a.csv").write_text("\n".join(lines), encoding="cp1252")
+    recipe = RECIPE.replace("SAMPLER", sampler or "")
+    if sampler is None:
+        recipe = recipe[: recipe.index("sampler:")] + recipe[recipe.index("method:") :]
+    if sampler == "latentover.RAESampler":
+        recipe = recipe.replace(
+            "{sampling_strategy: {yes: 60}}",
+            "{sampling_strategy: {yes: 60}, max_steps: 2, hidden_units: 4, missing: impute}",
+        )
+    (tmp_path / "r.yaml").write_text(recipe, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["train", "r.yaml", "--out", "runs", "--device", "cpu", "--quiet"]) == 0, capsys.readouterr().err
+    made = ["generate", "runs/r/seed-0", "--label", "yes", "--n", "5", "--out", "new.csv"]
+    assert cli.main(made) == 0, capsys.readouterr().err
+    frame = pd.read_csv("new.csv", keep_default_na=False)
+    assert list(frame) == ["Größe", "Ort", "wann", "Klasse"]
+    assert set(frame["Klasse"]) == {"yes"}
+    assert set(frame["Ort"]) <= {"Köln", "None"}
+    assert pd.to_datetime(frame["wann"]).between("2024-01-01", "2024-12-31").all()
+    assert pd.to_numeric(frame["Größe"]).abs().max() < 10
+
+
+def test_what_a_bundle_cannot_hold_is_refused_before_training(tmp_path, monkeypatch, capsys):
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    values = [{"in": i} for i in range(40)]
+    pq.write_table(
+        pa.table({"a": values, "b": np.arange(40.0), "Klasse": ["no"] * 30 + ["yes"] * 10}), tmp_path / "a.parquet"
+    )
+    recipe = RECIPE[: RECIPE.index("sampler:")] + RECIPE[RECIPE.index("method:") :]
+    recipe = recipe.replace("a.csv", "a.parquet").replace(
+        "{delimiter: ;, encoding: cp1252, drop: [Nummer], missing: [unbekannt]}", "null"
+    )
+    (tmp_path / "r.yaml").write_text(recipe, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("latentover.RAEClassifier.fit", lambda *args, **kwargs: pytest.fail("was trained"))
+    assert cli.main(["train", "r.yaml", "--out", "runs", "--device", "cpu", "--quiet"]) == 1
+    assert "column 'a' holds struct" in capsys.readouterr().err
