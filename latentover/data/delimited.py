@@ -139,12 +139,12 @@ class Delimited:
                     f"Expected delimiter to be one character such as ';' or tab, but got {delimiter!r}; name what "
                     f"stands between the cells of {path}."
                 )
-        sample, whole = b"", True
+        sample = b""
         for piece in _utf8(path, encoding, len(mark)):
-            if len(sample) >= SAMPLE_BYTES:
-                whole = False
-                break
             sample += piece
+            if len(sample) > SAMPLE_BYTES:
+                break
+        whole, sample = len(sample) <= SAMPLE_BYTES, sample[:SAMPLE_BYTES]
         newline = b"\n" if b"\n" in sample else b"\r"
         if whole and sample:
             sample += newline
