@@ -23,6 +23,9 @@ WORDS = frozenset(
 MOST_DECIMALS = 15
 """With more of them a number is written as it is, or else two that differ could be written alike."""
 
+MOST_DIGITS = 18
+"""Of whole numbers: more of them are a number of an account rather, and text."""
+
 _WHOLE = r" *-?(?:0|[1-9][0-9]{0,17}) *"
 _EXPONENT = r"(?:[eE][-+]?[0-9]+)?"
 _PLAIN = rf"-?(?:(?:0|[1-9][0-9]{{0,17}})(?:P[0-9]*)?|[1-9][0-9]*P[0-9]*|P[0-9]+){_EXPONENT}|-?(?:inf|Infinity)"
@@ -252,6 +255,26 @@ def _as_times(text: pd.Series, form: str, iso: bool, *, zoned: bool, errors: str
     return pd.to_datetime(text, **kwargs)
 
 
+@dataclass(frozen=True)
+class PlainNumbers:
+    """Cells that are all digits with a sign and a point at the most, or blank, told from their bytes alone.
+
+    Attributes
+    ----------
+    pointed : ndarray of bool, shape (n,)
+        Of those that are not blank: which have a point.
+    before, after : ndarray of int, shape (n,)
+        How many digits stand before the point, or in all, and after it.
+    zero : ndarray of bool, shape (n,)
+        Which begin with a zero.
+    """
+
+    pointed: NDArray[np.bool_]
+    before: NDArray[np.int64]
+    after: NDArray[np.int64]
+    zero: NDArray[np.bool_]
+
+
 # ---- Learning which --------------------------------------------------------------------------------------------------
 
 
@@ -284,7 +307,13 @@ class Survey:
             self.learners = []
         self.sought = dates and not text
 
-    def look(self, cells: Callable[[], list[str]], lengths: NDArray[Any], quoted: NDArray[Any]) -> None:
+    def look(
+        self,
+        cells: Callable[[], list[str]],
+        lengths: NDArray[Any],
+        quoted: NDArray[Any],
+        plain: Callable[[], PlainNumbers | None] = lambda: None,
+    ) -> None:
         """Look at the cells of some rows.
 
         Parameters
@@ -293,10 +322,20 @@ class Survey:
             Returns their texts, without quotes; not called once the column is known to be text.
         lengths, quoted : ndarray of shape (n,)
             How long the texts are, and which have quotes.
+        plain : callable
+            Returns what they are if all are plain numbers or blank: the quick way, as there are millions of them.
         """
         if not (self.learners or self.sought or self.missing):
             self._count_gaps("", lengths == 0, quoted)
             self._count_values(lengths > 0, quoted)
+            return
+        quick = None if self.missing or isinstance(self.dates, str) or quoted.any() else plain()
+        if quick is not None:
+            self._count_gaps("", lengths == 0, quoted)
+            self._count_values(lengths > 0, quoted)
+            if len(quick.pointed):
+                self.sought = False
+                self.learners = [learner for learner in self.learners if learner.fits_plain(quick)]
             return
         series = pd.Series(cells(), dtype=str)
         is_gap = series.isin(self.missing | {""}).to_numpy()
@@ -382,6 +421,10 @@ class _Learner(ABC):
     def learned(self) -> Cells:
         """Return the kind as it was seen."""
 
+    def fits_plain(self, numbers: PlainNumbers) -> bool:
+        """Whether plain numbers may be of this kind."""
+        return False
+
     def odd_one(self, values: pd.Series) -> str:
         """Return a value that does not fit."""
         return next((value for value in values if not self.fits(pd.Series([value], dtype=str))), values.iloc[0])
@@ -411,6 +454,9 @@ class _Wholes(_Learner):
     def fits(self, values: pd.Series) -> bool:
         return bool(values.str.fullmatch(_WHOLE).all())
 
+    def fits_plain(self, numbers: PlainNumbers) -> bool:
+        return not numbers.pointed.any()
+
     def learned(self) -> Cells:
         return Whole()
 
@@ -431,6 +477,19 @@ class _Numbers(_Learner):
         if not (self.exact and self.short):
             self._see_decimals(values.str.strip())
         return True
+
+    def fits_plain(self, numbers: PlainNumbers) -> bool:
+        if self.point == ".":
+            self.fewest, self.most = (
+                min(self.fewest, int(numbers.after.min())),
+                max(self.most, int(numbers.after.max())),
+            )
+            self.short = self.short or not numbers.pointed.all()
+            self.exact = self.exact or self.most > MOST_DECIMALS
+            return True
+        grouped = (numbers.after == 3) & (numbers.before >= 1) & (numbers.before <= 3) & ~numbers.zero
+        self.see_wholes()
+        return bool((~numbers.pointed | (grouped & (self.group == "."))).all())
 
     def _see_decimals(self, values: pd.Series) -> None:
         at = values.str.find(self.point)

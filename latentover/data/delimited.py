@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from latentover.data.cells import quote
+from latentover.data.cells import MOST_DIGITS, PlainNumbers, quote
 
 BLOCK_BYTES = 8 * 2**20
 """How much of a file is looked at at a time; more where a record is longer."""
@@ -78,6 +78,41 @@ class Block:
         for i in np.flatnonzero(self.quoted(column)[rows]).tolist():
             texts[i] = _unquoted(texts[i])
         return texts
+
+    def plain_numbers(self, column: int) -> PlainNumbers | None:
+        """Return what the cells of a column are if each of them is a plain number or blank, and else None."""
+        starts, ends = self.starts[:, column], self.ends[:, column]
+        there = ends > starts
+        starts, ends = starts[there], ends[there]
+        array = np.frombuffer(self.data, np.uint8)
+        minus = array[starts] == ord("-") if len(starts) else np.zeros(0, dtype=bool)
+        n_others = self._others[ends] - self._others[starts]
+        at = np.searchsorted(self._points, starts)
+        n_points = np.searchsorted(self._points, ends) - at
+        n_digits = ends - starts - n_others
+        pointed = n_points == 1
+        if not ((n_others == minus + n_points) & (n_points <= 1) & (n_digits >= 1)).all():
+            return None
+        first = np.minimum(starts + minus, len(array) - 1)
+        zero = array[first] == ord("0")
+        before = n_digits.copy()
+        before[pointed] = (self._points[at[pointed]] - starts[pointed]) - minus[pointed]
+        if (zero & (before > 1)).any() or (before[~pointed] > MOST_DIGITS).any():
+            return None
+        return PlainNumbers(pointed, before, n_digits - before, zero)
+
+    @cached_property
+    def _others(self) -> NDArray[np.int32]:
+        """How many bytes before each are no digits."""
+        array = np.frombuffer(self.data, np.uint8)
+        return np.concatenate([[0], np.cumsum((array < ord("0")) | (array > ord("9")), dtype=np.int32)]).astype(
+            np.int32
+        )
+
+    @cached_property
+    def _points(self) -> NDArray[np.intp]:
+        """Where the points are."""
+        return np.flatnonzero(np.frombuffer(self.data, np.uint8) == ord("."))
 
 
 def _unquoted(cell: str) -> str:

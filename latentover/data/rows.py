@@ -292,7 +292,8 @@ class CsvRows(Rows):
         n_rows, place = 0, self.names.index(self.target)
         for block in self.file.blocks():
             for i, survey in enumerate(surveys.values()):
-                survey.look(partial(block.cells, i), block.lengths(i), block.quoted(i))
+                plain = partial(block.plain_numbers, i)
+                survey.look(partial(block.cells, i), block.lengths(i), block.quoted(i), plain)
             texts = block.cells(place)
             self._counted.update(texts)
             if len(self._counted) > MAX_CLASSES:
