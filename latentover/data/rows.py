@@ -256,6 +256,8 @@ class CsvRows(Rows):
         What each text of the label column means.
     """
 
+    batch_rows = 2**14  # new rows are texts first, which take more room than numbers
+
     def __init__(self, path: Path, target: str | None, options: TableOptions, identifiers: Sequence[str] = ()) -> None:
         self.path = path
         self.file = Delimited.open(path, options.encoding, options.delimiter)
