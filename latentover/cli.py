@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if overrides and not getattr(options, "takes_overrides", False):
         parser.error(f"unrecognized arguments: {' '.join(overrides)}")
     options.overrides = overrides
+    before = _trace(options)
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
@@ -39,8 +40,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         if arguments is None:  # this process ends now, and a second Ctrl-C is not to spoil that
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-        print("latentover: stopped; finished runs are kept, the same command goes on from there", file=sys.stderr)
+        print(f"latentover: stopped{_what_is_left(options, before)}", file=sys.stderr)
         return 130
+
+
+def _trace(options: argparse.Namespace) -> tuple[int, int] | None:
+    """Return what changes when a file is written to ``--out``; None without a file there."""
+    try:
+        found = Path(options.out or "").stat() if hasattr(options, "out") else None
+    except OSError:
+        return None
+    return None if found is None else (found.st_ino, found.st_mtime_ns)
+
+
+def _what_is_left(options: argparse.Namespace, before: tuple[int, int] | None) -> str:
+    """Return what is true of the files of a command that was stopped."""
+    if options.stopped is not None:
+        return f"; {options.stopped}"
+    out = getattr(options, "out", None)
+    if out is None:
+        return ""
+    if _trace(options) != before:
+        return f"; {out} is written, and complete"
+    return f"; nothing was written, {out} {'does not exist' if before is None else 'is as it was'}"
 
 
 def _show_warning(
@@ -90,7 +112,7 @@ def _add(commands: Any, name: str, function: Any, text: str, **kwargs: Any) -> a
         formatter_class=argparse.RawDescriptionHelpFormatter,
         **kwargs,
     )
-    command.set_defaults(command=function)
+    command.set_defaults(command=function, stopped=None)
     _add_traceback(command, default=argparse.SUPPRESS)
     return command
 
@@ -128,6 +150,49 @@ def _add_machine_options(command: argparse.ArgumentParser) -> None:
         help="keep a checkpoint every N training steps; the same command goes on from it",
     )
     command.add_argument("--quiet", action="store_true", help="say nothing about progress")
+    command.set_defaults(stopped="finished runs are kept, the same command goes on from there")
+
+
+def _add_table_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--encoding", help="of a .csv file: utf-8 (default), latin-1, cp1252, utf-16, ...")
+    command.add_argument("--delimiter", help="of a .csv file, such as ';' or tab (default: what its first rows show)")
+    command.add_argument(
+        "--drop",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="COLUMN",
+        help="columns that are not learned from, and missing in new rows",
+    )
+    command.add_argument(
+        "--missing",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="TEXT",
+        help="text of a .csv file that means missing, beside blank cells, and NA and its kin among numbers and dates",
+    )
+    command.add_argument(
+        "--parse-dates",
+        nargs="+",
+        action="extend",
+        metavar="COLUMN",
+        help="columns of a .csv file that are dates, as NAME or NAME=%%d/%%m/%%Y; auto (default): those in ISO 8601 or "
+        "another form that says which number is the day; none",
+    )
+
+
+def _table_options(options: argparse.Namespace) -> Any:
+    from latentover.data.tables import TableOptions
+
+    dates = options.parse_dates or ["auto"]
+    return TableOptions(
+        encoding=options.encoding,
+        delimiter=options.delimiter,
+        missing=options.missing,
+        parse_dates=dates[0] if dates in (["auto"], ["none"]) else dates,
+        drop=options.drop,
+    )
 
 
 def _machine(options: argparse.Namespace) -> Any:
@@ -341,9 +406,9 @@ def _add_resample(commands: Any) -> None:
         "Write a balanced copy of a table of any size: its rows, then new ones of the rare classes.",
         epilog="Any setting of the sampler can be overridden, for example --sampler.init_args.max_steps 3000",
     )
-    command.add_argument("table", help="a .parquet or .csv file; it is read as a stream")
+    command.add_argument("table", help="a .csv or .parquet file, or a folder of .parquet files; it is read as a stream")
     command.add_argument("--target", required=True, help="name of the label column")
-    command.add_argument("--out", required=True, help="a new file of the same kind")
+    command.add_argument("--out", required=True, help="a new .csv or .parquet file")
     command.add_argument(
         "--sampler",
         help="class path, or a YAML file with class_path and init_args (default: latentover.RAESampler, for tables)",
@@ -361,6 +426,15 @@ def _add_resample(commands: Any) -> None:
         help="train on at most so many rows, of the rarest classes on all (default: 100000)",
     )
     command.add_argument("--mark", metavar="COLUMN", help="add a column that is true in new rows")
+    _add_table_options(command)
+    command.add_argument(
+        "--id",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="COLUMN",
+        help="identifiers: columns whose values name single rows or persons",
+    )
     _add_trust(command)
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
     command.add_argument("--quiet", action="store_true", help="say nothing about progress")
@@ -383,6 +457,8 @@ def _resample(options: argparse.Namespace) -> int:
         seed=options.seed,
         max_train_rows=options.max_train_rows,
         mark=options.mark,
+        options=_table_options(options),
+        identifiers=options.id,
     )
     print(account)
     return 0
@@ -414,15 +490,16 @@ def _add_data(commands: Any) -> None:
     command = _add(actions, "list", _data_list, "List the named data sets and whether they are here.")
     command.add_argument("--data-root", help="folder of the named data sets")
     command = _add(actions, "diagnose", _data_diagnose, "Say how imbalanced a table is and how it would be treated.")
-    command.add_argument("table", help="a .csv or .parquet file")
+    command.add_argument("table", help="a .csv or .parquet file, or a folder of .parquet files")
     command.add_argument("--target", required=True, help="name of the label column")
+    _add_table_options(command)
 
 
 def _data_diagnose(options: argparse.Namespace) -> int:
     from latentover.data.tables import read_table
     from latentover.estimators.describe import describe_plan
 
-    source = read_table(options.table, options.target)
+    source = read_table(options.table, options.target, _table_options(options))
     print(describe_plan(source.X, source.y))
     return 0
 
