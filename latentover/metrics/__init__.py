@@ -71,7 +71,8 @@ from latentover.metrics.neighbors import (
 from latentover.metrics.probabilistic import brier, ece, mauprc_ova, prior_correction
 from latentover.metrics.resampling_effect import ResamplingEffect, resampling_effect
 from latentover.metrics.shots import shot_accuracies
-from latentover.metrics.table_quality import TableQuality, table_quality
+from latentover.metrics.table_quality import table_quality
+from latentover.metrics.table_results import TableQuality
 from latentover.metrics.tracking import tracked_scores
 from latentover.metrics.transfer import CoarseToFine, coarse_to_fine
 

@@ -2,38 +2,29 @@
 
 from __future__ import annotations
 
-import textwrap
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from latentover.metrics.columns import correlation_ratio, cramers_v, kolmogorov_smirnov, spearman, total_variation
-from latentover.metrics.copying import COPIED_BELOW, ColumnCopies, column_copies, row_copies
-from latentover.metrics.judge import JudgeScore, judge_rows, plain_estimate
+from latentover.metrics.copying import ColumnCopies, column_copies, row_copies
+from latentover.metrics.judge import JudgeScore, judge_rows
 from latentover.metrics.labels import as_labels
 from latentover.metrics.neighbors import density_coverage, nearest_distances
-from latentover.metrics.resampling_effect import CLASSIFIERS, ResamplingEffect, effect_of_rows
+from latentover.metrics.resampling_effect import ResamplingEffect, effect_of_rows
+from latentover.metrics.table_results import ColumnQuality, Nearness, PairQuality, Picture, PointMass, TableQuality
+from latentover.metrics.table_verdicts import known_or_zero
 from latentover.metrics.table_views import View, as_frame, as_points, as_tree_rows, look_at, shares
 from latentover.seeds import as_generator
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = [
-    "ColumnQuality",
-    "Nearness",
-    "PairQuality",
-    "Picture",
-    "PointMass",
-    "TableQuality",
-    "Verdict",
-    "table_quality",
-]
+__all__ = ["table_quality"]
 
 MAX_ROWS = 5000
 """Rows a side where every row is compared with every other, trees are grown or pairs of columns are looked at."""
@@ -43,279 +34,10 @@ BINS = 24
 SHOWN_LEVELS = 8
 POINT_MASS = 0.02
 """A number is a point mass from this share of the values on."""
+MAX_DECIMALS = 6
 FEWEST_SHOWN = 5
 """Of a value that fewer real rows have nothing is shown."""
 REAL, NEW, HOLDOUT = range(3)
-
-ALIKE, NEARLY, APART = 0.55, 0.65, 0.80
-"""AUC of the judge up to which rows can hardly be told apart, are close, or are told apart often."""
-
-
-class Picture(NamedTuple):
-    """A histogram of both sides.
-
-    Attributes
-    ----------
-    labels : tuple of str
-        Of bars; empty for bins of numbers.
-    edges : tuple of float
-        Of bins, one more than there are; the outer ones hold what lies beyond. Empty for bars.
-    real, new : tuple of float
-        Shares, which sum to 1.
-    logarithmic : bool
-        Whether the bins are of equal width on a logarithmic axis.
-    """
-
-    labels: tuple[str, ...]
-    edges: tuple[float, ...]
-    real: tuple[float, ...]
-    new: tuple[float, ...]
-    logarithmic: bool = False
-
-
-class PointMass(NamedTuple):
-    """A value that many rows have, and its share of the real and the new values."""
-
-    value: str
-    real: float
-    new: float
-
-
-@dataclass(frozen=True)
-class ColumnQuality:
-    """How the new values of a column are distributed beside the real ones of the same classes.
-
-    Attributes
-    ----------
-    name : str
-        "opened, hour" is the hour of a column "opened".
-    kind : {"number", "time", "levels"}
-    distance : float
-        Kolmogorov-Smirnov distance of numbers and times, total variation of levels; ``nan`` without values.
-    usual : float or None
-        The same of held-out rows, which is what chance does; None without such rows.
-    missing_real, missing_new : float
-        Shares of missing values.
-    points : tuple of PointMass
-        The most frequent values: of numbers those with 2 % of either side.
-    picture : Picture
-    """
-
-    name: str
-    kind: Literal["number", "time", "levels"]
-    distance: float
-    usual: float | None
-    missing_real: float
-    missing_new: float
-    points: tuple[PointMass, ...]
-    picture: Picture
-
-
-class PairQuality(NamedTuple):
-    """How two columns hang together.
-
-    Attributes
-    ----------
-    first, second : str
-    kind : {"spearman", "cramers_v", "correlation_ratio"}
-        Of two numbers, two levels, and one of each.
-    real, new : float
-        The association among real and among new rows; 0 where a column is constant.
-    usual : float or None
-        The difference between held-out and real rows, which is what chance does.
-    """
-
-    first: str
-    second: str
-    kind: str
-    real: float
-    new: float
-    usual: float | None
-
-    @property
-    def difference(self) -> float:
-        """By how much they differ, in [0, 2]."""
-        return abs(self.real - self.new)
-
-
-class Nearness(NamedTuple):
-    """How near new rows are to the real ones of their classes, and held-out rows beside them.
-
-    Rows are points: numbers standardised, levels at the distance of one standard deviation.
-
-    Attributes
-    ----------
-    median, low : float
-        Median and 5 % quantile of the distance from new rows to the nearest real row (closest record).
-    usual_median, usual_low : float or None
-        The same of held-out rows; None without such rows.
-    nearer_than_usual : float or None
-        Share of new rows that are nearer to a real row than half of the held-out ones are: about 0.5 for fresh rows.
-    nearer_to_real : float or None
-        Share of new rows that are nearer to the real than to the held-out rows, with as many of each: about 0.5 for
-        fresh rows, 1 for copies.
-    density, coverage : float
-        See `latentover.metrics.density_coverage`.
-    usual_density, usual_coverage : float or None
-        Of held-out rows.
-    n_real, n : int
-        Real rows, and new and held-out ones each, that were compared.
-    """
-
-    median: float
-    low: float
-    usual_median: float | None
-    usual_low: float | None
-    nearer_than_usual: float | None
-    nearer_to_real: float | None
-    density: float
-    coverage: float
-    usual_density: float | None
-    usual_coverage: float | None
-    n_real: int
-    n: int
-
-
-class Verdict(NamedTuple):
-    """A question about the rows, its answer in a sentence or two, and how good that is.
-
-    Attributes
-    ----------
-    question, answer : str
-    grade : {"good", "fair", "poor", "unknown"}
-    """
-
-    question: str
-    answer: str
-    grade: Literal["good", "fair", "poor", "unknown"]
-
-
-@dataclass(frozen=True, repr=False)
-class TableQuality:
-    """How good new rows of a table are; `print` shows it in short.
-
-    Attributes
-    ----------
-    classes : tuple of str
-        Of the new rows; empty without labels.
-    n_real, n_new, n_holdout : int
-        Real rows of these classes, new rows, and held-out rows of these classes; 0 without such.
-    columns : tuple of ColumnQuality
-    pairs : tuple of PairQuality
-        Those with the largest difference first.
-    judge : JudgeScore
-    nearness : Nearness or None
-        None where a side has fewer than 2 rows.
-    copied_rows, usual_copied_rows : float
-        Shares of new rows that equal a real row but for identifiers, and of rows that do so by nature: held-out ones,
-        or without those real ones that have a twin.
-    copies : dict of str to ColumnCopies
-        Of every column, identifiers and text first, then by falling share.
-    identifiers : tuple of str
-        Columns that only tell rows apart, named or found, which take part in `copies` alone.
-    violations : dict of str to float
-        Share of new rows that break a dependency.
-    usual_violations : dict of str to float
-        Of real rows, where that could be asked.
-    effect : ResamplingEffect or None
-    effect_reason : str
-        Why there is none, otherwise empty.
-    notes : tuple of str
-    """
-
-    classes: tuple[str, ...]
-    n_real: int
-    n_new: int
-    n_holdout: int
-    columns: tuple[ColumnQuality, ...]
-    pairs: tuple[PairQuality, ...]
-    judge: JudgeScore
-    nearness: Nearness | None
-    copied_rows: float
-    usual_copied_rows: float
-    copies: Mapping[str, ColumnCopies]
-    identifiers: tuple[str, ...]
-    violations: Mapping[str, float]
-    usual_violations: Mapping[str, float]
-    effect: ResamplingEffect | None
-    effect_reason: str
-    notes: tuple[str, ...]
-
-    @property
-    def verdicts(self) -> tuple[Verdict, Verdict, Verdict]:
-        """Could the rows be real? Are they copies? Do they help at the natural class ratio?"""
-        return _could_be_real(self), _are_copies(self), _does_help(self)
-
-    def to_frame(self) -> pd.DataFrame:
-        """Return a row a column: kind, distances, missing values and copies."""
-        import pandas as pd
-
-        copies = {name: found._asdict() for name, found in self.copies.items()}
-        rows = {
-            column.name: {
-                "kind": column.kind,
-                "distance": column.distance,
-                "usual_distance": column.usual,
-                "missing_real": column.missing_real,
-                "missing_new": column.missing_new,
-            }
-            for column in self.columns
-        }
-        names = [*rows, *(name for name in copies if name not in rows)]
-        table = []
-        for name in names:
-            found = copies.get(name, {})
-            row = rows.get(name, {"kind": "identifier"})
-            table.append({**row, "copied": found.get("copied"), "usual_copied": found.get("usual"),
-                          "copies_flagged": found.get("flagged")})  # fmt: skip
-        return pd.DataFrame(table, index=pd.Index(names, name="column"))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return all of it as JSON-able values, with None for what is not defined."""
-        return {
-            "classes": list(self.classes),
-            "n_real": self.n_real,
-            "n_new": self.n_new,
-            "n_holdout": self.n_holdout,
-            "verdicts": [verdict._asdict() for verdict in self.verdicts],
-            "judge": {**self.judge._asdict(), "auc": plain_estimate(self.judge.auc)},
-            "columns": [
-                _plain({**vars(column), "points": [p._asdict() for p in column.points],
-                        "picture": column.picture._asdict()})
-                for column in self.columns
-            ],
-            "pairs": [_plain({**pair._asdict(), "difference": pair.difference}) for pair in self.pairs],
-            "nearness": None if self.nearness is None else _plain(self.nearness._asdict()),
-            "copied_rows": self.copied_rows,
-            "usual_copied_rows": self.usual_copied_rows,
-            "copies": {name: found._asdict() for name, found in self.copies.items()},
-            "identifiers": list(self.identifiers),
-            "violations": dict(self.violations),
-            "usual_violations": dict(self.usual_violations),
-            "effect": None if self.effect is None else self.effect.to_dict(),
-            "effect_reason": self.effect_reason,
-            "notes": list(self.notes),
-        }  # fmt: skip
-
-    def __repr__(self) -> str:
-        of = f" of {', '.join(self.classes[:8])}" if self.classes else ""
-        lines = [f"{self.n_new:,} new rows{of} beside {self.n_real:,} real and {self.n_holdout:,} held-out ones", ""]
-        for verdict in self.verdicts:
-            lines += [verdict.question, textwrap.fill(verdict.answer, 100, initial_indent="  ", subsequent_indent="  ")]
-        worst = sorted(self.columns, key=lambda column: -_known(column.distance))[:8]
-        if worst:
-            width = max(len(column.name) for column in worst)
-            lines += ["", f"{'column':<{width}}  {'kind':<7}{'distance':>9}{'usual':>8}{'missing: real, new':>20}"]
-            for column in worst:
-                usual = "" if column.usual is None else f"{column.usual:.3f}"
-                missing = f"{column.missing_real:.1%}, {column.missing_new:.1%}"
-                lines.append(f"{column.name:<{width}}  {column.kind:<7}{column.distance:>9.3f}{usual:>8}{missing:>20}")
-        if self.violations:
-            lines += ["", "broken dependencies"]
-            lines += [f"  {share:>7.2%}  {text}" for text, share in self.violations.items()]
-        if self.effect is not None:
-            lines += ["", repr(self.effect)]
-        return "\n".join([*lines, *(["", *self.notes] if self.notes else [])])
 
 
 def table_quality(
@@ -555,9 +277,27 @@ def _column_quality(view: View, weights: Sequence[NDArray]) -> ColumnQuality:
         usual=from_real(HOLDOUT) if len(view.values[HOLDOUT]) else None,
         missing_real=missing[0],
         missing_new=missing[1],
+        finer=_finer(view, weights[NEW]) if view.kind == "number" else 0.0,
         points=_points(view, of_real, of_new),
-        picture=_bars(view, of_real, of_new) if view.kind == "levels" else _bins(view, weights),
+        picture=_picture(view, weights, of_real, of_new),
     )
+
+
+def _finer(view: View, weights: NDArray) -> float:
+    """Return the share of new numbers with more decimals than any real one; 0 where those have more than 6."""
+    real, new = (view.values[table] for table in (REAL, NEW))
+    known, made = real[~np.isnan(real)], ~np.isnan(new)
+    if not made.any():
+        return 0.0
+    for decimals in range(MAX_DECIMALS + 1):
+        if _fits(known, decimals).all():
+            return float(np.average(~_fits(new[made], decimals), weights=weights[made]))
+    return 0.0
+
+
+def _fits(values: NDArray, decimals: int) -> NDArray[np.bool_]:
+    """Which numbers have so many decimals at most, but for how float32 and float64 hold them."""
+    return np.abs(values - np.round(values, decimals)) <= 1e-7 * np.maximum(np.abs(values), 10.0**-decimals)
 
 
 def _points(view: View, of_real: Mapping[float, float], of_new: Mapping[float, float]) -> tuple[PointMass, ...]:
@@ -577,9 +317,18 @@ def _points(view: View, of_real: Mapping[float, float], of_new: Mapping[float, f
     return tuple(found)
 
 
+def _picture(
+    view: View, weights: Sequence[NDArray], of_real: Mapping[float, float], of_new: Mapping[float, float]
+) -> Picture:
+    if view.kind == "levels":
+        return _bars(view, of_real, of_new)
+    whole = view.kind == "number" and all(value == round(value) for value in (*of_real, *of_new))
+    return _histogram([view.values[table] for table in (REAL, NEW)], weights[:HOLDOUT], whole=whole)
+
+
 def _bars(view: View, of_real: Mapping[float, float], of_new: Mapping[float, float]) -> Picture:
     """Shares of the most frequent levels, all others together; the hours and days in their order."""
-    ordered = len(view.labels) <= 24 and view.name.endswith((", hour", ", weekday"))
+    ordered = view.ordered
     codes = range(len(view.labels))
     shown = list(codes) if ordered else sorted(codes, key=lambda c: -max(of_real.get(c, 0), of_new.get(c, 0)))
     cut = len(shown) if ordered or len(shown) <= SHOWN_LEVELS + 1 else SHOWN_LEVELS
@@ -592,15 +341,13 @@ def _bars(view: View, of_real: Mapping[float, float], of_new: Mapping[float, flo
     return Picture(tuple(labels), (), tuple(sides[0]), tuple(sides[1]))
 
 
-def _bins(view: View, weights: Sequence[NDArray]) -> Picture:
-    values = [view.values[table] for table in (REAL, NEW)]
+def _histogram(values: Sequence[NDArray], weights: Sequence[NDArray], *, whole: bool = False) -> Picture:
+    """Bins from the lowest 1 % to the highest 99 % quantile of the sides; whole numbers that are few have one each."""
     known = [part[~np.isnan(part)] for part in values]
-    both = np.concatenate(known)
-    if not len(both):
-        return Picture((), (), (), ())
     ends = np.array([np.quantile(part, [0.01, 0.5, 0.99]) for part in known if len(part)])
+    if not len(ends):
+        return Picture((), (), (), ())
     low, middle, high = ends[:, 0].min(), np.median(ends[:, 1]), ends[:, 2].max()
-    whole = bool((both == np.round(both)).all()) and view.kind == "number"
     logarithmic = bool(low > 0 and high / low > 100 and high / max(middle, 1e-300) > 5)
     if high <= low:
         low, high = low - 0.5, high + 0.5
@@ -610,18 +357,17 @@ def _bins(view: View, weights: Sequence[NDArray]) -> Picture:
         edges = np.arange(np.floor(low), np.ceil(high) + 2) - 0.5
     else:
         edges = np.linspace(low, high, BINS + 1)
-    heights = []
-    for part, table in zip(values, (REAL, NEW), strict=True):
-        keep = ~np.isnan(part)
-        mass, _ = np.histogram(np.clip(part[keep], edges[0], edges[-1]), edges, weights=weights[table][keep])
-        heights.append(tuple((mass / max(mass.sum(), 1e-300)).tolist()))
-    return Picture((), tuple(edges.tolist()), heights[0], heights[1], logarithmic=logarithmic)
+    sides = []
+    for part, own, w in zip(known, values, weights, strict=True):
+        mass, _ = np.histogram(np.clip(part, edges[0], edges[-1]), edges, weights=w[~np.isnan(own)])
+        sides.append(tuple((mass / max(mass.sum(), 1e-300)).tolist()))
+    return Picture((), tuple(edges.tolist()), sides[0], sides[1], logarithmic)
 
 
 def _pairs(
     views: Sequence[View], columns: Sequence[ColumnQuality], weights: Sequence[NDArray], few: Sequence[NDArray]
 ) -> tuple[PairQuality, ...]:
-    order = sorted(range(len(views)), key=lambda i: -_known(columns[i].distance))[:MAX_PAIRED]
+    order = sorted(range(len(views)), key=lambda i: -known_or_zero(columns[i].distance))[:MAX_PAIRED]
     has_holdout = len(few[HOLDOUT]) > 1
     found = []
     for i, j in combinations(sorted(order), 2):
@@ -631,7 +377,7 @@ def _pairs(
             for table, rows in enumerate(few)
             if table != HOLDOUT or has_holdout
         ]
-        real, new, *rest = (_known(value) for value in values)
+        real, new, *rest = (known_or_zero(value) for value in values)
         usual = abs(rest[0] - real) if rest else None
         found.append(PairQuality(views[i].name, views[j].name, kind, real, new, usual))
     return tuple(sorted(found, key=lambda pair: -pair.difference))
@@ -646,10 +392,6 @@ def _association(first: View, second: View) -> tuple[str, Any]:
     if levels[0]:
         return "correlation_ratio", lambda x, y, w: correlation_ratio(x, y, weights=w)
     return "correlation_ratio", lambda x, y, w: correlation_ratio(y, x, weights=w)
-
-
-def _known(value: float) -> float:
-    return 0.0 if value != value else float(value)
 
 
 # ---- Rows ------------------------------------------------------------------------------------------------------------
@@ -684,7 +426,7 @@ def _nearness(views: Sequence[View], classes: Sequence[NDArray], n: int, rng: np
         k = min(5, len(real) - 1)
         of_new = density_coverage(real, new, k, deduplicate=len(np.unique(real, axis=0)) > k)
         usual: dict[str, float | None] = dict.fromkeys(("median", "low", "density", "coverage"))
-        nearer_than_usual = nearer_to_real = None
+        nearer_than_usual = nearer_to_real = picture = None
         if held_out:
             unseen = points[HOLDOUT][drawn[1]]
             others = nearest_distances(unseen, real)
@@ -695,6 +437,7 @@ def _nearness(views: Sequence[View], classes: Sequence[NDArray], n: int, rng: np
                 "density": float(of_unseen.density),
                 "coverage": float(of_unseen.coverage),
             }
+            picture = _histogram([others, to_real], [np.ones(len(others)), np.ones(len(to_real))])
             middle = float(np.median(others))
             nearer_than_usual = float(np.mean(to_real < middle) + 0.5 * np.mean(to_real == middle))
             near_rows = _equal_numbers([classes[REAL], classes[NEW], classes[HOLDOUT]], [REAL, HOLDOUT], n, rng)
@@ -714,6 +457,7 @@ def _nearness(views: Sequence[View], classes: Sequence[NDArray], n: int, rng: np
         usual_coverage=usual["coverage"],
         n_real=len(real),
         n=len(new),
+        picture=picture,
     )
 
 
@@ -769,123 +513,3 @@ def _notes(sides: Sequence[pd.DataFrame], views: Sequence[View], max_rows: int) 
     if len(views) > MAX_PAIRED:
         notes.append(f"Pairs are those of the {MAX_PAIRED} columns that differ most, of {len(views)}.")
     return tuple(notes)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(part) for part in value]
-    return None if isinstance(value, float) and value != value else value
-
-
-# ---- In words --------------------------------------------------------------------------------------------------------
-
-
-def _could_be_real(quality: TableQuality) -> Verdict:
-    question = "Could the rows be real?"
-    broken = {text: share for text, share in quality.violations.items() if share > 0.005}
-    worst = [pair for pair in quality.pairs[:1] if pair.difference > 0.1 + 2 * (pair.usual or 0)]
-    off = sorted(
-        (column for column in quality.columns if _known(column.distance) > 0.1 + 2 * (column.usual or 0)),
-        key=lambda column: -column.distance,
-    )
-    more = []
-    if broken:
-        text, share = max(broken.items(), key=lambda item: item[1])
-        rest = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
-        more.append(f"{_percent(share)} break the dependency {text}{rest}.")
-    if off:
-        names = ", ".join(f"{column.name} ({column.distance:.2f})" for column in off[:3])
-        more.append(f"Furthest from the real values: {names}.")
-    if worst:
-        pair = worst[0]
-        more.append(
-            f"{pair.first} and {pair.second} hang together differently ({pair.real:.2f} real, {pair.new:.2f} new)."
-        )
-    judge = quality.judge
-    if judge.auc is None:
-        grade: Any = "poor" if broken or off else "unknown"
-        return Verdict(question, " ".join([f"No judge could say. {judge.reason}", *more]), grade)
-    value, low, high = judge.auc
-    if low <= 0.5 or value <= ALIKE:
-        said, grade = "Yes: a trained judge can hardly tell them from real rows", "good"
-    elif value <= NEARLY:
-        said, grade = "Nearly: a trained judge tells them from real rows a little better than chance", "fair"
-    elif value <= APART:
-        said, grade = "Not quite: a trained judge often tells them from real rows", "fair"
-    else:
-        said, grade = "No: a trained judge tells them from real rows", "poor"
-    if broken and max(broken.values()) > 0.05:
-        grade = "poor"
-    seen = "" if judge.held_out else " These real rows were learned from, so that copies would pass."
-    sentence = f"{said} (AUC {value:.2f}, {low:.2f} to {high:.2f}; 0.5 is ideal; {judge.n:,} rows a side).{seen}"
-    return Verdict(question, " ".join([sentence, *more]), grade)
-
-
-def _are_copies(quality: TableQuality) -> Verdict:
-    question = "Are they copies?"
-    flagged = {name: found for name, found in quality.copies.items() if found.flagged}
-    parts: list[str] = []
-    rows = quality.copied_rows > 2 * quality.usual_copied_rows and quality.copied_rows > 0
-    if rows:
-        usual = f"; {_percent(quality.usual_copied_rows)} would be usual" if quality.usual_copied_rows else ""
-        parts.append(f"{_percent(quality.copied_rows)} of the new rows equal a real row{usual}.")
-    if flagged:
-        names = ", ".join(f"{name} ({_percent(found.copied)})" for name, found in list(flagged.items())[:4])
-        rest = f" and {len(flagged) - 4} more" if len(flagged) > 4 else ""
-        parts.append(f"New rows carry values that one real row alone has: {names}{rest}.")
-    near = quality.nearness
-    grade: Any = "poor" if rows or flagged else "good"
-    if near is not None and near.usual_median is not None and near.nearer_to_real is not None:
-        ratio = near.median / near.usual_median if near.usual_median > 0 else float("nan")
-        by = "" if ratio != ratio else f" {ratio:.2f} times as far from the nearest real row as held-out rows are, and"
-        parts.append(f"They lie{by} in {near.nearer_to_real:.0%} of cases nearer to training rows than to unseen "
-                     "ones (50% for fresh rows).")  # fmt: skip
-        if ratio < COPIED_BELOW:
-            grade = "poor"
-        elif grade == "good" and (ratio < 0.6 or near.nearer_to_real > 0.75):
-            grade = "fair"
-    said = {
-        "good": "No.",
-        "fair": "No, but they lie close to training rows.",
-        "poor": "Yes, in part:",
-    }
-    if grade == "poor" and quality.copied_rows > 0.5:
-        said["poor"] = "Yes."
-    if not rows and not flagged:
-        parts.insert(0, "No row, and no value that one row alone has, is repeated beyond chance.")
-    return Verdict(question, " ".join([said[grade], *parts]), grade)
-
-
-def _does_help(quality: TableQuality) -> Verdict:
-    question = "Do they help at the natural class ratio?"
-    effect = quality.effect
-    if effect is None:
-        return Verdict(question, f"Not known. {quality.effect_reason}", "unknown")
-    parts, grades = [], []
-    for name, scores in effect.differences.items():
-        words = []
-        for score, title in (("auprc", "average precision"), ("tuned_balanced_accuracy", "balanced accuracy")):
-            value, low, high = scores[score]
-            sign = 1 if low > 0 else -1 if high < 0 else 0
-            grades.append(sign)
-            sure = "" if sign else ", within chance"
-            words.append(f"{title} {100 * value:+.1f} points ({100 * low:+.1f} to {100 * high:+.1f}{sure})")
-        parts.append(f"{CLASSIFIERS[name]}: {' and '.join(words)}.")
-    tuned = "a tuned threshold on both sides" if any(row.tuned for row in effect.rows) else "the usual threshold"
-    better, worse = any(sign > 0 for sign in grades), any(sign < 0 for sign in grades)
-    if better and not worse:
-        said, grade = "Yes", "good"
-    elif worse and not better:
-        said, grade = "No, they harm", "poor"
-    elif worse:
-        said, grade = "Some scores rise and others fall", "fair"
-    else:
-        said, grade = "No difference beyond chance", "fair"
-    answer = f"{said}, on {effect.n_test:,} real rows, with {tuned}. {' '.join(parts)}"
-    return Verdict(question, answer, grade)  # type: ignore[arg-type]
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}" if share >= 0.1 else f"{share:.1%}" if share >= 0.001 else "under 0.1%"

@@ -42,12 +42,15 @@ class View:
         For each table numbers, seconds since 1970, or codes of levels by falling frequency; NaN is missing.
     labels : tuple of str
         Of levels.
+    ordered : bool
+        Whether the levels have an order to be shown in, as hours and weekdays do.
     """
 
     name: str
     kind: Kind
     values: Sequence[NDArray[np.float64]]
     labels: tuple[str, ...] = ()
+    ordered: bool = False
 
 
 def as_frame(X: Any, name: str) -> pd.DataFrame:
@@ -172,10 +175,10 @@ def _times(name: str, parts: Sequence[pd.Series]) -> list[View]:
     known = seconds[0][~np.isnan(seconds[0])]
     if len(np.unique(known % 86400)) > 1:
         hours = [part.dt.hour.to_numpy(np.float64, na_value=np.nan) for part in parts]
-        views.append(View(f"{name}, hour", "levels", hours, tuple(map(str, range(24)))))
+        views.append(View(f"{name}, hour", "levels", hours, tuple(map(str, range(24))), ordered=True))
     if len(np.unique(known // 86400)) > 7:
         days = [part.dt.dayofweek.to_numpy(np.float64, na_value=np.nan) for part in parts]
-        views.append(View(f"{name}, weekday", "levels", days, _WEEKDAYS))
+        views.append(View(f"{name}, weekday", "levels", days, _WEEKDAYS, ordered=True))
     return views
 
 
