@@ -22,9 +22,17 @@ from imblearn.utils import check_sampling_strategy
 from latentover.data.source import check_labels, nearest
 from latentover.data.tables import check_names
 from latentover.experiments.environment import peak_memory
+from latentover.experiments.quality import (
+    QualityFiles,
+    QualitySample,
+    check_measurable,
+    quality_sample,
+    sampler_quality,
+)
 from latentover.experiments.recipe import check_seeds
 from latentover.experiments.strict import parse_yaml
 from latentover.files import check_free_file, replacing
+from latentover.metrics import TableQuality
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,6 +69,8 @@ class Account:
         Of each part: count, draw, train, write.
     peak_bytes : int or None
         The most memory that the process has had resident so far; None where the system does not tell.
+    quality : TableQuality or None
+        Of new rows, where it was asked for; see `latentover.experiments.quality.sampler_quality`.
     """
 
     path: Path
@@ -72,6 +82,7 @@ class Account:
     trained_on: dict[Any, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     peak_bytes: int | None = None
+    quality: TableQuality | None = None
 
     def __str__(self) -> str:
         before, after, trained_on = (sum(rows.values()) for rows in (self.before, self.after, self.trained_on))
@@ -82,6 +93,7 @@ class Account:
         ]
         parts = ", ".join(f"{seconds:.1f} s to {part}" for part, seconds in self.seconds.items())
         memory = f"; {self.peak_bytes / 1e6:,.0f} MB of memory at the peak" if self.peak_bytes else ""
+        quality = [] if self.quality is None else ["", str(self.quality)]
         return "\n".join(
             [
                 f"{self.path}: {before:,} rows, {self.features:,} features, {len(self.before):,} classes",
@@ -90,6 +102,7 @@ class Account:
                 *classes,
                 f"{self.out}: {after:,} rows, {after - before:,} of them new",
                 f"{parts}{memory}",
+                *quality,
             ]
         )
 
@@ -104,6 +117,7 @@ def resample_file(
     seed: int = 0,
     max_train_rows: int = 100_000,
     mark: str | None = None,
+    quality: QualityFiles | None = None,
 ) -> Account:
     """Write the rows of a table and, below them, new rows of its rare classes.
 
@@ -130,6 +144,8 @@ def resample_file(
         At most so many rows are trained on: all of the rarest classes, and of the larger ones a sample.
     mark : str, optional
         Name of a column to add, True in new rows and False in the others.
+    quality : QualityFiles, optional
+        Where to write how good new rows are, which takes three more fits of the sampler, to parts of the rows.
 
     Returns
     -------
@@ -144,6 +160,8 @@ def resample_file(
     ValueError
         If the file cannot be read, lacks `target` or has a column `mark`, its classes cannot be balanced, or the
         sampler cannot be trained on its columns. Nothing is left at `out`.
+    RuntimeError
+        If the quality cannot be measured; the file at `out` is complete.
 
     Examples
     --------
@@ -164,6 +182,9 @@ def resample_file(
     _check_columns(rows, target, mark)
     sampler = _default_sampler() if sampler is None else sampler
     _check_sampler(sampler)
+    measured = quality is not None and quality.wanted
+    if quality is not None:
+        quality.check(path, out)
     account = Account(path, out, type(sampler).__name__, len(rows.features(target)))
     with _timed(account, "count"):
         counts = _count_classes(rows, target)
@@ -176,18 +197,38 @@ def resample_file(
     account.before = dict(zip(labels.tolist(), sizes, strict=True))
     account.after = {label: n + more for (label, n), more in zip(account.before.items(), added, strict=True)}
     account.trained_on = dict(zip(labels.tolist(), quotas, strict=True))
+    more = dict(zip(labels.tolist(), added, strict=True))
+    if measured:
+        check_measurable(account.before, more)
     with _timed(account, "draw"):
         training, codes = _draw_rows(rows, target, counts, quotas, np.random.default_rng(seed))
     # How many rows are made is decided by the whole file, not by the rows that are trained on.
     sampler.set_params(random_state=seed, sampling_strategy="auto")
     with _timed(account, "train"):
         sampler.fit(training, labels[codes])
+    sample = quality_sample(training, labels[codes], account.before, more, seed=seed) if measured else None
     del training
     with _timed(account, "write"), replacing(out) as temporary:
         made = _new_rows(rows, target, sampler, values, labels, added, seed)
         _write(rows, made, temporary, mark)
+    if sample is not None and quality is not None:
+        with _timed(account, "measure"):
+            account.quality = _measure(account, sampler, sample, quality, seed)
     account.peak_bytes = peak_memory()
     return account
+
+
+def _measure(account: Account, sampler: Any, sample: QualitySample, files: QualityFiles, seed: int) -> TableQuality:
+    """Measure new rows and write what was found; whatever happens, the resampled file is there."""
+    try:
+        quality = sampler_quality(sampler, sample, seed=seed)
+        files.write(quality, account.path.name, [account.sampler])
+    except Exception as error:
+        raise RuntimeError(
+            f"Expected to measure the quality of new rows, but got {type(error).__name__}: {error} The resampled file "
+            f"is complete: {account.out}"
+        ) from error
+    return quality
 
 
 def _default_sampler() -> Any:

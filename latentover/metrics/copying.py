@@ -45,7 +45,7 @@ _NEAREST = 0.05
 """Share of the training samples of a class that lie nearer to another one than the distance that is compared with."""
 _NAMES_ROWS = 0.5
 """A column of which more values occur once than this share tells rows apart; if it holds text, no copy is chance."""
-_BY_CHANCE = 0.01
+_BY_CHANCE = 0.05
 """In other columns so many copies beyond what is usual are not flagged."""
 
 
@@ -125,7 +125,7 @@ class ColumnCopies(NamedTuple):
     n : int
         New values that are not missing.
     flagged : bool
-        More than twice what is usual, in columns that do not tell rows apart by text by more than one in a hundred.
+        More than twice what is usual, in columns that do not tell rows apart by text by more than one in twenty.
     """
 
     copied: float

@@ -23,7 +23,7 @@ from latentover.seeds import as_generator
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CLASSIFIERS", "EffectRow", "EffectScores", "ResamplingEffect", "effect_of_rows", "resampling_effect"]
+__all__ = ["CLASSIFIERS", "EffectRow", "EffectScores", "ResamplingEffect", "effect_of_folds", "resampling_effect"]
 
 CLASSIFIERS = {"boosting": "Gradient boosting", "logistic": "Logistic regression"}
 INNER_FOLDS = 3
@@ -213,7 +213,7 @@ def resampling_effect(
         )
     seed = int(rng.integers(2**31))
     is_frame = hasattr(X, "columns")
-    outcomes = []
+    parts = []
     for fitted, tested in StratifiedKFold(folds, shuffle=True, random_state=seed).split(frame, labels):
         train, own = frame.iloc[fitted].reset_index(drop=True), labels[fitted]
         fresh = clone(sampler)
@@ -227,13 +227,15 @@ def resampling_effect(
                 f"{type(sampler).__name__}, which leaves rows out or moves them; compare it by a pipeline."
             )
         new, y_new = as_frame(rows, "X").iloc[len(own) :].reset_index(drop=True), made[len(own) :]
-        test = frame.iloc[tested]
-        outcomes.append(_outcome([(train, own), (new, y_new), (test, labels[tested])], classes, seed))
-    return _scored(outcomes, classes)
+        parts.append([(train, own), (new, y_new), (frame.iloc[tested].reset_index(drop=True), labels[tested])])
+    return effect_of_folds(parts, max_rows=max_rows, random_state=rng)
 
 
-def effect_of_rows(
-    parts: Sequence[tuple[pd.DataFrame, NDArray]],
+Parts = Sequence[tuple["pd.DataFrame", NDArray]]
+
+
+def effect_of_folds(
+    folds: Sequence[Parts],
     *,
     class_counts: Mapping[Any, int] | None = None,
     new_counts: Mapping[Any, int] | None = None,
@@ -241,28 +243,32 @@ def effect_of_rows(
     max_rows: int = 20_000,
     random_state: Any = 0,
 ) -> ResamplingEffect:
-    """Compare classifiers trained on real rows and on real and new ones, on held-out rows.
+    """Compare classifiers trained on real rows and on real and new ones, on held-out rows of one fold or more.
 
     Parameters
     ----------
-    parts : sequence of 3 (frame, labels)
-        Real rows, new rows, held-out rows.
+    folds : sequence of 3 (frame, labels)
+        Of each fold real rows, new rows that were made from them, held-out rows.
     class_counts, new_counts : mapping of label to int, optional
         Real and new rows of each class in the whole table, if what is passed holds other shares of them. Rows are then
         weighted to these, in training and in the scores.
     skip : sequence of columns
         Not learned from, such as identifiers.
     max_rows : int, default=20_000
-        Of more rows on a side so many are looked at, with the class shares of all.
+        Of more rows in a part so many are looked at, with the class shares of all.
     random_state : int, numpy Generator or None, default=0
     """
     rng = as_generator(random_state)
-    share = min(1.0, max_rows / len(parts[0][0]))
-    limits = (max_rows, max(1, round(share * len(parts[1][0]))), max_rows)
-    parts = [_thinned(frame, labels, n, rng) for (frame, labels), n in zip(parts, limits, strict=True)]
-    classes, seed = np.unique(parts[0][1]), int(rng.integers(2**31))
+    classes = np.unique(folds[0][0][1])
+    seed = int(rng.integers(2**31))
     totals = (class_counts, new_counts, class_counts)
-    return _scored([_outcome(parts, classes, seed, totals=totals, skip=skip)], classes)
+    outcomes = []
+    for real, new, test in folds:
+        share = min(1.0, max_rows / len(real[0]))
+        limits = (max_rows, max(1, round(share * len(new[0]))), max_rows)
+        parts = [_thinned(*part, n, rng) for part, n in zip((real, new, test), limits, strict=True)]
+        outcomes.append(_outcome(parts, classes, seed, totals=totals, skip=skip))
+    return _scored(outcomes, classes)
 
 
 def _thinned(frame: pd.DataFrame, labels: NDArray, n: int, rng: np.random.Generator) -> tuple[pd.DataFrame, NDArray]:
@@ -312,7 +318,7 @@ class _Outcome(NamedTuple):
 
 
 def _outcome(
-    parts: Sequence[tuple[pd.DataFrame, NDArray]],
+    parts: Parts,
     classes: NDArray,
     seed: int,
     *,

@@ -15,7 +15,7 @@ from latentover.metrics.copying import ColumnCopies, column_copies, row_copies
 from latentover.metrics.judge import JudgeScore, judge_rows
 from latentover.metrics.labels import as_labels
 from latentover.metrics.neighbors import density_coverage, nearest_distances
-from latentover.metrics.resampling_effect import ResamplingEffect, effect_of_rows
+from latentover.metrics.resampling_effect import ResamplingEffect, effect_of_folds
 from latentover.metrics.table_results import ColumnQuality, Nearness, PairQuality, Picture, PointMass, TableQuality
 from latentover.metrics.table_verdicts import known_or_zero
 from latentover.metrics.table_views import View, as_frame, as_points, as_tree_rows, look_at, shares
@@ -136,8 +136,8 @@ def table_quality(
         reason = _no_effect(effect, labels, known)
         outcome = None
         if not reason:
-            outcome = effect_of_rows(
-                list(zip(frames, labels, strict=True)),
+            outcome = effect_of_folds(
+                [list(zip(frames, labels, strict=True))],
                 class_counts=class_counts,
                 new_counts=new_counts,
                 skip=named,

@@ -272,7 +272,8 @@ class TableQuality:
             lines += [f"  {share:>7.2%}  {text}" for text, share in self.violations.items()]
         if self.effect is not None:
             lines += ["", repr(self.effect)]
-        return "\n".join([*lines, *(["", *self.notes] if self.notes else [])])
+        notes = [textwrap.fill(note, 100) for note in self.notes]
+        return "\n".join([*lines, *(["", *notes] if notes else [])])
 
 
 def plain(value: Any) -> Any:
