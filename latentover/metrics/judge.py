@@ -68,7 +68,6 @@ def judge_rows(
     held_out : bool
     random_state : int
     """
-    from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import StratifiedKFold
 
     n = len(real)
@@ -81,12 +80,25 @@ def judge_rows(
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=random_state)
     scores = np.empty(2 * n)
     for fitted, scored in folds.split(rows, np.where(few, made - 2, groups)):
-        judge = HistGradientBoostingClassifier(
-            categorical_features=categorical, early_stopping=False, random_state=random_state
-        )
-        scores[scored] = judge.fit(rows[fitted], made[fitted]).predict_proba(rows[scored])[:, 1]
+        judge = fit_boosting(rows[fitted], made[fitted], categorical, random_state=random_state)
+        scores[scored] = judge.predict_proba(rows[scored])[:, 1]
     auc = bootstrap_interval(rank_auc, scores[:n], scores[n:], n_resamples=RESAMPLES, random_state=random_state)
     return JudgeScore(auc, n, held_out)
+
+
+def fit_boosting(
+    rows: NDArray, y: NDArray, categorical: list[bool], *, random_state: int, weights: NDArray | None = None
+) -> Any:
+    """Return histogram gradient boosting fitted to rows of numbers and codes of levels, NaN where they are missing."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    empty = np.isnan(rows).all(axis=0)
+    if empty.any():  # of which scikit-learn finds no bins
+        rows = np.where(empty, 0.0, rows)
+    model = HistGradientBoostingClassifier(
+        categorical_features=categorical, early_stopping=False, random_state=random_state
+    )
+    return model.fit(rows, y, sample_weight=weights)
 
 
 def plain_estimate(estimate: Any) -> dict[str, float | None] | None:

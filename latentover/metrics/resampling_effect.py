@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from latentover.metrics.intervals import Estimate
-from latentover.metrics.judge import plain_estimate
+from latentover.metrics.judge import fit_boosting, plain_estimate
 from latentover.metrics.labels import as_labels
 from latentover.metrics.table_views import as_frame, as_points, as_tree_rows, look_at
 from latentover.seeds import as_generator
@@ -385,20 +385,15 @@ class _Learner:
 
     def fit(self, rows: _Rows) -> Callable[[NDArray], NDArray]:
         """Return the function that gives probabilities (n, n_classes)."""
-        from sklearn.ensemble import HistGradientBoostingClassifier
         from sklearn.exceptions import ConvergenceWarning
         from sklearn.linear_model import LogisticRegression
 
-        model = (
-            HistGradientBoostingClassifier(
-                categorical_features=self.categorical, early_stopping=False, random_state=self.seed
-            )
-            if self.name == "boosting"
-            else LogisticRegression(max_iter=300)
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            model.fit(rows.X, rows.y, sample_weight=rows.w)
+        if self.name == "boosting":
+            model = fit_boosting(rows.X, rows.y, self.categorical, random_state=self.seed, weights=rows.w)
+        else:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                model = LogisticRegression(max_iter=300).fit(rows.X, rows.y, sample_weight=rows.w)
 
         def predict(X: NDArray) -> NDArray:
             probabilities = np.zeros((len(X), self.n_classes))

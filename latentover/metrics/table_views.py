@@ -174,10 +174,10 @@ def _times(name: str, parts: Sequence[pd.Series]) -> list[View]:
     views = [View(name, "time", seconds)]
     known = seconds[0][~np.isnan(seconds[0])]
     if len(np.unique(known % 86400)) > 1:
-        hours = [part.dt.hour.to_numpy(np.float64, na_value=np.nan) for part in parts]
+        hours = [part // 3600 % 24 for part in seconds]
         views.append(View(f"{name}, hour", "levels", hours, tuple(map(str, range(24))), ordered=True))
     if len(np.unique(known // 86400)) > 7:
-        days = [part.dt.dayofweek.to_numpy(np.float64, na_value=np.nan) for part in parts]
+        days = [(part // 86400 + 3) % 7 for part in seconds]  # 1970 began on a Thursday
         views.append(View(f"{name}, weekday", "levels", days, _WEEKDAYS, ordered=True))
     return views
 
@@ -224,12 +224,14 @@ def as_points(views: Sequence[View], tables: Sequence[int], reference: int = 0) 
                 block.append(np.eye(n_levels + 1)[place] / np.sqrt(2))
             continue
         known = view.values[reference][~np.isnan(view.values[reference])]
+        size = max(float(np.abs(known).max(initial=0.0)), 1e-300)  # the square of a large number is none
+        known = known / size
         mean, scale = (known.mean(), known.std()) if len(known) else (0.0, 0.0)
         if not scale > 1e-12 * max(abs(mean), 1e-300):
             scale = 1.0
         for block, table in zip(blocks, tables, strict=True):
             missing = np.isnan(view.values[table])
-            numbers = (np.where(missing, mean, view.values[table]) - mean) / scale
+            numbers = (np.where(missing, mean, view.values[table] / size) - mean) / scale
             block.append(np.stack([numbers, missing], axis=1))
     points = [np.concatenate(block, axis=1) for block in blocks]
     varies = np.concatenate(points).std(axis=0) > 0

@@ -114,7 +114,7 @@ def _tiles(result: TableQuality) -> list[tuple[str, str]]:
 def _judge(result: TableQuality) -> dict[str, Any]:
     judge = result.judge
     if judge.auc is None:
-        return {"reason": judge.reason}
+        return {"picture": "", "reason": judge.reason}
     value, low, high = judge.auc
     what = f"AUC of the judge {value:.2f}, interval {low:.2f} to {high:.2f}, on a scale from 0.5 to 1"
     marks = ((0.5, "0.5 nobody could tell"), (0.75, "0.75"), (1.0, "1 anybody can"))
