@@ -88,7 +88,7 @@ def _is_whole(edges: Sequence[float]) -> bool:
 
 
 def _anchor(place: float) -> str:
-    return "start" if place < 0.08 else "end" if place > 0.92 else "middle"
+    return {0.0: "start", 1.0: "end"}.get(place, "middle")
 
 
 def _edge(picture: Picture, place: float, *, times: bool) -> str:

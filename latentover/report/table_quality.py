@@ -22,7 +22,7 @@ MOST_DRAWN = 12
 """Columns that are drawn at first sight, those that differ most; up to `MOST_FOLDED` more are folded away."""
 MOST_FOLDED = 60
 MOST_LISTED = 200
-GRADES = {"good": "Good", "fair": "Mind", "poor": "Poor", "unknown": "Not known"}
+GRADES = {"good": "Good", "fair": "Fair", "poor": "Poor", "unknown": "Not known"}
 PAIR_KINDS = {"spearman": "Spearman", "cramers_v": "Cramér's V", "correlation_ratio": "correlation ratio"}
 
 
