@@ -149,7 +149,7 @@ def percent(share: float) -> str:
 
 def signed(value: float) -> str:
     """Return a number with its sign and one decimal."""
-    return f"{value:+.1f}".replace("-", "\u2212")
+    return f"{round(value, 1) + 0.0:+.1f}".replace("-", "\u2212")  # adding 0 makes -0 none
 
 
 def known_or_zero(value: float) -> float:
