@@ -389,13 +389,35 @@ def _add_generate(commands: Any) -> None:
     command.add_argument("--n", type=int, default=64, help="how many (default: 64)")
     command.add_argument("--out", required=True, help=".png for a grid of images, .npz for arrays, .csv for a table")
     command.add_argument("--seed", type=int, default=0, help="the same seed gives the same file (default: 0)")
+    command.add_argument("--real", metavar="TABLE", help="the table that the run was trained on, for --report")
+    command.add_argument("--target", metavar="COLUMN", help="name of the label column of --real")
+    command.add_argument("--holdout", metavar="TABLE", help="rows like those of --real that the run has not seen")
+    _add_quality(command)
 
 
 def _generate(options: argparse.Namespace) -> int:
     from latentover.experiments.generate import generate
 
+    if not (options.report or options.json):
+        if options.real or options.holdout or options.target:
+            raise ValueError("Expected --report or --json beside --real, --target and --holdout; say where to write.")
+        print(generate(options.run, options.label, options.n, options.out, seed=options.seed))
+        return 0
+    from latentover.experiments.quality import QualityFiles, generated_quality, read_real
+
+    files = QualityFiles(options.report, options.json)
+    files.check(options.out)
+    real = read_real(options.real, options.target, options.holdout)
     print(generate(options.run, options.label, options.n, options.out, seed=options.seed))
+    quality = generated_quality(options.run, options.label, options.n, real, seed=options.seed)
+    files.write(quality, f"New rows of {options.label}", [str(options.run)])
+    print(f"\n{quality}")
     return 0
+
+
+def _add_quality(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--report", metavar="PAGE", help="also say how good the new rows are, on a page (.html)")
+    command.add_argument("--json", metavar="FILE", help="the same as JSON")
 
 
 def _add_resample(commands: Any) -> None:
@@ -435,6 +457,7 @@ def _add_resample(commands: Any) -> None:
         metavar="COLUMN",
         help="identifiers: columns whose values name single rows or persons",
     )
+    _add_quality(command)
     _add_trust(command)
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
     command.add_argument("--quiet", action="store_true", help="say nothing about progress")
@@ -442,6 +465,7 @@ def _add_resample(commands: Any) -> None:
 
 
 def _resample(options: argparse.Namespace) -> int:
+    from latentover.experiments.quality import QualityFiles
     from latentover.experiments.recipe import load_sampler
     from latentover.experiments.resample import DEFAULT_SAMPLER, read_strategy, resample_file
 
@@ -459,6 +483,7 @@ def _resample(options: argparse.Namespace) -> int:
         mark=options.mark,
         options=_table_options(options),
         identifiers=options.id,
+        quality=QualityFiles(options.report, options.json),
     )
     print(account)
     return 0

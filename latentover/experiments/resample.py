@@ -22,9 +22,17 @@ from latentover.data.rows import Rows, open_rows
 from latentover.data.source import check_labels, class_number
 from latentover.data.tables import TABLE_SUFFIXES, TableOptions
 from latentover.experiments.environment import peak_memory
+from latentover.experiments.quality import (
+    QualityFiles,
+    QualitySample,
+    check_measurable,
+    quality_sample,
+    sampler_quality,
+)
 from latentover.experiments.recipe import check_seeds
 from latentover.experiments.strict import parse_yaml
 from latentover.files import check_free_file, replacing
+from latentover.metrics import TableQuality
 
 DEFAULT_SAMPLER: dict[str, Any] = {
     "class_path": "latentover.RAESampler",
@@ -52,6 +60,8 @@ class Account:
         Of each part: count, draw, train, write.
     peak_bytes : int or None
         The most memory that the process has had resident so far; None where the system does not tell.
+    quality : TableQuality or None
+        Of new rows, where it was asked for; see `latentover.experiments.quality.sampler_quality`.
     """
 
     path: Path
@@ -64,6 +74,7 @@ class Account:
     trained_on: dict[Any, int] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     peak_bytes: int | None = None
+    quality: TableQuality | None = None
 
     def __str__(self) -> str:
         before, after, trained_on = (sum(rows.values()) for rows in (self.before, self.after, self.trained_on))
@@ -74,6 +85,7 @@ class Account:
         ]
         parts = ", ".join(f"{seconds:.1f} s to {part}" for part, seconds in self.seconds.items())
         memory = f"; {self.peak_bytes / 1e6:,.0f} MB of memory at the peak" if self.peak_bytes else ""
+        quality = [] if self.quality is None else ["", str(self.quality)]
         return "\n".join(
             [
                 f"{self.path}: {before:,} rows, {self.features:,} features, {len(self.before):,} classes",
@@ -83,6 +95,7 @@ class Account:
                 *classes,
                 f"{self.out}: {after:,} rows, {after - before:,} of them new",
                 f"{parts}{memory}",
+                *quality,
             ]
         )
 
@@ -99,6 +112,7 @@ def resample_file(
     mark: str | None = None,
     options: TableOptions | None = None,
     identifiers: Sequence[str] = (),
+    quality: QualityFiles | None = None,
 ) -> Account:
     """Write the rows of a table and, below them, new rows of its rare classes.
 
@@ -131,6 +145,8 @@ def resample_file(
         How the table is read; columns in ``drop`` are not learned from, and missing in new rows.
     identifiers : sequence of str
         Columns whose values are names of single rows or persons, for samplers with such a parameter.
+    quality : QualityFiles, optional
+        Where to write how good new rows are, which takes three more fits of the sampler, to parts of the rows.
 
     Returns
     -------
@@ -145,6 +161,8 @@ def resample_file(
     ValueError
         If the file cannot be read, lacks `target` or has a column `mark`, its classes cannot be balanced, or the
         sampler cannot be trained on its columns. Nothing is left at `out`.
+    RuntimeError
+        If the quality cannot be measured; the file at `out` is complete.
 
     Examples
     --------
@@ -163,6 +181,9 @@ def resample_file(
     _check_out(path, out)
     sampler = _default_sampler() if sampler is None else sampler
     _check_sampler(sampler, identifiers)
+    measured = quality is not None and quality.wanted
+    if quality is not None:
+        quality.check(path, out)
     start = time.perf_counter()
     rows = open_rows(path, target, options, identifiers=identifiers)
     if mark in rows.names:
@@ -178,6 +199,9 @@ def resample_file(
     account.before = dict(zip(labels.tolist(), sizes, strict=True))
     account.after = {label: n + more for (label, n), more in zip(account.before.items(), added, strict=True)}
     account.trained_on = dict(zip(labels.tolist(), quotas, strict=True))
+    more = dict(zip(labels.tolist(), added, strict=True))
+    if measured:
+        check_measurable(account.before, more)
     with _timed(account, "draw"):
         training, codes = _draw_rows(rows, quotas, np.random.default_rng(seed))
     # How many rows are made is decided by the whole file, not by the rows that are trained on.
@@ -186,11 +210,28 @@ def resample_file(
         sampler.set_params(identifiers=rows.identifiers)
     with _timed(account, "train"):
         sampler.fit(training, labels[codes])
+    sample = quality_sample(training, labels[codes], account.before, more, seed=seed) if measured else None
     del training
     with _timed(account, "write"), replacing(out) as temporary:
         rows.write(temporary, _new_rows(rows, sampler, labels, added, seed), mark, suffix=out.suffix)
+    if sample is not None and quality is not None:
+        with _timed(account, "measure"):
+            account.quality = _measure(account, sampler, sample, quality, seed)
     account.peak_bytes = peak_memory()
     return account
+
+
+def _measure(account: Account, sampler: Any, sample: QualitySample, files: QualityFiles, seed: int) -> TableQuality:
+    """Measure new rows and write what was found; whatever happens, the resampled file is there."""
+    try:
+        quality = sampler_quality(sampler, sample, seed=seed)
+        files.write(quality, account.path.name, [account.sampler])
+    except Exception as error:
+        raise RuntimeError(
+            f"Expected to measure the quality of new rows, but got {type(error).__name__}: {error} The resampled file "
+            f"is complete: {account.out}"
+        ) from error
+    return quality
 
 
 def _default_sampler() -> Any:
