@@ -56,9 +56,8 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
 def check_class_count(classes: np.ndarray) -> None:
     """Raise ValueError for fewer than two classes."""
     if len(classes) < 2:
-        raise ValueError(
-            f"Expected y to have at least 2 classes, but got 1 class: {classes[0]!r}; there is nothing to balance."
-        )
+        found = f"1 class: {classes[0]!r}" if len(classes) else "no labels"
+        raise ValueError(f"Expected y to have at least 2 classes, but got {found}; there is nothing to balance.")
 
 
 def check_class_sizes(classes: np.ndarray, counts: np.ndarray, needed: int, small_class: str) -> None:
