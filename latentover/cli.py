@@ -413,7 +413,12 @@ def _add_data(commands: Any) -> None:
     actions = data.add_subparsers(metavar="ACTION", required=True)
     command = _add(actions, "list", _data_list, "List the named data sets and whether they are here.")
     command.add_argument("--data-root", help="folder of the named data sets")
-    command = _add(actions, "diagnose", _data_diagnose, "Say how imbalanced a table is and how it would be treated.")
+    command = _add(
+        actions,
+        "diagnose",
+        _data_diagnose,
+        "Say what usually helps, how imbalanced a table is, and how it would be treated.",
+    )
     command.add_argument("table", help="a .csv or .parquet file")
     command.add_argument("--target", required=True, help="name of the label column")
     command = _add(
@@ -484,7 +489,6 @@ def _data_diagnose(options: argparse.Namespace) -> int:
 
     source = read_table(options.table, options.target)
     print(describe_plan(source.X, source.y))
-    print(f"\nWith the evidence of this table: latentover data advise {options.table} --target {options.target}")
     return 0
 
 

@@ -56,7 +56,7 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
 def check_class_count(classes: np.ndarray) -> None:
     """Raise ValueError for fewer than two classes."""
     if len(classes) < 2:
-        found = f"1 class: {classes[0]!r}" if len(classes) else "no labels"
+        found = f"1 class: {classes.tolist()[0]!r}" if len(classes) else "no labels"
         raise ValueError(f"Expected y to have at least 2 classes, but got {found}; there is nothing to balance.")
 
 

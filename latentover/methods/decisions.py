@@ -34,6 +34,8 @@ _PASSES = 20
 """Over all classes, at the most; two or three are usual."""
 _EQUAL = 1e-12
 """Scores that differ by less differ by rounding."""
+_TOGETHER = 1e-9
+"""Rows turn together whose log-probabilities differ by less: it may be rounding."""
 
 
 def _mean_log(share: np.ndarray) -> np.ndarray:
@@ -318,27 +320,28 @@ def tuned_offsets(
     (1.0, 1, 0)
     """
     weights = np.ones(len(scores)) if weights is None else weights
-    shares = np.bincount(numbers, weights) / weights.sum()
-    starts = np.zeros(len(shares)), -np.log(shares)
-    (offsets, score), other = (_climb(scores, numbers, weights, metric, start) for start in starts)
-    if other[1] > score + _EQUAL:  # of equals the one from the decision as it was
-        offsets, score = other
-    return offsets - offsets[0], score
+    actual = np.bincount(numbers, weights)
+    own, other = (
+        _climb(scores, numbers, weights, actual, metric, start)
+        for start in (np.zeros(len(actual)), -np.log(actual / actual.sum()))
+    )
+    offsets = other[0] if other[1] > own[1] + _EQUAL else own[0]  # of equals the one from the decision as it was
+    offsets -= offsets[0]
+    decided = (scores + offsets).argmax(axis=1)
+    right = decided == numbers
+    hit = np.bincount(numbers[right], weights[right], len(actual))
+    named = np.bincount(decided, weights, len(actual))
+    return offsets, float(np.mean(_SCORES[metric](hit, named, actual)))
 
 
 def _climb(
-    scores: np.ndarray, numbers: np.ndarray, weights: np.ndarray, metric: str, start: np.ndarray
+    scores: np.ndarray, numbers: np.ndarray, weights: np.ndarray, actual: np.ndarray, metric: str, start: np.ndarray
 ) -> tuple[np.ndarray, float]:
     """Set the offset of one class after the other where the score is highest, until none gains."""
-    offsets, n_classes = start.copy(), scores.shape[1]
-    actual = np.bincount(numbers, weights, minlength=n_classes)
-    decided = (scores + offsets).argmax(axis=1)
-    named = np.bincount(decided, weights, minlength=n_classes)
-    hit = np.bincount(numbers[decided == numbers], weights[decided == numbers], minlength=n_classes)
-    best = float(np.mean(_SCORES[metric](hit, named, actual)))
+    offsets, best = start.copy(), -np.inf
     for _ in range(_PASSES):
         before = best
-        for label in range(n_classes):
+        for label in range(len(actual)):
             offset, score = _best_offset(scores + offsets, label, numbers, weights, actual, metric)
             if score > best + _EQUAL:
                 offsets[label] += offset
@@ -354,7 +357,8 @@ def _best_offset(
     """Return what to add to the scores of one class, and the score then.
 
     As it rises, row after row turns from its best other class, its rival, to this one. So the score is known at every
-    one of these turns from cumulative sums. Of equally good places the one nearest to 0 is returned.
+    one of these turns from cumulative sums. Of equally good places the one nearest to 0 is returned, and 0 if no row
+    turns between; never one at which a row is undecided.
     """
     others = scores.copy()
     others[:, label] = -np.inf
@@ -377,8 +381,8 @@ def _best_offset(
         value += _SCORES[metric](hit, named, actual[other])
     value /= len(actual)
     places = np.concatenate([[needed[0] - 2], needed, [needed[-1] + 2]])
-    between = (places[:-1] + places[1:]) / 2
-    value[places[:-1] >= places[1:]] = -np.inf  # rows that turn together
+    between = np.where((places[:-1] < 0) & (places[1:] > 0), 0.0, (places[:-1] + places[1:]) / 2)
+    value[np.diff(places) < _TOGETHER] = -np.inf
     best = value.max()
     equals = between[value >= best - _EQUAL]
     return float(equals[np.abs(equals).argmin()]), float(best)
