@@ -364,11 +364,11 @@ def advise(
     >>> found.to_frame()["recall"].round(2).to_dict()
     """
     _check_settings(goal, classifier, methods, folds, repeats, max_rows)
+    seed = int(as_random_state(random_state).randint(2**31 - 1))
     frame, labels = _checked_table(X, y)
     classes, numbers, counts = np.unique(labels, return_inverse=True, return_counts=True)
     check_class_count(classes)
     _check_class_sizes(classes, counts, folds)
-    seed = int(as_random_state(random_state).randint(2**31 - 1))
     frame, notes = _informative(frame)
     rare = np.flatnonzero(counts < counts.mean())
     rare = rare if len(rare) else np.array([counts.argmin()])
@@ -432,9 +432,9 @@ def _check_settings(
         raise TypeError(
             f"Expected classifier to have predict_proba and to take sample_weight in fit, but got {classifier!r}."
         )
-    unknown = [name for name in methods or () if name not in METHODS]
-    if unknown or isinstance(methods, str):
-        raise ValueError(f"Expected methods to be a list of {', '.join(METHODS)}, but got {unknown or methods}.")
+    wrong = methods if isinstance(methods, str) else [name for name in methods or () if name not in METHODS]
+    if wrong:
+        raise ValueError(f"Expected methods to be a list of {', '.join(METHODS)}, but got {wrong!r}.")
     for name, value, least in (("folds", folds, 2), ("repeats", repeats, 1), ("max_rows", max_rows, 100)):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
             raise ValueError(f"Expected {name} to be a whole number at least {least}, but got {value!r}.")
