@@ -55,9 +55,13 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
 
 def check_class_count(classes: np.ndarray) -> None:
     """Raise ValueError for fewer than two classes."""
-    if len(classes) < 2:
-        found = f"1 class: {classes.tolist()[0]!r}" if len(classes) else "no labels"
-        raise ValueError(f"Expected y to have at least 2 classes, but got {found}; there is nothing to balance.")
+    if len(classes) == 0:
+        raise ValueError("Expected X and y to have rows, but got none.")
+    if len(classes) == 1:
+        raise ValueError(
+            f"Expected y to have at least 2 classes, but got 1 class: {classes.tolist()[0]!r}; there is nothing to "
+            "balance."
+        )
 
 
 def check_class_sizes(classes: np.ndarray, counts: np.ndarray, needed: int, small_class: str) -> None:
