@@ -514,10 +514,76 @@ def _add_data(commands: Any) -> None:
     actions = data.add_subparsers(metavar="ACTION", required=True)
     command = _add(actions, "list", _data_list, "List the named data sets and whether they are here.")
     command.add_argument("--data-root", help="folder of the named data sets")
-    command = _add(actions, "diagnose", _data_diagnose, "Say how imbalanced a table is and how it would be treated.")
+    command = _add(
+        actions,
+        "diagnose",
+        _data_diagnose,
+        "Say what usually helps, how imbalanced a table is, and how it would be treated.",
+    )
     command.add_argument("table", help="a .csv or .parquet file, or a folder of .parquet files")
     command.add_argument("--target", required=True, help="name of the label column")
     _add_table_options(command)
+    command = _add(
+        actions,
+        "advise",
+        _data_advise,
+        "Compare, on the table itself, what may help with unequal classes, and say what to do first.",
+    )
+    command.add_argument("table", help="a .csv or .parquet file, or a folder of .parquet files")
+    command.add_argument("--target", required=True, help="name of the label column")
+    _add_table_options(command)
+    command.add_argument(
+        "--goal",
+        default="balanced_accuracy",
+        help="balanced_accuracy, macro_f1, average_precision, roc_auc or brier (default: balanced_accuracy)",
+    )
+    command.add_argument("--classifier", default="boosting", help="boosting, logistic or forest (default: boosting)")
+    command.add_argument(
+        "--methods",
+        type=lambda names: tuple(filter(None, names.split(","))),
+        metavar="NAME,...",
+        help="of none, threshold, prior, class_weights, random, smote, bootstrap, rae, balanced_forest (default: all)",
+    )
+    command.add_argument("--folds", type=int, default=5, help="of the cross-validation (default: 5)")
+    command.add_argument("--repeats", type=int, default=1, help="of the cross-validation (default: 1)")
+    command.add_argument(
+        "--max-rows",
+        type=int,
+        default=20_000,
+        metavar="N",
+        help="use at most so many rows, of the rarest classes all (default: 20000)",
+    )
+    command.add_argument("--seed", type=int, default=0, help="the same seed gives the same answer (default: 0)")
+    command.add_argument("--json", metavar="FILE", help="also write all scores to this JSON file")
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
+    command.add_argument("--quiet", action="store_true", help="say nothing about progress")
+
+
+def _data_advise(options: argparse.Namespace) -> int:
+    from latentover.data.tables import read_table
+    from latentover.experiments.advise import advise
+    from latentover.files import check_free_file, write_json
+
+    if options.json:
+        check_free_file(options.json)
+    source = read_table(options.table, options.target, _table_options(options))
+    found = advise(
+        source.X,
+        source.y,
+        goal=options.goal,
+        classifier=options.classifier,
+        methods=options.methods,
+        folds=options.folds,
+        repeats=options.repeats,
+        max_rows=options.max_rows,
+        random_state=options.seed,
+        device=options.device,
+        verbose=0 if options.quiet else 1,
+    )
+    print(found)
+    if options.json:
+        write_json(options.json, found.to_dict())
+    return 0
 
 
 def _data_diagnose(options: argparse.Namespace) -> int:

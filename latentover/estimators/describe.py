@@ -101,7 +101,9 @@ class Plan:
         return asdict(self)
 
     def __str__(self) -> str:
-        lines = _column_lines(self.columns) if self.kind == "table" else []
+        steps = "" if self.diagnosis is None else self.diagnosis.steps_text()
+        lines = [steps, ""] if steps else []
+        lines += _column_lines(self.columns) if self.kind == "table" else []
         lines.append(f"{self.n_samples:,} samples of encoded shape {self.encoded_shape}: {_size(self.encoded_bytes)}.")
         if self.network_bytes is not None:
             lines.append(f"Networks, gradients and optimizer: {_size(self.network_bytes)}.")
@@ -109,7 +111,7 @@ class Plan:
             lines.append(f"Training on this machine: about {_duration(self.seconds)}, from a trial of some steps.")
         lines += [f"- {note}" for note in self.notes]
         if self.diagnosis is not None:
-            lines += ["", str(self.diagnosis)]
+            lines += ["", self.diagnosis.sizes_text()]
         return "\n".join(lines)
 
 

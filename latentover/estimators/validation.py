@@ -41,9 +41,12 @@ def naming(argument: str, expected: str) -> Iterator[None]:
 
 def check_class_count(classes: np.ndarray) -> None:
     """Raise ValueError for fewer than two classes."""
-    if len(classes) < 2:
+    if len(classes) == 0:
+        raise ValueError("Expected X and y to have rows, but got none.")
+    if len(classes) == 1:
         raise ValueError(
-            f"Expected y to have at least 2 classes, but got 1 class: {classes[0]!r}; there is nothing to balance."
+            f"Expected y to have at least 2 classes, but got 1 class: {classes.tolist()[0]!r}; there is nothing to "
+            "balance."
         )
 
 

@@ -25,6 +25,9 @@ FRAME = pd.DataFrame(
 )
 
 
+STARTS = ("What usually helps", "treatment", "1 : ratio")
+
+
 def treatments(plan):
     return {column.name: column.treatment for column in plan.columns}
 
@@ -112,6 +115,13 @@ def test_much_memory_is_said():
 def test_to_dict_is_json():
     plan = describe_plan(FRAME, ["a", "a", "a", "b"])
     assert json.loads(json.dumps(plan.to_dict()))["diagnosis"]["counts"] == [3, 1]
+
+
+def test_what_usually_helps_is_said_before_the_columns():
+    lines = str(describe_plan(FRAME, ["a", "a", "a", "b"])).splitlines()
+    steps, columns, sizes = (next(i for i, line in enumerate(lines) if word in line) for word in STARTS)
+    assert steps == 0 < columns < sizes
+    assert str(describe_plan(FRAME)).startswith("column")
 
 
 def test_many_columns_are_not_all_printed():
