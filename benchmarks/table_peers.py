@@ -1,4 +1,4 @@
-"""One generator of tables by others, run in an environment of its own: ``python benchmarks/table_peers.py CTGAN FOLDER``.
+"""A generator of tables by others, in an environment of its own: ``python benchmarks/table_peers.py CTGAN FOLDER``.
 
 `FOLDER` is what ``table_generators.py --export`` wrote: ``train.csv`` with the column ``"class"``, and ``columns.json``
 that says which columns hold levels and which whole numbers. New rows of the class ``"rare"`` go to ``GENERATOR.csv``
@@ -47,7 +47,7 @@ def ctgan(train: Rows, levels: list[str], whole: list[str], n: int, seed: int) -
 
 
 def tvae(train: Rows, levels: list[str], whole: list[str], n: int, seed: int) -> Rows:
-    """Return rows of TVAE trained on the whole table, of which those of the rare class are kept: it has no condition."""
+    """Return rows of the rare class among those of TVAE trained on the whole table: it has no condition."""
     import torch
     from ctgan import TVAE
 
@@ -138,7 +138,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--n", type=int, default=5000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--duplicate-k", type=int, help="ForestDiffusion's duplicate_K, where its default takes too long")
+    parser.add_argument(
+        "--duplicate-k", type=int, help="ForestDiffusion's duplicate_K, where its default takes too long"
+    )
     options = parser.parse_args()
     if options.duplicate_k:
         SETTINGS["duplicate_K"] = options.duplicate_k
