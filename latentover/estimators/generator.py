@@ -15,7 +15,9 @@ from latentover.estimators.formats import Format
 from latentover.estimators.memorization import MemorizationReport, memorization_report
 from latentover.estimators.parameters import Expected
 from latentover.estimators.parents import ParentRows, are_bases, even_bases
-from latentover.estimators.validation import check_class_sizes, check_request, warn_user
+from latentover.estimators.validation import check_class_sizes, check_request
+from latentover.tables import TableFormat
+from latentover.tables.checks import warn_user
 from latentover.training import COLLAPSED, CollapseWarning, diversity_ratio, draw_seed, seeded
 
 DIVERSITY_SAMPLES = 64
@@ -188,7 +190,8 @@ class BaseGenerator(BaseDataEstimator):
             raise ValueError(f"Expected an estimator that was trained to generate, but got {self!r} without a decoder.")
         check_request("n", int(n), self.format_.shape)
         number = int(self._class_numbers(np.asarray([y]))[0])
-        return self._in_kind(self._sample(number, int(n), draw_seed(random_state))[0])
+        seed = draw_seed(random_state)
+        return self._in_kind(self._with_identifiers(self._sample(number, int(n), seed)[0], seed))
 
     def memorization_report(
         self, X: Any, y: Any, *, n_samples: int = 200, random_state: int | np.random.RandomState | None = 0
@@ -219,6 +222,12 @@ class BaseGenerator(BaseDataEstimator):
             If it is not fitted.
         """
         return memorization_report(self, X, y, n_samples=n_samples, random_state=random_state)
+
+    def _with_identifiers(self, rows: Any, seed: int, X: Any = None) -> Any:
+        """Return generated rows of a table with fresh identifiers, none of which is one of the training rows X."""
+        if not isinstance(self.format_, TableFormat):
+            return rows
+        return self.format_.with_fresh_identifiers(rows, np.random.default_rng(seed), X)
 
     def _in_kind(self, rows: Any) -> Any:
         """Return generated rows as the user's data came."""

@@ -99,7 +99,7 @@ def memorization_report(
     rare = np.flatnonzero(counts < counts.max()) if counts.min() < counts.max() else np.arange(len(labels))
 
     def features(rows: Any) -> np.ndarray:
-        return generator.format_.network_input(generator.format_.encode(rows)).flatten(1).numpy()
+        return generator.format_.network_input(generator.format_.encode(rows, of_fit=True)).flatten(1).numpy()
 
     samples = (generator.sample(n_samples, labels[number], random_state=random_state) for number in rare)
     fake = np.concatenate([features(generator._check_input(rows, reset=False)) for rows in samples])

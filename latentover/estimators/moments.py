@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from latentover.estimators.base import PREDICT_BATCH, TrainingSet
-from latentover.estimators.formats import TableFormat
 from latentover.estimators.generator import BaseGenerator
 from latentover.estimators.parents import ParentRows
+from latentover.tables import TableFormat
 
 MATCHED = 4 * PREDICT_BATCH
 """Generated rows of each class, and training rows of it at most, whose moments are compared."""

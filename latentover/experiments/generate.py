@@ -10,12 +10,12 @@ import pandas as pd
 
 from latentover.bundle import load
 from latentover.estimators import ImageFormat
-from latentover.estimators.validation import check_dense_size
 from latentover.experiments.evaluate import generator_of
 from latentover.experiments.recipe import check_seeds
 from latentover.files import check_free_file, replacing
 from latentover.report import image_grid
 from latentover.report.text import guarded
+from latentover.tables.checks import check_dense_size
 
 SUFFIXES = (".png", ".npz", ".csv")
 

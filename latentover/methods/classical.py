@@ -362,7 +362,8 @@ class ClassicalSampler(BaseSampler):
     base_selection : {"random", "even"} or array of int, default="random"
         See `latentover.estimators.BaseGenerator`. All but SMOTE choose by themselves from which samples new ones start
         and take ``"random"`` alone.
-    image_shape, channels_last, categorical_features, missing, device, random_state, verbose
+    image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
+    random_state, verbose
         See `latentover.estimators.BaseDataEstimator`; everything is computed on the CPU.
 
     Attributes

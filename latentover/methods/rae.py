@@ -59,7 +59,6 @@ from latentover.estimators import (
     TrainingSet,
 )
 from latentover.estimators.base import PREDICT_BATCH
-from latentover.estimators.formats import TableFormat
 from latentover.estimators.parameters import (
     BatchSize,
     Expected,
@@ -80,6 +79,7 @@ from latentover.mixing import Mixed, MixingRule, NeighborMix, convex_combination
 from latentover.networks import Mixer, build_critic, build_decoder, build_encoder
 from latentover.networks.autoencoder import EncoderName
 from latentover.networks.layers import evaluating, images_last, linear
+from latentover.tables import TableFormat
 from latentover.training import (
     ClassTuples,
     Losses,
@@ -975,8 +975,8 @@ class RAEClassifier(_RAE, BaseClassifier):
         smaller one are mixed with themselves.
     early_stopping, validation_fraction, n_iter_no_change
         See `latentover.estimators.StoppableTraining`.
-    image_shape, channels_last, categorical_features, missing, device, precision, random_state, verbose, checkpoint,
-    checkpoint_every, compile, capture
+    image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
+    precision, random_state, verbose, checkpoint, checkpoint_every, compile, capture
         See `latentover.estimators.BaseDeepEstimator`.
 
     Attributes

@@ -16,7 +16,7 @@ FRAME = pd.DataFrame(
     {
         "amount": [1.5, 2.0, 7.0, 3.0],
         "visits": [1, 2, 3, 4],
-        "town": pd.Categorical(["Graz", "Linz", "Graz", "Wien"]),
+        "town": pd.Categorical(["Graz", "Linz"] * 2),
         "since": pd.to_datetime(["2024-01-01", "2024-02-01", "2024-03-01", "2024-04-01"]),
         "year": [2024] * 4,
         "name": ["Ann", "Bob", "Cem", "Dan"],
@@ -37,13 +37,13 @@ def test_of_a_frame():
         "town": "category",
         "since": "date",
         "year": "constant",
-        "name": "category",
+        "name": "identifier",
         "active": "category",
     }
     known = learn_format(FRAME)
     assert plan.encoded_shape == known.shape
     assert plan.encoded_bytes == known.encode(FRAME).nbytes
-    assert any("every row" in note and "'name'" in note for note in plan.notes)
+    assert any("Identifiers" in note and "'name'" in note for note in plan.notes)
     assert any("Constant" in note and "'year'" in note for note in plan.notes)
 
 
