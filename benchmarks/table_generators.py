@@ -411,7 +411,7 @@ OWN: dict[str, Callable[[], Any]] = {
     "RAE": RAESampler,
 }
 """The project's, with their defaults."""
-PEERS = ("ARF", "ForestFlow", "TVAE", "TVAE (class)", "CTGAN")
+PEERS = ("ARF", "ForestFlow", "TVAE", "CTGAN")
 """Those of others, from `table_peers.py`."""
 
 
@@ -639,8 +639,8 @@ def page(rows: pd.DataFrame, command: str, csv: str, picture: str) -> str:
         "over the tables (least to most):",
         budget_table(rows),
         "CTGAN and TVAE learn from the whole table with the label as one of its columns; CTGAN is asked for the rare "
-        "class, and of what both make its rows are kept. ARF, ForestFlow and *TVAE (class)* learn from the rows of the "
-        "class alone. Rows of others that ought to be whole numbers are rounded. Nothing was tuned on these tables.",
+        "class, and of what both make its rows are kept. ARF and ForestFlow learn from the rows of the class alone. "
+        "What others make of whole numbers is rounded. Nothing was tuned on these tables.",
         "## How real the rows are",
         summary_table(rows),
         MEASURES,

@@ -64,11 +64,6 @@ def tvae(train: Rows, levels: list[str], whole: list[str], n: int, seed: int) ->
     return pd.concat(found).iloc[:n]
 
 
-def tvae_class(train: Rows, levels: list[str], whole: list[str], n: int, seed: int) -> Rows:
-    """Return rows of TVAE trained on the rows of the rare class."""
-    return tvae(train[train["class"] == "rare"], levels, whole, n, seed)
-
-
 def forest_flow(train: Rows, levels: list[str], whole: list[str], n: int, seed: int) -> Rows:
     """Return rows of ForestDiffusion with flow matching, trained on the rows of the rare class."""
     from ForestDiffusion import ForestDiffusionModel
@@ -124,7 +119,6 @@ SETTINGS: dict[str, Any] = {}
 PEERS: dict[str, tuple[str, Callable[..., Rows]]] = {
     "CTGAN": ("ctgan", ctgan),
     "TVAE": ("ctgan", tvae),
-    "TVAE (class)": ("ctgan", tvae_class),
     "ForestFlow": ("ForestDiffusion", forest_flow),
     "ARF": ("arfpy", arf),
 }
