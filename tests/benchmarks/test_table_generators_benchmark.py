@@ -191,8 +191,11 @@ class TestRun:
         pd.testing.assert_frame_equal(
             again.drop(columns=["seconds", "finished"]), rows.drop(columns=["seconds", "finished"])
         )
-        script.main([*command, "--again", "SMOTE"])
-        assert capsys.readouterr().out.count("SMOTE") == 2
+        script.main([*command, "--again", "SMOTE", "ARF", "--only", "SMOTE"])
+        assert "ARF" not in set(pd.read_csv(csv)["generator"])
+        script.main(command)
+        found = capsys.readouterr().out
+        assert [found.count(f"made up, {name}") for name in ("SMOTE", "ARF", "real")] == [2, 1, 0]
 
         script.main(["--csv", str(csv), "--page"])
         text = (tmp_path / "found.md").read_text()
