@@ -1,4 +1,4 @@
-"""One generator of tables by others, run in an environment of its own: ``python benchmarks/table_peers.py CTGAN FOLDER``.
+"""A generator of tables by others, in an environment of its own: ``python benchmarks/table_peers.py CTGAN FOLDER``.
 
 `FOLDER` is what ``table_generators.py --export`` wrote: ``train.csv`` with the column ``"class"``, and ``columns.json``
 that says which columns hold levels and which whole numbers. New rows of the class ``"rare"`` go to ``GENERATOR.csv``
@@ -47,7 +47,7 @@ def ctgan(train: Rows, levels: list[str], whole: list[str], n: int, seed: int) -
 
 
 def tvae(train: Rows, levels: list[str], whole: list[str], n: int, seed: int) -> Rows:
-    """Return rows of TVAE trained on the whole table, of which those of the rare class are kept: it has no condition."""
+    """Return rows of the rare class among those of TVAE trained on the whole table: it has no condition."""
     import torch
     from ctgan import TVAE
 
@@ -62,11 +62,6 @@ def tvae(train: Rows, levels: list[str], whole: list[str], n: int, seed: int) ->
         if sum(map(len, found)) >= n:
             break
     return pd.concat(found).iloc[:n]
-
-
-def tvae_class(train: Rows, levels: list[str], whole: list[str], n: int, seed: int) -> Rows:
-    """Return rows of TVAE trained on the rows of the rare class."""
-    return tvae(train[train["class"] == "rare"], levels, whole, n, seed)
 
 
 def forest_flow(train: Rows, levels: list[str], whole: list[str], n: int, seed: int) -> Rows:
@@ -124,7 +119,6 @@ SETTINGS: dict[str, Any] = {}
 PEERS: dict[str, tuple[str, Callable[..., Rows]]] = {
     "CTGAN": ("ctgan", ctgan),
     "TVAE": ("ctgan", tvae),
-    "TVAE (class)": ("ctgan", tvae_class),
     "ForestFlow": ("ForestDiffusion", forest_flow),
     "ARF": ("arfpy", arf),
 }

@@ -12,21 +12,25 @@ random,
 This is a draw from a kernel density estimate, shrunk to the mean so that new rows have the mean and the covariance of
 the class at any bandwidth h: 0 draws copies, and for a large h a normal distribution remains.
 
-Numbers get noise. Levels (categories, flags of missing values) stay those of the row x, or, with `level_rate` above 0,
-each column of levels comes now and then from another row near it: the discrete side of a kernel (Aitchison and Aitken,
-"Multivariate Binary Discrimination by the Kernel Method", Biometrika 1976) with the chances of the neighbourhood.
+Numbers get noise. Levels (categories, point masses, missing values) stay those of the row x, or, with `level_rate`
+above 0, each column that has some comes now and then from another row near it: the discrete side of a kernel (Aitchison
+and Aitken, "Multivariate Binary Discrimination by the Kernel Method", Biometrika 1976) with the chances of the
+neighbourhood.
 """
 
+import math
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Annotated, Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from latentover.estimators import ImageFormat, Synthetic
+from latentover.estimators import Synthetic
 from latentover.estimators.formats import Format
 from latentover.estimators.parameters import Expected, Fraction, NonNegative, PositiveInt
 from latentover.methods.resampling import RowSampler, nearest_points
+from latentover.tables.format import Numbers, TableFormat
 
 
 class Cloud(NamedTuple):
@@ -56,7 +60,9 @@ def silverman_factor(n: float, d: int) -> float:
     return float((4 / ((d + 2) * n)) ** (1 / (d + 4)))
 
 
-def class_cloud(X: Tensor, weights: Tensor | None = None, bandwidth: float | None = None) -> Cloud:
+def class_cloud(
+    X: Tensor, weights: Tensor | None = None, bandwidth: float | None = None, known: Tensor | None = None
+) -> Cloud:
     """Return mean, covariance and bandwidth of the numbers of a class.
 
     Parameters
@@ -67,15 +73,21 @@ def class_cloud(X: Tensor, weights: Tensor | None = None, bandwidth: float | Non
     bandwidth : float, optional
         By default that of Silverman's rule, for the columns that vary and as many rows as the weights are worth,
         :math:`(sum w)^2 / sum w^2`.
+    known : bool Tensor of shape (n, d), optional
+        Where a number says something. Means and variances are of those; the correlation of two columns is the smaller,
+        the fewer rows have both.
     """
-    shares = X.new_ones(len(X)) if weights is None else weights.to(X)
-    shares = shares / shares.sum()
-    mean = shares @ X
+    known = torch.ones_like(X, dtype=torch.bool) if known is None else known
+    weights = X.new_ones(len(X)) if weights is None else weights.to(X)
+    shares = weights.unsqueeze(1) * known
+    shares = shares / shares.sum(dim=0).clamp_min(torch.finfo(X.dtype).tiny)
+    mean = (shares * X).sum(dim=0)
     # Of A with the covariance A^T A, the triangle has the same product and as few rows as there are directions.
-    factor = torch.linalg.qr(shares.sqrt().unsqueeze(1) * (X - mean), mode="r").R
+    factor = torch.linalg.qr(shares.sqrt() * (X - mean), mode="r").R
     if bandwidth is None:
-        varying = int((X[0] != X).any(dim=0).sum())
-        bandwidth = silverman_factor(1 / float(shares.square().sum()), varying)
+        least, most = X.masked_fill(~known, math.inf).amin(dim=0), X.masked_fill(~known, -math.inf).amax(dim=0)
+        varying = int((most > least).sum())
+        bandwidth = silverman_factor(float(weights.sum() ** 2 / weights.square().sum()), varying)
     return Cloud(mean, factor, X.new_tensor(bandwidth))
 
 
@@ -86,15 +98,51 @@ def smoothed(bases: Tensor, cloud: Cloud, generator: torch.Generator) -> Tensor:
     return torch.lerp(cloud.mean, bases, share) + share * cloud.bandwidth * (draws @ cloud.factor)
 
 
-def level_columns(format_: Format) -> tuple[Tensor, list[slice]]:
-    """Return where an encoded row has levels, a bool Tensor (d,), and where the columns are that have some."""
-    levels, columns, start = torch.zeros(format_.shape, dtype=torch.bool).flatten(), [], 0
-    for column in [] if isinstance(format_, ImageFormat) else format_.columns:
-        numbers, end = int(column.levels is None), start + column.width
-        levels[start + numbers : end] = True
-        columns += [slice(start, end)] if column.width > numbers else []
-        start = end
-    return levels, columns
+class Layout(NamedTuple):
+    """Where numbers and levels are in an encoded row.
+
+    Attributes
+    ----------
+    numbers : bool Tensor of shape (width,)
+    columns : list of slice
+        The columns of the table that have levels.
+    states : list of (slice, slice)
+        Of each column of numbers with states, such as a point mass or a missing value: the states, and the column.
+    """
+
+    numbers: Tensor
+    columns: list[slice]
+    states: list[tuple[slice, slice]]
+
+    @classmethod
+    def of(cls, format_: Format) -> "Layout":
+        """Return that of the rows of a format; images are numbers."""
+        numbers = torch.ones(format_.shape, dtype=torch.bool).flatten()
+        columns, states = [], []
+        parts = format_.parts if isinstance(format_, TableFormat) else []
+        for _, group in groupby(parts, key=lambda placed: placed.column):
+            placed = list(group)
+            column, has_levels = slice(placed[0].where.start, placed[-1].where.stop), False
+            for part in placed:
+                if part.part.kind == "levels":
+                    numbers[part.where], has_levels = False, True
+            columns += [column] if has_levels else []
+            if placed[0].part.kind == "levels" and len(placed) > 1:
+                states.append((placed[0].where, column))
+        return cls(numbers, columns, states)
+
+    def known(self, X: Tensor) -> Tensor:
+        """Return where the entries of encoded rows (n, width) say something.
+
+        In a state that has no number of its own, a point mass say, all rows have the same one.
+        """
+        known = torch.ones_like(X, dtype=torch.bool)
+        for where, column in self.states:
+            states, numbers = X[:, where].argmax(dim=1), X[:, column]
+            for state in states.unique():
+                rows = states == state
+                known[rows, column] = (numbers[rows] != numbers[rows][0]).any(dim=0)
+        return known
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -109,14 +157,18 @@ class SmoothedBootstrapSampler(RowSampler):
         Standard deviation of the noise over that of the class, before both are shrunk: 0 draws copies, a large one
         normal rows. Silverman's rule goes by the number of rows of the class and of columns of numbers that vary in it.
     level_rate : float in [0, 1], default=0.0
-        How likely each column of levels is taken from another row of the class, one of the `k_neighbors` nearest.
+        How likely each column that has levels is taken from another row of the class, one of the `k_neighbors` nearest.
     k_neighbors : int, default=5
         Of each row, within its class.
     keep_index
         See `latentover.estimators.BaseSampler`.
     small_class, base_selection, clip
         See `latentover.estimators.BaseGenerator`. A class of one sample gets copies.
-    image_shape, channels_last, categorical_features, missing, device, random_state, verbose
+    numbers : {"scores", "standard"}, default="scores"
+        As in `latentover.estimators.BaseDataEstimator`: mean and covariance that are kept are those of normal scores,
+        or of the numbers themselves.
+    image_shape, channels_last, categorical_features, identifiers, new_identifiers, missing, device, random_state,
+    verbose
         See `latentover.estimators.BaseDataEstimator`.
 
     Attributes
@@ -147,16 +199,18 @@ class SmoothedBootstrapSampler(RowSampler):
     )
     level_rate: Fraction = 0.0
     k_neighbors: PositiveInt = 5
+    numbers: Numbers = "scores"
 
     def _generate(self, label: int, n: int, generator: torch.Generator) -> Synthetic:
         rows = self._choose_bases(label, None, n, generator)
-        levels, columns = level_columns(self.format_)
+        layout = Layout.of(self.format_)
         new = self._flat(self.tensors_["inputs"][rows])
-        if self.level_rate > 0 and columns:
-            for column, lenders in zip(columns, self._lenders(label, rows, len(columns), generator), strict=True):
-                new[:, column] = self._flat(self.tensors_["inputs"][lenders])[:, column]
-        numbers = ~levels.to(new.device)
-        new[:, numbers] = smoothed(new[:, numbers], self._cloud(label, numbers), generator)
+        if self.level_rate > 0:
+            lenders = self._lenders(label, rows, len(layout.columns), generator)
+            for column, lender in zip(layout.columns, lenders, strict=True):
+                new[:, column] = self._flat(self.tensors_["inputs"][lender])[:, column]
+        numbers = layout.numbers.to(new.device)
+        new[:, numbers] = smoothed(new[:, numbers], self._cloud(label, layout), generator)
         return self._synthetic(new, rows)
 
     def _members(self, label: int) -> Tensor:
@@ -166,17 +220,19 @@ class SmoothedBootstrapSampler(RowSampler):
             own &= self.tensors_["sample_weight"].to(own.device) > 0
         return own.nonzero().squeeze(1)
 
-    def _cloud(self, label: int, numbers: Tensor) -> Cloud:
-        """Return what the columns `numbers` (d,) of a class do, and put it into `tensors_` the first time."""
+    def _cloud(self, label: int, layout: Layout) -> Cloud:
+        """Return what the numbers of a class do, and put it into `tensors_` the first time."""
         names = {field: f"{field}_{label}" for field in Cloud._fields}
         if names["mean"] not in self.tensors_:
             members = self._members(label)
             rows = self._flat(self.tensors_["inputs"][members])
             weights = self.tensors_.get("sample_weight")
+            numbers = layout.numbers.to(rows.device)
             found = class_cloud(
                 rows[:, numbers],
                 None if weights is None else weights.to(rows.device)[members],
                 None if self.bandwidth == "silverman" else float(self.bandwidth),
+                layout.known(rows)[:, numbers],
             )
             self.tensors_ |= {names[field]: value for field, value in found._asdict().items()}
         return Cloud(**{field: self.tensors_[name] for field, name in names.items()})

@@ -17,7 +17,7 @@ def class_of(n=40, seed=0):
 
 
 def new_rows(X, y, n=N_NEW, weights=None, **settings):
-    sampler = SmoothedBootstrapSampler(clip="none", random_state=0, **settings).fit(X, y, weights)
+    sampler = SmoothedBootstrapSampler(clip="none", numbers="standard", random_state=0, **settings).fit(X, y, weights)
     return sampler.sample(n, 1, random_state=1)
 
 
@@ -77,6 +77,36 @@ class TestMoments:
         assert skews[0] == pytest.approx(pd.Series(X[y == 1, 0]).skew(), rel=0.1)
         assert abs(skews[1]) < 0.1
 
+    def test_of_scores_are_those_of_the_scores_of_the_class(self):
+        X, y = class_of(200)
+        sampler = SmoothedBootstrapSampler(bandwidth=0.5, clip="none", random_state=0).fit(X, y)
+        new, rare = (sampler.format_.encode(rows).numpy() for rows in (sampler.sample(N_NEW, 1), X[y == 1]))
+        np.testing.assert_allclose(new.mean(axis=0), rare.mean(axis=0), atol=0.02)
+        np.testing.assert_allclose(np.cov(new, rowvar=False), np.cov(rare, rowvar=False, bias=True), atol=0.03)
+        assert SmoothedBootstrapSampler().numbers == "scores"
+
+    def test_of_a_column_with_a_point_mass_are_those_of_the_others(self):
+        rng = np.random.default_rng(0)
+        amount = np.where(rng.random(1200) < 0.7, 0.0, np.round(rng.lognormal(3, 1, 1200), 2))
+        X = pd.DataFrame({"amount": amount, "age": rng.normal(50, 9, 1200) + np.log1p(amount)})
+        y = np.repeat([0, 1], [800, 400])
+        sampler = SmoothedBootstrapSampler(clip="none", bandwidth=0.5, random_state=0).fit(X, y)
+        made, rare = sampler.sample(N_NEW, 1), X[y == 1]
+        assert (made["amount"] == 0).mean() == pytest.approx((rare["amount"] == 0).mean(), abs=0.01)
+        logs = [np.log(part.loc[part["amount"] > 0, "amount"]) for part in (made, rare)]
+        assert logs[0].mean() == pytest.approx(logs[1].mean(), abs=0.05)
+        assert logs[0].std() == pytest.approx(logs[1].std(), abs=0.05)
+
+    def test_of_numbers_that_only_some_rows_have(self):
+        X = torch.tensor([[1.0, 0.0], [3.0, 0.0], [9.0, 2.0], [0.0, 6.0]], dtype=torch.float64)
+        known = torch.tensor([[True, False], [True, False], [False, True], [True, True]])
+        cloud = class_cloud(X, known=known)
+        torch.testing.assert_close(cloud.mean, torch.tensor([4 / 3, 4.0], dtype=torch.float64))
+        covariance = cloud.factor.T @ cloud.factor
+        torch.testing.assert_close(covariance.diag(), torch.tensor([14 / 9, 4.0], dtype=torch.float64))
+        # One row has both, of three and of two.
+        assert abs(covariance[0, 1]) == pytest.approx((4 / 3) * 2 / (3 * 2) ** 0.5)
+
     def test_formula_against_a_second_writing(self):
         X = torch.randn(9, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
         cloud = class_cloud(X, bandwidth=0.7)
@@ -132,18 +162,28 @@ class TestLevels:
         rare["level"] = [f"{'ab'[g]}{i % 4}" for i, g in enumerate(group)]
         X = pd.concat([rare, pd.DataFrame({"x": np.zeros(200), "level": "c"})], ignore_index=True)
         y = np.repeat([1, 0], [80, 200])
-        settings = {"bandwidth": 0, "k_neighbors": 20, "random_state": 0}
+        settings = {"bandwidth": 0, "k_neighbors": 20, "numbers": "standard", "random_state": 0}
         sampler = SmoothedBootstrapSampler(level_rate=0.5, sampling_strategy={1: 4080}, **settings)
         made = sampler.fit_resample(X, y)[0][280:]
         parents = X.iloc[sampler.parents_[280:, 0]]
         np.testing.assert_allclose(made["x"], parents["x"], atol=1e-3)
         lent = made["level"].to_numpy() != parents["level"].to_numpy()
+        assert len(set(made["level"])) == 8
         # Of the 20 nearest rows those of the same level are nearest, by one-hot columns: about 9 of them.
         assert 0.15 < lent.mean() < 0.45
         assert (made["level"].str[0].to_numpy() == parents["level"].str[0].to_numpy()).all()
         never = SmoothedBootstrapSampler(level_rate=0, **settings)
         made = never.fit_resample(X, y)[0][280:]
         assert made["level"].tolist() == X["level"].iloc[never.parents_[280:, 0]].tolist()
+
+    def test_a_number_comes_with_its_point_mass(self):
+        rng = np.random.default_rng(0)
+        X = pd.DataFrame({"x": np.where(np.arange(300) % 2, 0.0, rng.normal(size=300))})
+        sampler = SmoothedBootstrapSampler(level_rate=1.0, k_neighbors=60, bandwidth=0, random_state=0)
+        sampler.fit_resample(X, np.repeat([0, 1], [240, 60]))
+        rows = sampler.sample(500, 1, random_state=0)
+        assert sorted({*X["x"][240:].round(6)} - {*rows["x"].round(6)}) == []
+        assert {*rows["x"].round(6)} <= {*X["x"][240:].round(6)}
 
     def test_rows_without_a_weight_lend_nothing(self):
         X = pd.DataFrame({"x": np.zeros(40), "level": ["a", "b"] * 10 + ["c"] * 20})
