@@ -27,11 +27,12 @@ from latentover.data.imbalance import subsample
 from latentover.estimators.base import check_lengths
 from latentover.estimators.containers import Container
 from latentover.estimators.labels import check_labels
-from latentover.estimators.validation import check_class_count, check_table
+from latentover.estimators.validation import check_class_count
 from latentover.experiments.table_classifier import CLASSIFIERS, TableClassifier, is_category
 from latentover.methods import ClassicalSampler, PriorAdjustedClassifier, RAESampler, TunedDecisionClassifier
 from latentover.seeds import as_random_state
 from latentover.stats import ResampledTTest, corrected_resampled_t, holm
+from latentover.tables.checks import check_table
 
 Goal = Literal["balanced_accuracy", "macro_f1", "average_precision", "roc_auc", "brier"]
 

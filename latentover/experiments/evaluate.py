@@ -16,12 +16,12 @@ from torch import nn
 from latentover.bundle import load
 from latentover.data import Splits, load_splits
 from latentover.estimators import learn_format
-from latentover.estimators.values import labels_to_json
 from latentover.experiments.recipe import Evaluation, load_data_config, load_recipe
 from latentover.files import read_json, write_json, write_text
 from latentover.metrics import classification_scores
 from latentover.report import save_minority_grid
 from latentover.report.text import guarded
+from latentover.tables.values import labels_to_json
 
 PRIMARY_SPLIT = "test_balanced"
 PICTURE_SEED = 0

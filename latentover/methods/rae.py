@@ -42,12 +42,12 @@ of latents, and learns from the members of the tuple in proportion to their weig
 Its rows are drawn. Latents are mixed in training as they are in sampling, so that rows of a well-trained decoder are
 distributed as those of the class, whatever the encoder keeps and however the mixer mixes. There is no critic then.
 
-What is ours besides: `decoder_reconstruction`, `reconstruct_every` and `adversarial_every` make short trainings possible;
-`match_moments` gives generated rows of a table the spread of their class;
+What is ours besides: `decoder_reconstruction`, `reconstruct_every` and `adversarial_every` make short trainings
+possible; `match_moments` gives generated rows of a table the spread of their class;
 `sampling_power`, `loss`, `mixing`, `augment`, `optimizer` and `schedule` are what the strong controls have too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -92,6 +92,7 @@ from latentover.networks import AutoregressiveDecoder, Mixer, build_critic, buil
 from latentover.networks.autoencoder import EncoderName
 from latentover.networks.layers import evaluating, images_last, linear
 from latentover.tables import TableFormat
+from latentover.tables.format import Numbers
 from latentover.training import (
     ClassTuples,
     Losses,
@@ -125,7 +126,7 @@ DECODER_DECAY = 1e-2
 """Learning rate, at its highest, and weight decay of an autoregressive decoder."""
 DECODER_DROPOUT = 0.3
 DECODER_POWER = 0.75
-"""It sees classes in proportion to their sizes to this power: how columns hang together is much alike in all of them."""
+"""It sees classes in proportion to their sizes to this power: how columns hang together is alike in all of them."""
 DECODER_BATCH = 128
 DECODER_SMALLEST_BATCH = 16
 ROWS_PER_DECODER_BATCH = 64
@@ -276,7 +277,8 @@ class RAEProgram(Program):
         self.class_probabilities = class_probabilities(data.class_counts, settings.sampling_power).float()
         self.adaptive = AdaptiveAugment().to(data.device) if settings.augment == "adaptive" else None
         optimizers, rate = self._optimizers(networks), rate_over(settings.schedule, settings.max_steps)
-        rates = {name: rate for name in ("encoder", "classifier") if name in optimizers}
+        rates: dict[str, Callable[[int], float]] = {}
+        rates |= {name: rate for name in ("encoder", "classifier") if name in optimizers}
         if self.autoregressive:
             rates["decoder"] = rate_over("one_cycle", settings.max_steps)
         super().__init__(
@@ -381,7 +383,8 @@ class RAEProgram(Program):
         if not settings.decoder:
             return phases
         if self.autoregressive:
-            encoder = [name for name in learners if name == "encoder"]
+            assert self.decoder_batches is not None
+            regularised: dict[str, Objective] = {"encoder": {"reconstruction": settings.reconstruction_weight}}
             return [
                 *phases,
                 Phase(
@@ -390,7 +393,7 @@ class RAEProgram(Program):
                     losses=self.likelihood_losses,
                     moves={
                         "decoder": {"reconstruction": 1.0},
-                        **dict.fromkeys(encoder, {"reconstruction": settings.reconstruction_weight}),
+                        **(regularised if "encoder" in learners else {}),
                     },
                     streams=[self.decoder_batches],
                     gradient_norm=True,
@@ -507,7 +510,7 @@ class RAEProgram(Program):
 
     def draw_mixing(self, **size: int) -> Tensor:
         """Return the mixer's noise (t * B, m), or the mixing weights (t * B, t) that are drawn in its place."""
-        draw = partial(self.draw, **size)
+        draw: Any = partial(self.draw, **size)
         if self.settings.alpha == "mixer":
             return draw(torch.randn, self.networks.mixer.latent_dim)
         return drawn_weights(self.settings.alpha, draw, self.t)
@@ -625,7 +628,8 @@ class RAEProgram(Program):
 
     def likelihood_losses(self, draws: Draws) -> Losses:
         """Return how unlikely the members of tuples are, by their weights in its mixture, a column of the row."""
-        assert self.networks.decoder is not None
+        decoder = self.networks.decoder
+        assert isinstance(decoder, AutoregressiveDecoder)
         # The encoder as it is in sampling: what is drawn there depends on nothing but the row, and its statistics are
         # those of the classifier's batches.
         encode, onehot = evaluating(self.networks.encoder), self.onehot(draws.labels)
@@ -633,8 +637,8 @@ class RAEProgram(Program):
         weights = self.mixer(z, onehot, draws.mixing).detach() if self.settings.alpha == "mixer" else draws.mixing
         mixed = convex_combination(z, weights)
         members = range(self.t)
-        logs = torch.stack([self.networks.decoder.log_prob(draws.x[:, j], mixed, onehot) for j in members], dim=1)
-        return {"reconstruction": -(weights * logs).sum(dim=1).mean() / len(self.networks.decoder.columns)}
+        logs = torch.stack([decoder.log_prob(draws.x[:, j], mixed, onehot) for j in members], dim=1)
+        return {"reconstruction": -(weights * logs).sum(dim=1).mean() / len(decoder.columns)}
 
     def decoder_losses(self, draws: Draws) -> Losses:
         """Return Eq. 4."""
@@ -691,6 +695,7 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
 
     _training_only: ClassVar = ("critic",)
 
+    numbers: Numbers = "scores"
     # Latent space and mixing
     latent_dim: PositiveInt | None = None
     n_components: PositiveInt = 2
@@ -768,7 +773,7 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
         learned = super()._learn_format(X, **settings)
         if self.decoder == "autoregressive" and not isinstance(learned, TableFormat):
             raise ValueError(
-                "Expected decoder to be True or 'adversarial' with images, but got 'autoregressive', which is for tables."
+                "Expected decoder to be True or 'adversarial' for images, but got 'autoregressive', a table's."
             )
         return learned
 
@@ -810,6 +815,7 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
             critic=build_critic(shape, n_classes, conditional=self.conditional_critic, **size) if adversarial else None,
         )
         if settings.decoder == "autoregressive":
+            assert isinstance(self.format_, TableFormat)
             networks.decoder = AutoregressiveDecoder(
                 [placed.part for placed in self.format_.parts], m, n_classes, dropout=DECODER_DROPOUT
             )
@@ -1066,7 +1072,8 @@ class RAEClassifier(_RAE, BaseClassifier):
     learning_rate : float, default=2e-4
         Of encoder and classifier.
     adversarial_learning_rate : float, default: as `learning_rate`
-        Of mixer, decoder and critic, which Adam trains.
+        Of mixer, decoder and critic, which Adam trains. An autoregressive decoder has AdamW and one cycle up to this
+        rate, by default 3e-3.
     weight_decay : float, default=1e-3
         The fraction by which the weights of the encoder's optimizer shrink in a step at the full learning rate; see
         `latentover.training.make_optimizer`.
@@ -1076,11 +1083,11 @@ class RAEClassifier(_RAE, BaseClassifier):
         Decay of a moving average of the weights of encoder, classifier and decoder, which is then used in their place;
         0.99 in the authors' code.
     match_moments : bool, default=True
-        Of tables with ``decoder="adversarial"``: whether normal noise is added to what the decoder makes of mixtures, with the mean and the covariance
-        that the samples of the class have beyond those of 4096 mixtures of it (drawn to the pooled ones where the class
-        is small, `shrunk`; of very wide tables the variances alone). A decoder returns conditional means: columns that
-        the latents do not hold would come out almost constant, and a classifier would learn to tell made rows from real
-        ones by them. Neither `decode` nor images have noise, nor does the paper: False is its way.
+        Of tables with ``decoder="adversarial"``: whether normal noise is added to what the decoder makes of mixtures,
+        with the mean and the covariance that the samples of the class have beyond those of 4096 mixtures of it (drawn
+        to the pooled ones where the class is small, `shrunk`; of very wide tables the variances alone). A decoder
+        returns conditional means: columns that the latents do not hold would come out almost constant, and a classifier
+        would learn to tell made rows from real ones by them. Neither `decode` nor images have noise, nor does the paper: False is its way.
     average_mirrored : bool, default=False
         Whether predictions are averaged over an image and its mirror image.
     small_class, base_selection, clip

@@ -1,7 +1,7 @@
 r"""A decoder of tables that says how likely rows are: column by column, each given those before it.
 
-Larochelle and Murray, "The Neural Autoregressive Distribution Estimator", AISTATS 2011, with a hidden layer more for each
-column (Uria, Murray and Larochelle, "A Deep and Tractable Density Estimator", ICML 2014):
+Larochelle and Murray, "The Neural Autoregressive Distribution Estimator", AISTATS 2011, with a hidden layer more for
+each column (Uria, Murray and Larochelle, "A Deep and Tractable Density Estimator", ICML 2014):
 
 .. math::
     p(x \mid z, y) = \prod_i p(x_i \mid h_i), \qquad
@@ -13,12 +13,13 @@ is lost. This one is sampled, so its rows have all of it.
 Levels have a probability each. The score of a number is taken as the rank that it is the normal quantile of, and the
 ranks 0 to 1 are divided into cells: one for every value that many rows have, `CELLS` even ones beside them. The log
 probability of cell c with middle :math:`u_c` is, up to a constant, the logarithm of its width plus the cosine series
-:math:`\sum_k a_k(h) \cos(\pi k u_c) / k`: smooth, so that few rows are enough to learn it, and as steep as it has to be.
+:math:`\sum_k a_k(h) \cos(\pi k u_c) / k`: smooth, so that few rows are enough to learn it, and as
+steep as it has to be.
 """
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -158,6 +159,8 @@ class AutoregressiveDecoder(nn.Module):
     dropout : float in [0, 1), default=0.2
     """
 
+    columns: Any  # Levels and Scores, in their order
+
     def __init__(
         self,
         parts: Sequence[Part],
@@ -203,11 +206,13 @@ class AutoregressiveDecoder(nn.Module):
 
         Of numbers it is the one of their cells, so that it is never above 0. What is not known does not count.
         """
-        cells, counts, inputs = [], [], []
+        cells: list[Tensor] = []
+        counts, inputs = [], []
         for column, place, state in zip(self.columns, self.places, self.states, strict=True):
             block = x[:, place.where]
             found, known = column.cells(block)
-            known = known if state is None else known & (cells[state] == place.when)
+            if state is not None:
+                known = known & (cells[state] == place.when)
             cells.append(found)
             counts.append(known)
             inputs.append(column.inputs(found, block) * known.unsqueeze(1))
@@ -233,8 +238,8 @@ class AutoregressiveDecoder(nn.Module):
             cells = cells.clamp(max=ends.shape[1] - 1)
             block = column.values(cells, u[1])
             added = column.inputs(cells, block)
-            if state is not None:
-                says = (drawn[state] == place.when).unsqueeze(1)
+            if state is not None and place.when is not None:
+                says = drawn[state].eq(place.when).unsqueeze(1)
                 block, added = block * says, added * says
             drawn.append(cells)
             rows[:, place.where] = block

@@ -100,7 +100,7 @@ class TableFormat:
         unknown: dict[Any, Any] = {}
         for start in range(0, len(X), ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
-            block = self._reduced(X.iloc[rows]) if self.is_frame else X[rows]
+            block: Any = self._reduced(X.iloc[rows]) if self.is_frame else X[rows]
             if self._floats is not None and X.dtype.kind in "biuf":
                 encoded[rows] = self._floats.encode(block)
                 continue
@@ -162,7 +162,7 @@ class TableFormat:
         known = set(self.dependencies.columns)
         others = [name for name in frame.columns if name not in known]
         restored = self.dependencies.restore(frame.drop(columns=others), None if label is None else str(label))
-        return pd.concat([restored, frame[others]], axis=1)[self.names]
+        return pd.concat([restored, frame[others]], axis=1)[list(self.names or ())]
 
     def with_fresh_identifiers(self, rows: Any, generator: np.random.Generator, taken: Any = None) -> Any:
         """Return rows with an identifier of its own in each, see `Identifier.fresh`; others as they are.
