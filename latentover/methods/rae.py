@@ -336,8 +336,8 @@ class RAEProgram(Program):
         )
         if self.autoregressive and networks.decoder is not None:
             decoder_lr = settings.adversarial_learning_rate or DECODER_RATE
-            optimizers["decoder"] = torch.optim.AdamW(
-                networks.decoder.parameters(), decoder_lr, weight_decay=DECODER_DECAY
+            optimizers["decoder"] = make_optimizer(
+                "adamw", networks.decoder.parameters(), decoder_lr, DECODER_DECAY * decoder_lr
             )
         elif networks.decoder is not None and networks.critic is not None:
             optimizers["decoder"] = adam(networks.decoder.parameters(), other_lr, GAN_BETAS)

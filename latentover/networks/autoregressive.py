@@ -143,7 +143,7 @@ def cell_edges(ties: Sequence[tuple[float, float]]) -> Tensor:
         end = high
         edges += [high] if high > edges[-1] else []
     edges[-1] = 1.0
-    return torch.tensor(edges)
+    return torch.tensor(edges, dtype=torch.float32)
 
 
 class AutoregressiveDecoder(nn.Module):
@@ -212,7 +212,7 @@ class AutoregressiveDecoder(nn.Module):
             block = x[:, place.where]
             found, known = column.cells(block)
             if state is not None:
-                known = known & (cells[state] == place.when)
+                known = known & counts[state] & (cells[state] == place.when)
             cells.append(found)
             counts.append(known)
             inputs.append(column.inputs(found, block) * known.unsqueeze(1))
@@ -225,14 +225,19 @@ class AutoregressiveDecoder(nn.Module):
         return total
 
     @torch.no_grad()
-    def sample(self, z: Tensor, onehot: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Draw an encoded row for each latent (B, m) with its label (B, C): (B, d)."""
+    def sample(
+        self, z: Tensor, onehot: Tensor, generator: torch.Generator | None = None, *, alike: bool = False
+    ) -> Tensor:
+        """Draw an encoded row for each latent (B, m) with its label (B, C): (B, d).
+
+        If `alike`, all are drawn with the same numbers, so that rows differ by their latents and labels alone.
+        """
         context = self.context(torch.cat([z, onehot], dim=1))
         sums, rows = torch.zeros_like(context), z.new_zeros(len(z), self.width)
         drawn: list[Tensor] = []
         for i, (column, place, state) in enumerate(zip(self.columns, self.places, self.states, strict=True)):
             hidden = self.hidden(sums.unsqueeze(0), context, slice(i, i + 1))[0]
-            u = torch.rand(2, len(z), generator=generator, device=z.device)
+            u = torch.rand(2, 1 if alike else len(z), generator=generator, device=z.device).expand(2, len(z))
             ends = column.logits(hidden).double().softmax(dim=1).cumsum(dim=1)
             cells = torch.searchsorted(ends, u[0].double().unsqueeze(1) * ends[:, -1:], right=True).squeeze(1)
             cells = cells.clamp(max=ends.shape[1] - 1)
