@@ -198,13 +198,15 @@ class LatentOversampler(BaseSampler):
         return torch.cat(batches).float().cpu().numpy()
 
     @torch.inference_mode()
-    def _decoded(self, latents: np.ndarray, label: int) -> Any:
+    def _decoded(self, latents: np.ndarray, label: int, seed: int = 0) -> Any:
         """Return what latents (n, m) of class number `label` are decoded to, in the user's kind."""
         if self.autoencoder_ is not None:
-            y = [np.full(len(latents), self.classes_[label], dtype=self.classes_.dtype)]
-            takes_labels = "y" in inspect.signature(self.autoencoder_.decode).parameters
+            y = np.full(len(latents), self.classes_[label], dtype=self.classes_.dtype)
+            takes = inspect.signature(self.autoencoder_.decode).parameters
+            # A decoder that draws would give every batch the same numbers.
+            options = {name: value for name, value in {"y": y, "random_state": seed}.items() if name in takes}
             # Once through the format, for the types and limits of the data that is over-sampled.
-            rows = self.format_.encode(self.autoencoder_.decode(latents, *y[:takes_labels]))
+            rows = self.format_.encode(self.autoencoder_.decode(latents, **options))
             return self.format_.decode(self.format_.network_input(rows))
         outputs = self.networks_["decoder"](torch.from_numpy(latents).to(self.device_))
         if outputs.shape != (len(latents), *self.format_.shape):
@@ -258,7 +260,8 @@ class LatentOversampler(BaseSampler):
         own_seed = class_seed(seed, label) // 2
         latents, parents, weights = self._new_latents(label, max(n, 1), own_seed)
         batches = [latents[i : min(i + PREDICT_BATCH, n)] for i in range(0, max(n, 1), PREDICT_BATCH)]
-        return joined([self._decoded(batch, label) for batch in batches]), parents[:n], weights[:n]
+        decoded = [self._decoded(batch, label, own_seed + i) for i, batch in enumerate(batches)]
+        return joined(decoded), parents[:n], weights[:n]
 
     def _new_latents(self, label: int, n: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return n new latents of a class, their parents and weights."""

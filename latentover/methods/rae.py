@@ -874,26 +874,33 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
     def _encoded(self, batch: Tensor) -> Tensor:
         return self.networks_.encoder(images_last(batch))
 
-    def decode(self, Z: np.ndarray, y: Any) -> Any:
+    def decode(self, Z: np.ndarray, y: Any, *, random_state: Any = 0) -> Any:
         """Return what the decoder makes of latents Z (n, m) with labels y (n,), in the type and layout of the data.
 
-        An autoregressive decoder draws a row for each, with the same numbers in every call.
+        An autoregressive decoder draws a row for each, by `random_state`; others do not look at it.
         """
         check_is_fitted(self)
         labels = torch.from_numpy(self._class_numbers(y))
         Z = check_latents(Z, self.networks_.mixer.latent_dim, len(labels))
-        return self._decode(Z, F.one_hot(labels, len(self.classes_)))
+        return self._decode(Z, F.one_hot(labels, len(self.classes_)), random_state)
 
-    def _decode(self, Z: np.ndarray, onehot: Tensor) -> Any:
-        if self.networks_.decoder is None:
+    def _decode(self, Z: np.ndarray, onehot: Tensor, random_state: Any = 0, **drawing: bool) -> Any:
+        decoder = self.networks_.decoder
+        if decoder is None:
             raise ValueError("Expected a model with a decoder, but it was trained with decoder=False; train with it.")
         z = torch.as_tensor(np.asarray(Z), dtype=torch.float32, device=self.device_)
-        with seeded(0, self.device_), torch.inference_mode():  # an autoregressive decoder draws
+        with seeded(draw_seed(random_state), self.device_) as generator, torch.inference_mode():
+            decode: Any = decoder
+            if isinstance(decoder, AutoregressiveDecoder):
+                decode = partial(decoder.sample, generator=generator, **drawing)
             pairs = zip(z.split(PREDICT_BATCH), onehot.float().to(self.device_).split(PREDICT_BATCH), strict=True)
-            return self.format_.decode(torch.cat([self.networks_.decoder(*pair) for pair in pairs]))
+            return self.format_.decode(torch.cat([decode(*pair) for pair in pairs]))
 
     def reconstruct(self, X: Any, y: Any = None) -> Any:
-        """Return what the decoder makes of the latents of X, with labels y (n,) or those that are predicted."""
+        """Return what the decoder makes of the latents of X, with labels y (n,) or those that are predicted.
+
+        An autoregressive decoder draws: what comes is like the row in what the latent holds.
+        """
         Z = self.encode(X)
         return self.decode(Z, self._predicted(Z) if y is None else y)
 
@@ -910,7 +917,8 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
         ----------
         x1, x2 : array or frame with one sample each, of shape (1, ...)
         n : int
-            At least 2; the first is the reconstruction of `x1`, the last that of `x2`.
+            At least 2; the first is the reconstruction of `x1`, the last that of `x2`. An autoregressive decoder draws
+            all of them with the same numbers, so that they differ by their latents alone.
         y : two labels, optional
             Of `x1` and `x2`; by default those that are predicted. Where they differ, the decoder's label goes from one
             to the other as the latent does.
@@ -929,7 +937,7 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
         way = torch.linspace(0, 1, int(n), dtype=torch.float32)
         weights = torch.stack([1 - way, way], dim=1)
         onehot = weights @ F.one_hot(labels, len(self.classes_)).float()
-        return self._decode(weights.numpy() @ Z, onehot)
+        return self._decode(weights.numpy() @ Z, onehot, alike=True)
 
     def mixing_weights(self, *members: Any, y: Any = None, random_state: int | None = None) -> np.ndarray:
         """Return the convex weights (n, t) with which tuples of samples are mixed: what the mixer has learned.
@@ -1085,9 +1093,10 @@ class RAEClassifier(_RAE, BaseClassifier):
     match_moments : bool, default=True
         Of tables with ``decoder="adversarial"``: whether normal noise is added to what the decoder makes of mixtures,
         with the mean and the covariance that the samples of the class have beyond those of 4096 mixtures of it (drawn
-        to the pooled ones where the class is small, `shrunk`; of very wide tables the variances alone). A decoder
+        to the pooled ones where the class is small, `shrunk`; of very wide tables the variances alone). That decoder
         returns conditional means: columns that the latents do not hold would come out almost constant, and a classifier
-        would learn to tell made rows from real ones by them. Neither `decode` nor images have noise, nor does the paper: False is its way.
+        would learn to tell made rows from real ones by them. Neither `decode` nor images have noise, nor does the
+        paper: False is its way.
     average_mirrored : bool, default=False
         Whether predictions are averaged over an image and its mirror image.
     small_class, base_selection, clip

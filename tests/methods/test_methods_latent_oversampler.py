@@ -103,7 +103,7 @@ class TestAutoencoder:
     @pytest.mark.parametrize("wrap", [lambda fitted: fitted, FrozenEstimator])
     def test_is_used_as_it_is_where_it_is_fitted(self, wrap):
         X, y = make_data(30, 10)
-        fitted = RAEClassifier(**TINY, random_state=0).fit(*make_data(50, 50, seed=1))
+        fitted = RAEClassifier(**TINY, decoder="adversarial", random_state=0).fit(*make_data(50, 50, seed=1))
         ours = LatentOversampler(sampler=RandomOverSampler(), autoencoder=wrap(fitted), random_state=0)
         X_new, y_new = ours.fit_resample(X, y)
         expected = fitted.decode(fitted.encode(X[ours.parents_[40:, 0]]), y_new[40:])
@@ -149,6 +149,21 @@ class TestAutoencoder:
         X_new, _ = ours.fit_resample(X, y)
         expected = ours.autoencoder_.reconstruct(X[ours.parents_[28:, 0]])
         np.testing.assert_allclose(X_new[28:], expected.clip(X.min(axis=0), X.max(axis=0)), atol=1e-4)
+
+    @pytest.mark.parametrize("wrap", [lambda fitted: fitted, FrozenEstimator])
+    def test_that_draws_its_rows_draws_all_of_them_anew(self, wrap):
+        """In every batch, for every class, by every seed."""
+        X, y = make_data(50, 50, 50)
+        fitted = RAESampler(**TINY, random_state=0).fit(X, y)
+        fitted.networks_.decoder.context.weight.data.zero_()  # rows differ by what is drawn alone
+        ours, other = (
+            LatentOversampler(autoencoder=wrap(fitted), random_state=seed, clip="none").fit(X, y) for seed in (0, 1)
+        )
+        rows = np.concatenate([ours.sample(1500, y=label, random_state=0) for label in (1, 2)])
+        assert len(np.unique(rows, axis=0)) == 3000
+        np.testing.assert_array_equal(rows[:1500], ours.sample(1500, y=1, random_state=0))
+        new = [each.fit_resample(X[:140], y[:140])[0][140:] for each in (ours, other)]
+        assert len(np.unique(np.concatenate(new), axis=0)) == 20
 
     def test_is_told_what_the_data_is(self):
         images = np.random.default_rng(0).integers(0, 256, size=(26, 8, 9, 3), dtype=np.uint8)

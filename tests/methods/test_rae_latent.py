@@ -17,9 +17,9 @@ def blobs():
     return X, np.array(["a", "b", "c"])[y]
 
 
-@pytest.fixture(scope="module")
-def fitted(blobs):
-    return RAEClassifier(latent_dim=4, device="cpu", **SMALL).fit(*blobs)
+@pytest.fixture(scope="module", params=["autoregressive", "adversarial"])
+def fitted(blobs, request):
+    return RAEClassifier(latent_dim=4, device="cpu", decoder=request.param, **SMALL).fit(*blobs)
 
 
 class TestInterpolate:
@@ -27,14 +27,14 @@ class TestInterpolate:
         X, _ = blobs
         way = fitted.interpolate(X[:1], X[-1:], 5)
         assert way.shape == (5, 4)
-        ends = fitted.reconstruct(np.concatenate([X[:1], X[-1:]]))
-        np.testing.assert_allclose(way[[0, -1]], ends, atol=1e-5)
+        ends = [fitted.reconstruct(row) for row in (X[:1], X[-1:])]
+        np.testing.assert_allclose(way[[0, -1]], np.concatenate(ends), atol=1e-5)
 
     def test_steps_are_equal_in_the_latent_space(self, fitted, blobs, monkeypatch):
         X, y = blobs
         same = X[y == "a"][:2]
         seen = []
-        monkeypatch.setattr(RAEClassifier, "_decode", lambda self, Z, onehot: seen.append((Z, onehot)))
+        monkeypatch.setattr(RAEClassifier, "_decode", lambda self, Z, onehot, **_: seen.append((Z, onehot)))
         fitted.interpolate(same[:1], same[1:], 4, y=["a", "a"])
         ((Z, onehot),) = seen
         ends = fitted.encode(same)
@@ -130,6 +130,7 @@ class TestDiversity:
     def test_a_generator_that_makes_one_sample_is_named(self, blobs):
         X, y = blobs
         settings = {**SMALL, "latent_dim": 4, "device": "cpu", "max_steps": 1, "learning_rate": 1e-9}
+        settings |= {"decoder": "adversarial"}
         with pytest.warns(match="generated for classes 'a', 'b', 'c' has less than 30%"):
             model = RAESampler(**settings, match_moments=False).fit(X, y)
         assert model.diversity_.shape == (3,)

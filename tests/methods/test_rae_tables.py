@@ -17,6 +17,9 @@ from latentover.estimators.parents import WeightedTuples
 
 SMALL = {"max_steps": 60, "hidden_units": 32, "adversarial_every": 20, "device": "cpu", "random_state": 0}
 SMALL |= {"decoder_reconstruction": True, "reconstruction_weight": 5.0, "learning_rate": 1e-3}
+MATCHED = {**SMALL, "decoder": "adversarial", "numbers": "standard"}
+"""The decoder that returns a row for each latent, to which `match_moments` adds noise."""
+EACH = pytest.mark.parametrize("settings", [SMALL, MATCHED], ids=["autoregressive", "adversarial"])
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +41,7 @@ def table():
 @pytest.fixture(scope="module")
 def resampled(table):
     X, _, y, _ = table
-    return {match: RAESampler(**SMALL, match_moments=match).fit_resample(X, y) for match in (True, False)}
+    return {match: RAESampler(**MATCHED, match_moments=match).fit_resample(X, y) for match in (True, False)}
 
 
 def spread(table, resampled):
@@ -75,21 +78,23 @@ class TestSamples:
         assert (new >= X.min(axis=0)).all()
         assert (new <= X.max(axis=0)).all()
 
-    def test_keep_how_often_a_rare_level_occurs(self):
+    @EACH
+    def test_keep_how_often_a_rare_level_occurs(self, settings):
         rng = np.random.default_rng(0)
         y = np.repeat([0, 1], [400, 200])
         frame = pd.DataFrame(
             {"x": rng.normal(size=600) + y, "level": np.where(rng.random(600) < 0.15, "rare", "usual")}
         )
-        sampler = RAESampler(**SMALL, latent_dim=1).fit(frame, y)
+        sampler = RAESampler(**settings, latent_dim=1).fit(frame, y)
         share = (sampler.sample(2000, y=1, random_state=0)["level"] == "rare").mean()
         assert abs(share - (frame["level"][y == 1] == "rare").mean()) < 0.08
 
-    def test_of_a_single_row_differ_from_it_and_from_each_other(self, table):
+    @EACH
+    def test_of_a_single_row_differ_from_it_and_from_each_other(self, table, settings):
         X, _, y, _ = table
         kept = np.r_[np.flatnonzero(y == 0), np.flatnonzero(y == 1)[:1]]
         with pytest.warns(UserWarning, match="class 1"):
-            sampler = RAESampler(**SMALL).fit(X[kept], y[kept])
+            sampler = RAESampler(**settings).fit(X[kept], y[kept])
         samples = sampler.sample(50, y=1, random_state=0)
         assert len(np.unique(samples, axis=0)) == 50
         assert (samples.std(axis=0) > 0.1 * X.std(axis=0)).all()
@@ -97,7 +102,7 @@ class TestSamples:
     def test_of_wide_tables_are_matched_column_by_column(self, table, resampled, monkeypatch):
         X, _, y, _ = table
         monkeypatch.setattr(moments_module, "MAX_COVARIANCES", 1000)
-        sampler = RAESampler(**SMALL)
+        sampler = RAESampler(**MATCHED)
         assert np.abs(spread(table, sampler.fit_resample(X, y)) - 1).max() < 0.1
         assert sampler.tensors_["noise_factors"].shape == (2, 30)
 
@@ -109,14 +114,22 @@ class TestSamples:
         assert one.tensors_.keys() == {"latents", "labels"}
         np.testing.assert_array_equal(one.sample(5, y=1, random_state=0), other.sample(5, y=1, random_state=0))
 
-    def test_reconstructions_have_no_noise(self, table):
+    @EACH
+    def test_reconstructions_are_always_the_same(self, table, settings):
         X, _, y, _ = table
-        model = RAEClassifier(**{**SMALL, "max_steps": 2}).fit(X, y)
+        model = RAEClassifier(**{**settings, "max_steps": 2}).fit(X, y)
         np.testing.assert_array_equal(model.reconstruct(X[:5]), model.reconstruct(X[:5]))
 
-    def test_are_the_same_after_saving(self, table, tmp_path):
+    def test_reconstructions_have_no_noise(self, table):
         X, _, y, _ = table
-        sampler = RAESampler(**{**SMALL, "max_steps": 2}).fit(X, y)
+        settings = {**MATCHED, "max_steps": 2}
+        one, other = (RAEClassifier(**settings, match_moments=match).fit(X, y) for match in (True, False))
+        np.testing.assert_array_equal(one.reconstruct(X[:5]), other.reconstruct(X[:5]))
+
+    @EACH
+    def test_are_the_same_after_saving(self, table, tmp_path, settings):
+        X, _, y, _ = table
+        sampler = RAESampler(**{**settings, "max_steps": 2}).fit(X, y)
         latentover.save(sampler, tmp_path / "bundle")
         again = latentover.load(tmp_path / "bundle")
         np.testing.assert_array_equal(again.sample(5, y=1, random_state=0), sampler.sample(5, y=1, random_state=0))
@@ -168,11 +181,12 @@ class TestWeights:
         first = labels[drawn[:, 0]].float()
         assert abs(first[:250].mean() - first[250:].mean()) < 0.2  # and the classes come in no order
 
-    def test_nothing_is_learned_from_rows_without_one(self, table):
+    @EACH
+    def test_nothing_is_learned_from_rows_without_one(self, table, settings):
         X, _, y, _ = table
         astray = np.arange(len(X)) % 3 == 0
         moved = np.where(astray[:, None], X.max(), X).astype(np.float32)
-        sampler = RAESampler(**{**SMALL, "max_steps": 200})
+        sampler = RAESampler(**{**settings, "max_steps": 200})
         sampler.fit(moved, y, sample_weight=(~astray).astype(float))
         samples, real = sampler.sample(500, y=1, random_state=0), X[(y == 1) & ~astray]
         assert np.abs((samples.mean(axis=0) - real.mean(axis=0)) / real.std(axis=0)).max() < 0.4

@@ -64,7 +64,8 @@ class Training:
 
     def draw(self, phase):
         """Return what the next update of a phase draws."""
-        self.program.batches.advance()
+        for stream in phase.streams:
+            stream.advance()
         return self.engine.draw(phase)
 
     def losses(self, phase, draws):
@@ -88,7 +89,8 @@ class Training:
 
 
 def parameters_of(networks, *parts):
-    return [parameter for part in parts for parameter in getattr(networks, part).parameters()]
+    found = [getattr(networks, part) for part in parts]
+    return [parameter for network in found if network is not None for parameter in network.parameters()]
 
 
 class Naive:
