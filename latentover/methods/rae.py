@@ -1090,9 +1090,10 @@ class RAEClassifier(_RAE, BaseClassifier):
     match_moments : bool, default=True
         Of tables with ``decoder="adversarial"``: whether normal noise is added to what the decoder makes of mixtures,
         with the mean and the covariance that the samples of the class have beyond those of 4096 mixtures of it (drawn
-        to the pooled ones where the class is small, `shrunk`; of very wide tables the variances alone). A decoder
-        returns conditional means: columns that the latents do not hold would come out almost constant, and a classifier
-        would learn to tell made rows from real ones by them. Neither `decode` nor images have noise, nor does the paper: False is its way.
+        to the pooled ones where the class is small, `shrunk`; of very wide tables the variances alone). A decoder that
+        returns conditional means makes columns that the latents do not hold almost constant, and a classifier would
+        learn to tell made rows from real ones by them. Neither `decode` nor images have noise, nor does the paper:
+        False is its way.
     average_mirrored : bool, default=False
         Whether predictions are averaged over an image and its mirror image.
     small_class, base_selection, clip
