@@ -122,8 +122,8 @@ DEFAULTS_IMAGES: dict[str, Any] = {
     "adversarial_every": 1,
 }
 DECODER_RATE = 3e-3
-DECODER_DECAY = 1e-2
-"""Learning rate, at its highest, and weight decay of an autoregressive decoder."""
+DECODER_DECAY = 3e-5
+"""Of an autoregressive decoder: the highest learning rate, and the fraction by which weights shrink in a step then."""
 DECODER_DROPOUT = 0.3
 DECODER_POWER = 0.75
 """It sees classes in proportion to their sizes to this power: how columns hang together is alike in all of them."""
@@ -336,9 +336,7 @@ class RAEProgram(Program):
         )
         if self.autoregressive and networks.decoder is not None:
             decoder_lr = settings.adversarial_learning_rate or DECODER_RATE
-            optimizers["decoder"] = torch.optim.AdamW(
-                networks.decoder.parameters(), decoder_lr, weight_decay=DECODER_DECAY
-            )
+            optimizers["decoder"] = make_optimizer("adamw", networks.decoder.parameters(), decoder_lr, DECODER_DECAY)
         elif networks.decoder is not None and networks.critic is not None:
             optimizers["decoder"] = adam(networks.decoder.parameters(), other_lr, GAN_BETAS)
             optimizers["decoder_joint"] = adam(networks.decoder.parameters(), other_lr)
@@ -636,9 +634,10 @@ class RAEProgram(Program):
         z = encode(draws.x.flatten(0, 1)).unflatten(0, draws.x.shape[:2])
         weights = self.mixer(z, onehot, draws.mixing).detach() if self.settings.alpha == "mixer" else draws.mixing
         mixed = convex_combination(z, weights)
-        members = range(self.t)
-        logs = torch.stack([decoder.log_prob(draws.x[:, j], mixed, onehot) for j in members], dim=1)
-        return {"reconstruction": -(weights * logs).sum(dim=1).mean() / len(decoder.columns)}
+        logs = decoder.log_prob(
+            draws.x.flatten(0, 1), mixed.repeat_interleave(self.t, dim=0), onehot.repeat_interleave(self.t, dim=0)
+        )
+        return {"reconstruction": -(weights.flatten() * logs).view(weights.shape).sum(dim=1).mean() / decoder.n_columns}
 
     def decoder_losses(self, draws: Draws) -> Losses:
         """Return Eq. 4."""
