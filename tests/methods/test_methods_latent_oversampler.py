@@ -156,14 +156,16 @@ class TestAutoencoder:
         X, y = make_data(50, 50, 50)
         fitted = RAESampler(**TINY, random_state=0).fit(X, y)
         fitted.networks_.decoder.context.weight.data.zero_()  # rows differ by what is drawn alone
+        wanted = dict.fromkeys(range(3), 60)
         ours, other = (
-            LatentOversampler(autoencoder=wrap(fitted), random_state=seed, clip="none").fit(X, y) for seed in (0, 1)
+            LatentOversampler(autoencoder=wrap(fitted), random_state=seed, clip="none", sampling_strategy=wanted)
+            for seed in (0, 1)
         )
+        new = np.concatenate([each.fit_resample(X, y)[0][150:] for each in (ours, other)])
+        assert len(np.unique(new, axis=0)) == 60
         rows = np.concatenate([ours.sample(1500, y=label, random_state=0) for label in (1, 2)])
         assert len(np.unique(rows, axis=0)) == 3000
         np.testing.assert_array_equal(rows[:1500], ours.sample(1500, y=1, random_state=0))
-        new = [each.fit_resample(X[:140], y[:140])[0][140:] for each in (ours, other)]
-        assert len(np.unique(np.concatenate(new), axis=0)) == 20
 
     def test_is_told_what_the_data_is(self):
         images = np.random.default_rng(0).integers(0, 256, size=(26, 8, 9, 3), dtype=np.uint8)

@@ -47,7 +47,7 @@ def test_uniform_weights_leave_the_mixer_untrained(table):
 
 
 def test_losses_name_the_mixer_only_where_it_is_trained(table):
-    assert "mixer" in RAEClassifier(**SMALL).fit(*table).history_[-1]
+    assert "mixer" in RAEClassifier(alpha="mixer", **SMALL).fit(*table).history_[-1]
     assert "mixer" not in RAEClassifier(alpha="uniform", **SMALL).fit(*table).history_[-1]
 
 

@@ -6,6 +6,7 @@ On the CPU, on the stand-in of `capture_tape`; tests/training/test_training_cuda
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from capture_tape import CaptureFault, TapeRecorder, taped
@@ -45,6 +46,13 @@ TABLE = RNG.normal(size=(60, 5)).astype(np.float32), np.repeat([0, 1, 2], [40, 1
 GREY = RNG.random((45, 1, 8, 8)).astype(np.float32), np.repeat([0, 1, 2], [28, 11, 6])
 COLOUR = RNG.random((45, 3, 8, 8)).astype(np.float32), np.repeat([0, 1, 2], [28, 11, 6])
 WEIGHTS = RNG.random(60) + 0.1
+COLUMNS = pd.DataFrame(
+    {
+        "amount": np.where(RNG.random(60) < 0.4, 0.0, RNG.normal(size=60)),
+        "town": RNG.choice(["Graz", "Linz", "Wels"], 60),
+        "size": RNG.normal(size=60),
+    }
+)
 SMALL = {"hidden_units": 8, "device": "cpu", "precision": "float32", "random_state": 0}
 RAE = {**SMALL, "latent_dim": 4, "batch_size": 5, "max_steps": 7, "critic_steps": 2}
 IMAGES = {"channels": 4}
@@ -68,6 +76,8 @@ REFERENCE_CODE = {
 }
 FITS = {
     "rae": (RAEClassifier(**RAE), TABLE),
+    "rae, mixed columns by the mixer": (RAESampler(**RAE, alpha="mixer", ema=0.9), (COLUMNS, TABLE[1], WEIGHTS)),
+    "rae of the paper": (RAEClassifier(**RAE, decoder="adversarial", numbers="standard"), TABLE),
     "rae on images": (
         RAEClassifier(**RAE, **IMAGES, mixing=Remix(), augment="flip_shift_cutout", schedule="one_cycle"),
         GREY,
@@ -239,6 +249,7 @@ def test_replays_train_the_same_networks_to_the_bit(name, monkeypatch):
 @pytest.mark.parametrize(
     "name",
     [
+        "rae",
         "rae's reference code",
         "gamo on images",
         "dgc",
