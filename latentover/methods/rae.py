@@ -892,7 +892,7 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
         Z = check_latents(Z, self.networks_.mixer.latent_dim, len(labels))
         return self._decode(Z, F.one_hot(labels, len(self.classes_)), random_state)
 
-    def _decode(self, Z: np.ndarray, onehot: Tensor, random_state: Any = 0, **drawing: bool) -> Any:
+    def _decode(self, Z: np.ndarray, onehot: Tensor, random_state: Any = 0, *, alike: bool = False) -> Any:
         decoder = self.networks_.decoder
         if decoder is None:
             raise ValueError("Expected a model with a decoder, but it was trained with decoder=False; train with it.")
@@ -900,7 +900,7 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
         with seeded(draw_seed(random_state), self.device_) as generator, torch.inference_mode():
             decode: Any = decoder
             if isinstance(decoder, AutoregressiveDecoder):
-                decode = partial(decoder.sample, generator=generator, **drawing)
+                decode = partial(decoder.sample, generator=generator, alike=alike)
             pairs = zip(z.split(PREDICT_BATCH), onehot.float().to(self.device_).split(PREDICT_BATCH), strict=True)
             return self.format_.decode(torch.cat([decode(*pair) for pair in pairs]))
 

@@ -208,7 +208,8 @@ class AutoregressiveDecoder(nn.Module):
         Of numbers it is the one of their cells, so that it is never above 0. What is not known does not count.
         """
         cells: list[Tensor] = []
-        counts, inputs = [], []
+        counts: list[Tensor] = []
+        inputs = []
         for column, place, state in zip(self.columns, self.places, self.states, strict=True):
             block = x[:, place.where]
             found, known = column.cells(block)
