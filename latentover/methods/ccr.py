@@ -279,7 +279,7 @@ class MultiClassCCR(RowSampler):
         every class loses the share that the spheres took of it, and classes are not of one size.
     keep_index
         See `latentover.estimators.BaseSampler`.
-    small_class, base_selection, clip
+    small_class, base_selection, clip, constraints
         See `latentover.estimators.BaseGenerator`. By default a sample gets new ones in proportion to 1 / r.
     image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
     random_state, verbose

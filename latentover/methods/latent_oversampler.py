@@ -58,7 +58,7 @@ class LatentOversampler(BaseSampler):
         latents back to inputs.
     sampling_strategy, keep_index
         See `latentover.estimators.BaseSampler`.
-    small_class, base_selection, clip
+    small_class, base_selection, clip, constraints
         See `latentover.estimators.BaseGenerator`. Which rows new samples start from is the sampler's own choice, so
         `base_selection` has to be ``"random"``; weights of samples are heeded by the SMOTE family.
     image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,

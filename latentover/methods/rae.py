@@ -1090,7 +1090,7 @@ class RAEClassifier(_RAE, BaseClassifier):
         would learn to tell made rows from real ones by them. Neither `decode` nor images have noise, nor does the paper: False is its way.
     average_mirrored : bool, default=False
         Whether predictions are averaged over an image and its mirror image.
-    small_class, base_selection, clip
+    small_class, base_selection, clip, constraints
         See `latentover.estimators.BaseGenerator`; a class needs `n_components` samples, at least 2. The latents of a
         smaller one are mixed with themselves.
     early_stopping, validation_fraction, n_iter_no_change

@@ -306,7 +306,10 @@ def table_dependencies(
     bounded = set(clip) if isinstance(clip, Mapping) else set()
     visible = X[[name for i, name in enumerate(names) if i not in hidden and name not in bounded]]
     as_levels = {name: "category" for i, name in enumerate(names) if i in categorical and name in visible}
-    texts = None if labels is None else labels.astype(str)
+    texts = None
+    if labels is not None:
+        codes, classes = pd.factorize(labels)
+        texts = np.asarray(classes).astype(str).astype(object)[codes]
     found = find_dependencies(visible.astype(as_levels), texts, constraints=constraints)
     return found if len(found) else None
 
