@@ -890,7 +890,8 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
         z = torch.as_tensor(np.asarray(Z), dtype=torch.float32, device=self.device_)
         with seeded(0, self.device_), torch.inference_mode():  # an autoregressive decoder draws
             pairs = zip(z.split(PREDICT_BATCH), onehot.float().to(self.device_).split(PREDICT_BATCH), strict=True)
-            return self.format_.decode(torch.cat([self.networks_.decoder(*pair) for pair in pairs]))
+            outputs = torch.cat([self.networks_.decoder(*pair) for pair in pairs])
+        return self._in_rows(outputs, onehot.argmax(dim=1).numpy(force=True))
 
     def reconstruct(self, X: Any, y: Any = None) -> Any:
         """Return what the decoder makes of the latents of X, with labels y (n,) or those that are predicted."""
@@ -1087,7 +1088,8 @@ class RAEClassifier(_RAE, BaseClassifier):
         with the mean and the covariance that the samples of the class have beyond those of 4096 mixtures of it (drawn
         to the pooled ones where the class is small, `shrunk`; of very wide tables the variances alone). A decoder
         returns conditional means: columns that the latents do not hold would come out almost constant, and a classifier
-        would learn to tell made rows from real ones by them. Neither `decode` nor images have noise, nor does the paper: False is its way.
+        would learn to tell made rows from real ones by them. Neither `decode` nor images have noise, nor does the
+        paper: False is its way.
     average_mirrored : bool, default=False
         Whether predictions are averaged over an image and its mirror image.
     small_class, base_selection, clip, constraints
