@@ -244,7 +244,7 @@ class BaseGenerator(BaseDataEstimator):
         return self.format_.with_fresh_identifiers(rows, np.random.default_rng(seed), X)
 
     def _in_rows(self, outputs: Tensor, label: int | np.ndarray) -> Any:
-        """Return outputs (n, ...) of a class number, or of one each (n,), in the type and layout of the training data."""
+        """Return outputs (n, ...) of a class number, or one each (n,), in the type and layout of the training data."""
         return self.format_.decode(outputs, self.classes_[label])
 
     def _in_kind(self, rows: Any) -> Any:

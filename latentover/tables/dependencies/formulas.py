@@ -449,8 +449,8 @@ def _is_linear(dependency: Dependency | None) -> bool:
 def _fitted_sum(table: Table, target: str, pool: list[str], values: dict[str, np.ndarray]) -> Candidate | None:
     """Return a target (n,) as a sum of some of the columns of `pool`."""
     grid, t = table.grid(target), values.get(target, table.sampled(target))
-    given = np.isfinite(t)
-    pool = [name for name in pool if np.isfinite(known := values[name]).all() or np.isfinite(known[given]).mean() > 0.7]
+    whole, given = [name for name in pool if np.isfinite(values[name]).all()], np.isfinite(t)
+    pool = [name for name in pool if name in whole or np.isfinite(values[name][given]).mean() > 0.7]
     if len(pool) < 2:
         return None
     kept = _kept_columns(t, pool, values, grid)
