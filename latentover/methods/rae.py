@@ -894,7 +894,8 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
         z = torch.as_tensor(np.asarray(Z), dtype=torch.float32, device=self.device_)
         with seeded(0, self.device_), torch.inference_mode():  # an autoregressive decoder draws
             pairs = zip(z.split(PREDICT_BATCH), onehot.float().to(self.device_).split(PREDICT_BATCH), strict=True)
-            return self.format_.decode(torch.cat([self.networks_.decoder(*pair) for pair in pairs]))
+            outputs = torch.cat([self.networks_.decoder(*pair) for pair in pairs])
+        return self._in_rows(outputs, onehot.argmax(dim=1).numpy(force=True))
 
     def reconstruct(self, X: Any, y: Any = None) -> Any:
         """Return what the decoder makes of the latents of X, with labels y (n,) or those that are predicted."""
@@ -1095,7 +1096,7 @@ class RAEClassifier(_RAE, BaseClassifier):
         False is its way.
     average_mirrored : bool, default=False
         Whether predictions are averaged over an image and its mirror image.
-    small_class, base_selection, clip
+    small_class, base_selection, clip, constraints
         See `latentover.estimators.BaseGenerator`; a class needs `n_components` samples, at least 2. The latents of a
         smaller one are mixed with themselves.
     early_stopping, validation_fraction, n_iter_no_change
