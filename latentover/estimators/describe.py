@@ -14,7 +14,7 @@ from latentover.estimators.containers import Container
 from latentover.estimators.formats import ImageFormat, learn_format
 from latentover.tables import Levels, TableFormat
 from latentover.tables.checks import check_dense_size, check_table
-from latentover.tables.format import column_learners
+from latentover.tables.format import column_learners, reduced_table, table_dependencies
 from latentover.tables.series import missing_values, plain_value
 
 MEMORY_NOTE = 2 * 2**30
@@ -27,11 +27,11 @@ _COPIES = 4
 """Of the networks: weights, gradients and the two moments of Adam."""
 _SHARED = (
     *("image_shape", "channels_last", "numbers", "categorical_features", "identifiers", "new_identifiers"),
-    "missing",
+    *("missing", "clip", "constraints"),
 )
 _TREATMENTS = {"number": "number", "levels": "category", "time": "date", "identifier": "identifier"}
 _SHOWN = 40
-"""Columns that are printed."""
+"""Columns, and dependencies, that are printed."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,15 @@ class ColumnPlan:
     ----------
     name : str or int
     dtype : str
-    treatment : {"number", "category", "date", "identifier", "constant", "refused"}
-        A constant column comes back as it is; an identifier is not learned; a refused one is an error in training.
+    treatment : {"number", "category", "date", "identifier", "constant", "derived", "refused"}
+        A constant column comes back as it is; an identifier is not learned, nor is a derived one, which is computed
+        from others; a refused one is an error in training.
     levels : int or None
         Different values of a category.
     missing : int
         Missing values.
     width : int
-        Encoded columns; 0 for an identifier and a refused one.
+        Encoded columns; 0 for one that is not learned.
     reason : str
         Why it is refused, otherwise empty.
     """
@@ -73,6 +74,8 @@ class Plan:
     n_samples : int
     columns : list of ColumnPlan
         Of a table.
+    dependencies : list of str
+        What holds exactly between the columns of a frame, and will in every new row.
     encoded_shape : tuple of int
         Of a sample, as the networks see it.
     encoded_bytes : int
@@ -89,6 +92,7 @@ class Plan:
     kind: str
     n_samples: int
     columns: list[ColumnPlan]
+    dependencies: list[str]
     encoded_shape: tuple[int, ...]
     encoded_bytes: int
     network_bytes: int | None
@@ -104,6 +108,9 @@ class Plan:
         steps = "" if self.diagnosis is None else self.diagnosis.steps_text()
         lines = [steps, ""] if steps else []
         lines += _column_lines(self.columns) if self.kind == "table" else []
+        if self.dependencies:
+            lines += ["Kept in every new row:", *(f"- {text}" for text in self.dependencies[:_SHOWN])]
+            lines += _more(self.dependencies, "more")
         lines.append(f"{self.n_samples:,} samples of encoded shape {self.encoded_shape}: {_size(self.encoded_bytes)}.")
         if self.network_bytes is not None:
             lines.append(f"Networks, gradients and optimizer: {_size(self.network_bytes)}.")
@@ -124,8 +131,8 @@ def describe_plan(X: Any, y: Any = None, *, estimator: Any = None) -> Plan:
     y : array-like of shape (n,), optional
         Labels, which are diagnosed.
     estimator : estimator of latentover, optional
-        Whose ``image_shape``, ``channels_last``, ``numbers``, ``categorical_features``, ``identifiers`` and ``missing``
-        are used, if it has them.
+        Whose ``image_shape``, ``channels_last``, ``numbers``, ``categorical_features``, ``identifiers``, ``missing``,
+        ``clip`` and ``constraints`` are used, if it has them; without one, what a generator does by default.
         With y and where it has ``max_steps`` or ``max_epochs``, a clone of it is trained for a few of them on at most
         `TRIAL_ROWS` rows, and the time for each is multiplied. Early stopping may end sooner.
 
@@ -136,7 +143,7 @@ def describe_plan(X: Any, y: Any = None, *, estimator: Any = None) -> Plan:
     Raises
     ------
     ValueError
-        If X is neither table nor images, or y is not of its length.
+        If X is neither table nor images, y is not of its length, or `constraints` of the estimator do not hold.
 
     Examples
     --------
@@ -155,12 +162,14 @@ def describe_plan(X: Any, y: Any = None, *, estimator: Any = None) -> Plan:
     if y is not None and len(y) != n:
         raise ValueError(f"Expected y to hold a label for each of the {n} rows of X, but got {len(y)}.")
     columns: list[ColumnPlan] = []
+    dependencies: list[str] = []
     if not isinstance(frame, pd.DataFrame) and (frame.ndim == 4 or settings.get("image_shape") is not None):
         known: Any = learn_format(frame, **settings)
         shape, kind = known.shape, ImageFormat.kind
         size = n * int(np.prod(shape)) * (1 if known.dtype == "uint8" else 4)
     else:
-        columns = _plan_columns(frame, settings)
+        constraints = settings.pop("constraints", "auto" if estimator is None else "none")
+        columns, dependencies = _plan_columns(frame, y, constraints, settings)
         shape, kind = (sum(column.width for column in columns),), TableFormat.kind
         size = n * shape[0] * 4
     refused = any(column.treatment == "refused" for column in columns)
@@ -171,6 +180,7 @@ def describe_plan(X: Any, y: Any = None, *, estimator: Any = None) -> Plan:
         kind=kind,
         n_samples=n,
         columns=columns,
+        dependencies=dependencies,
         encoded_shape=shape,
         encoded_bytes=size,
         network_bytes=network_bytes,
@@ -200,24 +210,36 @@ def _as_data(X: Any) -> Any:
 # ---- Columns ---------------------------------------------------------------------------------------------------------
 
 
-def _plan_columns(X: Any, settings: dict[str, Any]) -> list[ColumnPlan]:
+def _plan_columns(X: Any, y: Any, constraints: Any, settings: dict[str, Any]) -> tuple[list[ColumnPlan], list[str]]:
+    """Return what becomes of each column, and in words what holds between them."""
     settings = {name: value for name, value in settings.items() if name not in ("image_shape", "channels_last")}
+    dependencies, learned = None, X
+    if isinstance(X, pd.DataFrame) and X.columns.is_unique:
+        labels = None if np.ndim(y) != 1 else np.asarray(y)
+        dependencies = table_dependencies(X, labels, constraints=constraints, **settings)
+    if dependencies is not None:
+        learned, settings = reduced_table(X, dependencies, settings)
+    names = learned.columns.tolist() if isinstance(X, pd.DataFrame) else range(X.shape[1])
+    learners = dict(zip(names, column_learners(learned, **settings), strict=True))
     plans = []
-    for i, learn in enumerate(column_learners(X, **settings)):
+    for i in range(X.shape[1]):
         part = X.iloc[:, [i]] if isinstance(X, pd.DataFrame) else X[:, [i]]
         values = part.iloc[:, 0] if isinstance(part, pd.DataFrame) else pd.Series(part[:, 0], name=i)
         gaps = int(missing_values(values).sum())
         about = {"name": plain_value(values.name), "dtype": str(values.dtype), "missing": gaps}
         try:
-            check_table(part, "impute")
-            column = learn()
+            check_table(part, settings.get("missing", "error") if values.name not in learners else "impute")
+            if values.name not in learners:
+                plans.append(ColumnPlan(**about, treatment="derived", levels=None, width=0))
+                continue
+            column = learners[values.name]()
         except (TypeError, ValueError) as error:
             plans.append(ColumnPlan(**about, treatment="refused", levels=None, width=0, reason=str(error)))
             continue
         levels = column.seen if isinstance(column, Levels) else None
         treatment = "constant" if column.constant else _TREATMENTS[column.kind]
         plans.append(ColumnPlan(**about, treatment=treatment, levels=levels, width=column.width))
-    return plans
+    return plans, [] if dependencies is None else dependencies.describe()
 
 
 def _notes(columns: list[ColumnPlan], n: int, size: int) -> list[str]:
@@ -303,7 +325,11 @@ def _column_lines(columns: list[ColumnPlan]) -> list[str]:
         )
         for row in rows
     ]
-    return lines + ([f"... and {len(columns) - _SHOWN} columns more"] if len(columns) > _SHOWN else [])
+    return lines + _more(columns, "columns more")
+
+
+def _more(items: list[Any], what: str) -> list[str]:
+    return [f"... and {len(items) - _SHOWN} {what}"] if len(items) > _SHOWN else []
 
 
 def _size(n_bytes: int) -> str:

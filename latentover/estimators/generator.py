@@ -243,8 +243,8 @@ class BaseGenerator(BaseDataEstimator):
             return rows
         return self.format_.with_fresh_identifiers(rows, np.random.default_rng(seed), X)
 
-    def _in_rows(self, outputs: Tensor, label: int) -> Any:
-        """Return outputs (n, ...) of class number `label` in the type and layout of the training data."""
+    def _in_rows(self, outputs: Tensor, label: int | np.ndarray) -> Any:
+        """Return outputs (n, ...) of a class number, or one each (n,), in the type and layout of the training data."""
         return self.format_.decode(outputs, self.classes_[label])
 
     def _in_kind(self, rows: Any) -> Any:

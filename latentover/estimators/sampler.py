@@ -33,7 +33,7 @@ class BaseSampler(BaseGenerator, BaseOverSampler):
         The index of resampled pandas data: 0, 1, 2, ..., or the original rows keep theirs, and the new rows count on
         after the largest number, or are called ``"synthetic_0"``, ... where the index does not hold whole numbers; of
         an index of several levels each level does so.
-    small_class, base_selection, clip
+    small_class, base_selection, clip, constraints
         See `BaseGenerator`.
     image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
     random_state, verbose

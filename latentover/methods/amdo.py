@@ -173,7 +173,7 @@ class AMDO(RowSampler):
         coordinate by coordinate as in MDO, which leaves the ellipsoid in more than about four dimensions.
     keep_index
         See `latentover.estimators.BaseSampler`.
-    small_class, base_selection, clip
+    small_class, base_selection, clip, constraints
         See `latentover.estimators.BaseGenerator`. By default samples are drawn in proportion to their neighbours of
         their own class.
     image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,

@@ -389,7 +389,7 @@ class BAGANSampler(BaseDeepSampler):
         Of the learning rates, over each of the two parts of the training.
     keep_index
         See `latentover.estimators.BaseSampler`.
-    small_class, base_selection, clip
+    small_class, base_selection, clip, constraints
         See `latentover.estimators.BaseGenerator`. `base_selection` has to be ``"random"``.
     image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
     random_state, verbose

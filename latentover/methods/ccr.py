@@ -279,7 +279,7 @@ class MultiClassCCR(RowSampler):
         every class loses the share that the spheres took of it, and classes are not of one size.
     keep_index
         See `latentover.estimators.BaseSampler`.
-    small_class, base_selection, clip
+    small_class, base_selection, clip, constraints
         See `latentover.estimators.BaseGenerator`. By default a sample gets new ones in proportion to 1 / r.
     image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
     random_state, verbose
@@ -388,7 +388,8 @@ class MultiClassCCR(RowSampler):
         originals, new_X, new_y = super()._resample(X, y, sample_weight)
         if self.cleaning == "translate":
             pushed = self._synthetic(self.tensors_["points"], self.tensors_["moved"])
-            rows, moved = pushed.parents[:, 0], self.format_.decode(pushed.outputs)
+            rows = pushed.parents[:, 0]
+            moved = self._in_rows(pushed.outputs, np.searchsorted(self.classes_, y[rows]))
             if isinstance(self.format_, TableFormat) and self.format_.identifiers:
                 moved = self.format_.with_identifiers_of(moved, X.iloc[rows])
             originals = _replaced(X, rows, moved)

@@ -357,7 +357,7 @@ class ClassicalSampler(BaseSampler):
         ``{"out_step": 0.5}`` of SVM-SMOTE, ``{"kmeans_estimator": 20}`` of KMeans-SMOTE.
     keep_index
         See `latentover.estimators.BaseSampler`.
-    small_class, clip
+    small_class, clip, constraints
         See `latentover.estimators.BaseGenerator`.
     base_selection : {"random", "even"} or array of int, default="random"
         See `latentover.estimators.BaseGenerator`. All but SMOTE choose by themselves from which samples new ones start

@@ -241,7 +241,7 @@ class DeepSMOTE(LatentSpace, BaseDeepSampler):
         Of the learning rate.
     keep_index
         See `latentover.estimators.BaseSampler`.
-    small_class, base_selection, clip
+    small_class, base_selection, clip, constraints
         See `latentover.estimators.BaseGenerator`. A class needs ``k_neighbors + 1`` samples.
     image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
     random_state, verbose

@@ -490,7 +490,7 @@ class DGCClassifier(BaseGenerator, BaseClassifier):
     learning_rate : float, default=2e-4
         The authors' code has 1e-5 for MNIST and 5e-5 for CelebA, with up to 4500 steps.
     schedule : {"constant", "cosine", "one_cycle"}, default="constant"
-    small_class, base_selection, clip
+    small_class, base_selection, clip, constraints
         See `latentover.estimators.BaseGenerator`.
     image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
     precision, random_state, verbose, checkpoint, checkpoint_every, compile, capture

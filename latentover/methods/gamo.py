@@ -688,7 +688,7 @@ class GAMOClassifier(_GAMO, BaseClassifier):
         With so few updates as the default a higher one, such as 1e-3, gives sharper samples.
     decoder_kl : {"consistent", "reference_code"}, default="consistent"
         See `vae_loss`.
-    small_class, clip
+    small_class, clip, constraints
         See `latentover.estimators.BaseGenerator`. A class of one sample generates that sample.
     base_selection
         Has to be ``"random"``: all samples of a class are parents of each new one.

@@ -58,7 +58,7 @@ class LatentOversampler(BaseSampler):
         latents back to inputs.
     sampling_strategy, keep_index
         See `latentover.estimators.BaseSampler`.
-    small_class, base_selection, clip
+    small_class, base_selection, clip, constraints
         See `latentover.estimators.BaseGenerator`. Which rows new samples start from is the sampler's own choice, so
         `base_selection` has to be ``"random"``; weights of samples are heeded by the SMOTE family.
     image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
@@ -179,6 +179,12 @@ class LatentOversampler(BaseSampler):
             said = {name: getattr(self, name) for name in _OF_DATA if name in known}
             default = {name: getattr(type(self), name) for name in said}
             autoencoder.set_params(**{name: value for name, value in said.items() if value is not default[name]})
+            names = getattr(self.format_, "identifiers", [])
+            if names and "identifiers" in known:  # missing in X, which nothing is learned from
+                autoencoder.set_params(identifiers=names)
+                X = X.copy()
+                for name in names:
+                    X[name] = np.arange(len(X))
             with warnings.catch_warnings():
                 if self.class_counts_.min() < self._rows_needed():  # once is enough
                     warnings.filterwarnings("ignore", "Expected every class to have at least")
@@ -207,14 +213,14 @@ class LatentOversampler(BaseSampler):
             options = {name: value for name, value in {"y": y, "random_state": seed}.items() if name in takes}
             # Once through the format, for the types and limits of the data that is over-sampled.
             rows = self.format_.encode(self.autoencoder_.decode(latents, **options))
-            return self.format_.decode(self.format_.network_input(rows))
+            return self._in_rows(self.format_.network_input(rows), label)
         outputs = self.networks_["decoder"](torch.from_numpy(latents).to(self.device_))
         if outputs.shape != (len(latents), *self.format_.shape):
             raise ValueError(
                 f"Expected the decoder to give samples of shape {tuple(self.format_.shape)}, but got shape "
                 f"{tuple(outputs.shape[1:])}; it has to invert the encoder."
             )
-        return self.format_.decode(outputs.clamp(0, 1) if self.format_.kind == "images" else outputs)
+        return self._in_rows(outputs.clamp(0, 1) if self.format_.kind == "images" else outputs, label)
 
     # ---- In bundles --------------------------------------------------------------------------------------------------
 

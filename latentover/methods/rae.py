@@ -902,7 +902,8 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
             if isinstance(decoder, AutoregressiveDecoder):
                 decode = partial(decoder.sample, generator=generator, alike=alike)
             pairs = zip(z.split(PREDICT_BATCH), onehot.float().to(self.device_).split(PREDICT_BATCH), strict=True)
-            return self.format_.decode(torch.cat([decode(*pair) for pair in pairs]))
+            outputs = torch.cat([decode(*pair) for pair in pairs])
+        return self._in_rows(outputs, onehot.argmax(dim=1).numpy(force=True))
 
     def reconstruct(self, X: Any, y: Any = None) -> Any:
         """Return what the decoder makes of the latents of X, with labels y (n,) or those that are predicted.
@@ -1107,7 +1108,7 @@ class RAEClassifier(_RAE, BaseClassifier):
         False is its way.
     average_mirrored : bool, default=False
         Whether predictions are averaged over an image and its mirror image.
-    small_class, base_selection, clip
+    small_class, base_selection, clip, constraints
         See `latentover.estimators.BaseGenerator`; a class needs `n_components` samples, at least 2. The latents of a
         smaller one are mixed with themselves.
     early_stopping, validation_fraction, n_iter_no_change

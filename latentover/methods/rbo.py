@@ -251,7 +251,7 @@ class MultiClassRBO(RowSampler):
         Nearest samples, besides the one that a walk starts from, that the potential is made of.
     keep_index
         See `latentover.estimators.BaseSampler`.
-    small_class, base_selection, clip
+    small_class, base_selection, clip, constraints
         See `latentover.estimators.BaseGenerator`.
     image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
     random_state, verbose

@@ -162,7 +162,7 @@ class SmoothedBootstrapSampler(RowSampler):
         Of each row, within its class.
     keep_index
         See `latentover.estimators.BaseSampler`.
-    small_class, base_selection, clip
+    small_class, base_selection, clip, constraints
         See `latentover.estimators.BaseGenerator`. A class of one sample gets copies.
     numbers : {"scores", "standard"}, default="scores"
         As in `latentover.estimators.BaseDataEstimator`: mean and covariance that are kept are those of normal scores,

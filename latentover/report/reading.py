@@ -126,8 +126,8 @@ def read_object(path: Path, limit: int = 8 * MB) -> dict[str, Any]:
 
 def _depth(content: bytes) -> int:
     """Return how deep brackets, those in texts included, are nested at the most."""
-    steps = np.frombuffer(content, dtype=np.uint8)
-    steps = np.isin(steps, list(b"[{")).astype(np.int8) - np.isin(steps, list(b"]}")).astype(np.int8)
+    letters = np.frombuffer(content, dtype=np.uint8)
+    steps = np.isin(letters, list(b"[{")).astype(np.int8) - np.isin(letters, list(b"]}")).astype(np.int8)
     return int(steps.cumsum(dtype=np.int64).max(initial=0))
 
 

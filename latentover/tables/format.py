@@ -1,7 +1,7 @@
 """Rows of a table as the networks see them, and back."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import pairwise
 from numbers import Real
@@ -145,8 +145,8 @@ class TableFormat:
         Parameters
         ----------
         outputs : Tensor of shape (n, d)
-        label : label, optional
-            The class of the rows, for what is constant in a class.
+        label : label or array of labels (n,), optional
+            The class of the rows, or those of each, for what is constant in a class.
         """
         encoded = outputs.float().cpu().numpy()
         if self._floats is not None:
@@ -161,7 +161,8 @@ class TableFormat:
             return frame
         known = set(self.dependencies.columns)
         others = [name for name in frame.columns if name not in known]
-        restored = self.dependencies.restore(frame.drop(columns=others), None if label is None else str(label))
+        labels = None if label is None else np.broadcast_to(np.asarray(label).astype(str).astype(object), len(frame))
+        restored = self.dependencies.restore(frame.drop(columns=others), labels)
         return pd.concat([restored, frame[others]], axis=1)[list(self.names or ())]
 
     def with_fresh_identifiers(self, rows: Any, generator: np.random.Generator, taken: Any = None) -> Any:
@@ -269,6 +270,11 @@ class TableFormat:
         settings |= {"identifiers": identifiers, "new_identifiers": new_identifiers, "missing": missing}
         is_frame = isinstance(X, pd.DataFrame)
         names = X.columns.tolist() if is_frame else None
+        if not is_frame and not isinstance(constraints, str) and len(constraints):
+            raise ValueError(
+                f"Expected X to be a frame whose columns constraints name, but got an array and {constraints[0]!r}; "
+                "pass a frame."
+            )
         dependencies = table_dependencies(X, labels, constraints=constraints, **settings) if is_frame else None
         if dependencies is not None:
             for name in dependencies.derived if missing == "error" else ():
@@ -306,9 +312,17 @@ def table_dependencies(
     bounded = set(clip) if isinstance(clip, Mapping) else set()
     visible = X[[name for i, name in enumerate(names) if i not in hidden and name not in bounded]]
     as_levels = {name: "category" for i, name in enumerate(names) if i in categorical and name in visible}
-    texts = None if labels is None else labels.astype(str)
+    texts = None
+    if labels is not None:
+        codes, classes = pd.factorize(labels, use_na_sentinel=False)
+        texts = np.asarray(classes).astype(str).astype(object)[codes]
     found = find_dependencies(visible.astype(as_levels), texts, constraints=constraints)
-    return found if len(found) else None
+    kept = {str(name): X.dtypes.iloc[names.index(name)] for name in as_levels}  # in the type that they came in
+    items = [
+        replace(item, column=replace(item.column, dtype=kept[item.target])) if item.target in kept else item
+        for item in found.items
+    ]
+    return Dependencies(found.columns, tuple(items)) if items else None
 
 
 def reduced_table(
@@ -316,10 +330,10 @@ def reduced_table(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Return what is learned of training rows, and the settings of `column_learners` for these columns."""
     names = X.columns.tolist()
-    categorical = _named_columns(settings["categorical_features"], names)
-    hidden = [names[i] for i in sorted(_identifier_columns(settings["identifiers"], X, categorical, names))]
+    categorical = _named_columns(settings.get("categorical_features", "auto"), names)
+    hidden = [names[i] for i in sorted(_identifier_columns(settings.get("identifiers", "auto"), X, categorical, names))]
     reduced = reduced_columns(X, dependencies)
-    clip = settings["clip"]
+    clip = settings.get("clip", "observed")
     if not isinstance(clip, str | Mapping):  # one pair for all columns, but not for the distances in some of them
         known = {name for name in reduced.columns if name not in dependencies.spans}
         learnable = (name for name in known if not (is_categorical(X[name]) or is_time(X[name].dtype)))

@@ -145,6 +145,7 @@ BAD = {
     "small_class": ["ignore", None],
     "base_selection": ["first", None, [], [-1, 2], [0.5], [[1, 2]], 3],
     "categorical_features": ["all", [0.5], ["colour"], [9], [True]],
+    "constraints": ["all", None, 3, ["a <= b", 3]],
     "clip": ["seen", 3, (1, 0), (0, 1, 2), {9: (0, 1)}],
     "keep_index": ["drop", True],
     "missing": ["drop", None],
@@ -342,7 +343,7 @@ class TestDivergence:
     def test_of_one_loss_alone(self, monkeypatch):
         monkeypatch.setattr("latentover.methods.rae.generator_loss", lambda scores: scores.mean() * float("inf"))
         with pytest.raises(TrainingDiverged, match="The decoder loss became"):
-            RAEClassifier(**TINY).fit(X, Y)
+            RAEClassifier(**TINY, decoder="adversarial").fit(X, Y)
 
     def test_of_a_deep_classifier(self):
         with pytest.raises(TrainingDiverged, match="The classifier loss became nan"):

@@ -84,7 +84,7 @@ class TestCounts:
 @pytest.fixture(scope="module")
 def done():
     X, y = make_data(20, 9, 4)
-    sampler = RAESampler(**TINY, match_moments=False)
+    sampler = RAESampler(**TINY, decoder="adversarial", match_moments=False)
     return sampler, X, y, *sampler.fit_resample(X, y)
 
 

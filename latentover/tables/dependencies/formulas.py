@@ -31,13 +31,18 @@ from latentover.tables.dependencies.table import (
 )
 from latentover.tables.dependencies.values import (
     LARGEST_EXACT,
-    as_array,
     as_floats,
 )
 
-_SCREEN = 1000
+_SCREEN = 500
 _MOST_NUMBERS = 60
 _TERMS = 8
+_LEFT = 0.6
+"""Of the standard deviation of a sum, what its first term may leave."""
+_NEAR = 0.5
+"""Of the variance, which is above the square of that, for it is seen in other rows where some are missing."""
+_HEAD = 100
+"""Rows that tell whether a sum of columns is worth more of them."""
 _DIGITS_OF_ROUNDED = 9
 """Constants of more digits than so many in a rounded formula are fitted rather than found."""
 
@@ -75,14 +80,14 @@ def find_formulas(table: Table, found: Found) -> None:
     targets = [name for name in targets if name not in found.of]
     if not targets:
         return
-    screened = _screened(table, targets, bases)
+    screened, near = _screened(table, targets, bases)
     candidates = [candidate for target in targets for candidate in _of_features(table, target, screened[target])]
     sums = _pair_sums(table, targets)
     _take(table, candidates, sums, found)
     bases = [base for base in bases if not _is_linear(found.of.get(base.names[0]))]
     _take(table, _powers(table, [name for name in targets if name not in found.of], bases), sums, found)
     _linear(table, targets, found)
-    _pursuit(table, targets, bases, found)
+    _pursuit(table, near, bases, found)
 
 
 def _take(table: Table, candidates: list[Candidate], sums: list[tuple[str, str, str]], found: Found) -> None:
@@ -95,7 +100,9 @@ def _take(table: Table, candidates: list[Candidate], sums: list[tuple[str, str, 
 def _clips(table: Table, targets: list[str], found: Found) -> None:
     """Numbers that repeat others up to a cap: ``capped = min(savings, 5000)``."""
     for target, source in permutations(targets, 2):
-        t, x = as_floats(table.sample[target]), as_floats(table.sample[source])
+        t, x = table.sampled(target), table.sampled(source)
+        if not (t == x).any():
+            continue
         both = np.isfinite(t) & np.isfinite(x)
         other = both & (t != x)
         if not 0.01 < other.sum() / max(both.sum(), 1) < 0.9 or np.ptp(t[other]):
@@ -108,12 +115,12 @@ def _clips(table: Table, targets: list[str], found: Found) -> None:
 
 def _bases(table: Table) -> list[Feature]:
     """Number columns, parts of times and differences of times, on the sample."""
-    names = [name for name in table.of("number", "flag") if np.nanmax(np.abs(table.floats(name))) <= LARGEST_EXACT]
-    features = [Feature(quote(name), 0, as_floats(table.sample[name]), (name,)) for name in names[:_MOST_NUMBERS]]
+    names = [name for name in table.of("number", "flag") if table.range(name)[1] <= LARGEST_EXACT]
+    features = [Feature(quote(name), 0, table.sampled(name), (name,)) for name in names[:_MOST_NUMBERS]]
     times = table.of("time")
     texts: list[tuple[str, tuple[str, ...]]] = []
     texts += [(f"{part}({quote(name)})", (name,)) for name in times[:10] for part in CALENDAR]
-    middles = {name: np.nanmedian(as_array(table.sample[name]).astype(np.float64)) for name in times}
+    middles = {name: np.nanmedian(table.sampled(name).astype(np.float64)) for name in times}
     for start, end in list(combinations(sorted(times, key=middles.__getitem__), 2))[:15]:
         texts.append((f"days({quote(end)} - {quote(start)})", (end, start)))
         texts.append((f"year({quote(end)}) - year({quote(start)})", (end, start)))
@@ -161,37 +168,49 @@ def _features(bases: list[Feature]) -> Iterator[list[Feature]]:
             yield block
 
 
-def _screened(table: Table, targets: list[str], bases: list[Feature]) -> dict[str, list[Feature]]:
-    """Return for each target the features with which it is in so straight a line that rounding can be the rest."""
+def _screened(table: Table, targets: list[str], bases: list[Feature]) -> tuple[dict[str, list[Feature]], list[str]]:
+    """Return for each target the features with which it is in so straight a line that rounding can be the rest.
+
+    And the targets of which one feature says so much that a sum of it and others can be the whole.
+    """
     passed: dict[str, list[Feature]] = {target: [] for target in targets}
-    T = np.stack([as_floats(table.sample[name])[:_SCREEN] for name in targets], axis=1)
+    near: set[str] = set()
+    T = _standardized(np.stack([table.sampled(name)[:_SCREEN] for name in targets], axis=1))
     units = np.array([table.grid(name).unit or 0.0 for name in targets])
     for block in _features(bases):
         if not block:
             continue
-        unexplained, variance = _unexplained(T, np.stack([feature.values[:_SCREEN] for feature in block], axis=1))
+        unexplained, variance = _unexplained(
+            T, _standardized(np.stack([feature.values[:_SCREEN] for feature in block], axis=1))
+        )
         allowed = np.minimum(1.5 * units[:, None] ** 2 / 12 / np.maximum(variance, 1e-300), 0.5) + 1e-6
-        for i, j in np.argwhere(unexplained <= allowed):
+        for i, j in np.argwhere(unexplained <= np.maximum(allowed, _NEAR)):
             if targets[i] not in block[j].names:
-                passed[targets[i]].append(block[j])
-    return passed
+                near.add(targets[i])
+                if unexplained[i, j] <= allowed[i, j]:
+                    passed[targets[i]].append(block[j])
+    return passed, [target for target in targets if target in near]
 
 
-def _unexplained(T: np.ndarray, F: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return 1 - r^2 (t, f) of columns (n, t) and (n, f) over the rows that both have, and the former's variances."""
+_Standardized = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Values (n, d), 0 where there are none; 1 where there are some, else 0; scales (d,)."""
 
-    def standardized(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        known = np.isfinite(values)
-        values = np.where(known, values, 0.0)
-        count = np.maximum(known.sum(axis=0), 1)
-        values = np.where(known, values - values.sum(axis=0) / count, 0.0)
-        with np.errstate(all="ignore"):
-            scale = np.sqrt((values**2).sum(axis=0) / count)
-        scale = np.where(np.isfinite(scale) & (scale > 0), scale, 1.0)
-        return values / scale, known.astype(np.float64), scale
 
+def _standardized(values: np.ndarray) -> _Standardized:
+    known = np.isfinite(values)
+    values = np.where(known, values, 0.0)
+    count = np.maximum(known.sum(axis=0), 1)
+    values = np.where(known, values - values.sum(axis=0) / count, 0.0)
     with np.errstate(all="ignore"):
-        (t, t_known, t_scale), (f, f_known, _) = standardized(T), standardized(F)
+        scale = np.sqrt(np.einsum("nd,nd->d", values, values) / count)
+    scale = np.where(np.isfinite(scale) & (scale > 0), scale, 1.0)
+    return values / scale, known.astype(np.float64), scale
+
+
+def _unexplained(T: _Standardized, F: _Standardized) -> tuple[np.ndarray, np.ndarray]:
+    """Return 1 - r^2 (t, f) of columns (n, t) and (n, f) over the rows that both have, and the former's variances."""
+    with np.errstate(all="ignore"):
+        (t, t_known, t_scale), (f, f_known, _) = T, F
         n = np.maximum(t_known.T @ f_known, 1.0)
         t_mean, f_mean = t.T @ f_known / n, t_known.T @ f / n
         t_var = (t**2).T @ f_known / n - t_mean**2
@@ -204,7 +223,7 @@ def _unexplained(T: np.ndarray, F: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _of_features(table: Table, target: str, features: list[Feature]) -> list[Candidate]:
     """Return the formulas of one feature that all rows keep."""
-    grid, values = table.grid(target), as_floats(table.sample[target])
+    grid, values = table.grid(target), table.sampled(target)
     tried: list[tuple[tuple[float, ...], Feature]] = []
     for feature in features:
         both = np.isfinite(values) & np.isfinite(feature.values)
@@ -266,7 +285,7 @@ def _is_dense(table: Table, candidate: Candidate) -> bool:
     ends = [table.decimals(candidate.target), table.decimals(source)]
     if ends[0] is None or ends[1] is None:
         return ends[0] is None
-    values, feature = as_floats(table.sample[candidate.target]), as_floats(table.sample[source])
+    values, feature = table.sampled(candidate.target), table.sampled(source)
     slope = (np.nanmax(values) - np.nanmin(values)) / max(np.nanmax(feature) - np.nanmin(feature), 1e-300)
     return bool(slope * 10.0 ** (ends[0] - ends[1]) > 1.001)
 
@@ -287,7 +306,7 @@ def _pair_sums(table: Table, names: list[str]) -> list[tuple[str, str, str]]:
     """Return all (total, a, b) with ``total = a + b`` in the sample."""
     if len(names) > _MOST_NUMBERS:
         return []
-    values = {name: as_floats(table.sample[name]) for name in names}
+    values = {name: table.sampled(name) for name in names}
     head = np.stack([values[name][:_SCREEN] for name in names])
     triples = []
     for a, b in combinations(range(len(names)), 2):
@@ -339,7 +358,7 @@ def _powers(table: Table, targets: list[str], bases: list[Feature]) -> list[Cand
             factors.append((f"(1 + {base.text})", 1 + base.values, base.names[0]))
     candidates = []
     for target in targets:
-        grid, values = table.grid(target), as_floats(table.sample[target])
+        grid, values = table.grid(target), table.sampled(target)
         used = [factor for factor in factors if factor[2] != target]
         found = _fitted_power(values, used, grid)
         if found is None:
@@ -395,8 +414,8 @@ def _fitted_power(
 
 def _linear(table: Table, targets: list[str], found: Found) -> None:
     """Sums of several columns with coefficients."""
-    numbers = [name for name in table.of("number", "flag") if np.nanmax(np.abs(table.floats(name))) <= LARGEST_EXACT]
-    values = {name: as_floats(table.sample[name]) for name in numbers[:_MOST_NUMBERS]}
+    numbers = [name for name in table.of("number", "flag") if table.range(name)[1] <= LARGEST_EXACT]
+    values = {name: table.sampled(name) for name in numbers[:_MOST_NUMBERS]}
     for _ in range(len(targets)):
         candidates = []
         for target in targets:
@@ -429,8 +448,9 @@ def _is_linear(dependency: Dependency | None) -> bool:
 
 def _fitted_sum(table: Table, target: str, pool: list[str], values: dict[str, np.ndarray]) -> Candidate | None:
     """Return a target (n,) as a sum of some of the columns of `pool`."""
-    grid, t = table.grid(target), values.get(target, as_floats(table.sample[target]))
-    pool = [name for name in pool if np.isfinite(values[name][np.isfinite(t)]).mean() > 0.7]
+    grid, t = table.grid(target), values.get(target, table.sampled(target))
+    whole, given = [name for name in pool if np.isfinite(values[name]).all()], np.isfinite(t)
+    pool = [name for name in pool if name in whole or np.isfinite(values[name][given]).mean() > 0.7]
     if len(pool) < 2:
         return None
     kept = _kept_columns(t, pool, values, grid)
@@ -485,6 +505,9 @@ def _kept_columns(t: np.ndarray, pool: list[str], values: dict[str, np.ndarray],
         if rows.sum() < max(LEAST_ROWS, 2 * len(kept)):
             return []
         X, y = X[rows], t[rows]
+        head = slice(max(_HEAD, 4 * len(kept)))
+        if not _is_exact(X[head], y[head], grid, 4.0):
+            return []
         scale = X.std(axis=0)
         scale = np.where(scale > 0, scale, 1.0)
         design = (X - X.mean(axis=0)) / scale
@@ -504,6 +527,15 @@ def _kept_columns(t: np.ndarray, pool: list[str], values: dict[str, np.ndarray],
             return again
         kept = again
     return kept
+
+
+def _is_exact(X: np.ndarray, y: np.ndarray, grid: Grid, slack: float) -> bool:
+    """Return whether a linear fit of few rows leaves no more than rounding."""
+    X, y = X - X.mean(axis=0), y - y.mean()
+    beta, *_ = np.linalg.lstsq(X, y, rcond=1e-11)
+    residual = y - X @ beta
+    sigma = np.sqrt(residual @ residual / max(len(y) - X.shape[1] - 1, 1))
+    return bool(sigma <= slack * ((grid.unit or 0.0) / np.sqrt(12) + 1e-6 * y.std()))
 
 
 def _snapped(X: np.ndarray, t: np.ndarray, grid: Grid, texts: list[str]) -> tuple[str, np.ndarray] | None:
@@ -539,7 +571,7 @@ def _pursuit(table: Table, targets: list[str], bases: list[Feature], found: Foun
     for target in reversed(targets):
         if target in found.of:
             continue
-        grid, t = table.grid(target), as_floats(table.sample[target])
+        grid, t = table.grid(target), table.sampled(target)
         pool = [
             feature
             for block in _features([base for base in bases if base.rank == 0])
@@ -589,6 +621,6 @@ def _pursued(t: np.ndarray, pool: list[Feature], grid: Grid) -> list[Feature] | 
         residual = y - F[:, chosen] @ beta
         if residual.std() <= 1.2 * (grid.unit or 0.0) / np.sqrt(12) + 1e-7 * y.std():
             return [pool[i] for i in chosen] if len(chosen) > 1 else None
-        if residual.std() > 0.6 * y.std():
+        if residual.std() > _LEFT * y.std():
             return None
     return None

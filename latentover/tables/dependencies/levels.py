@@ -28,6 +28,7 @@ from latentover.tables.dependencies.values import (
 )
 
 _FEW = 20
+_LEAST_OF_CLASS = 20
 
 
 def find_steps(table: Table, found: Found) -> None:
@@ -206,20 +207,22 @@ def _decides(keys: np.ndarray, key_levels: list[Any], values: np.ndarray, value_
 def class_constants(table: Table, y: np.ndarray, found: Found) -> list[Dependency]:
     """Columns with one value in all rows of a class."""
     codes, labels = pd.factorize(np.asarray(y))
+    members = [np.flatnonzero(codes == code) for code in range(len(labels))]
     constants: list[Dependency] = []
     for name in table.names:
         if name in found.of or table.nature[name] in ("time", "duration"):
             continue
         series = table.frame[name]
         kept = []
-        for code, label in enumerate(labels):
-            rows = codes == code
-            value = _constant(series[rows])
-            if value is None or rows.sum() < 20:
+        for rows, label in zip(members, labels, strict=True):
+            if len(rows) < _LEAST_OF_CLASS or _constant(series.iloc[rows[:_LEAST_OF_CLASS]]) is None:
+                continue
+            value = _constant(series.iloc[rows])
+            if value is None:
                 continue
             same = series.isna() if value[0] is None else (series == value[0]).fillna(False)  # noqa: FBT003
             share = float(np.asarray(same, dtype=bool).mean())
-            if rows.sum() * np.log(max(share, 1e-12)) < LARGEST_CHANCE / 3 and is_plain(label):
+            if len(rows) * np.log(max(share, 1e-12)) < LARGEST_CHANCE / 3 and is_plain(label):
                 kept.append((plain(label), value[0]))
         if kept:
             known, values = zip(*kept, strict=True)

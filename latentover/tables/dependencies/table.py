@@ -16,7 +16,10 @@ from latentover.tables.dependencies.numbers import Grid
 from latentover.tables.dependencies.values import (
     LARGEST_EXACT,
     TypedColumn,
+    as_array,
     as_floats,
+    as_stored,
+    decimals_of,
     is_plain,
     is_single,
     nature_of,
@@ -36,6 +39,13 @@ class Table:
 
     def __init__(self, frame: pd.DataFrame):
         self.frame = frame
+        self._codes: dict[str, tuple[np.ndarray, Any] | None] = {}
+        self._columns: dict[str, TypedColumn] = {}
+        self._decimals: dict[str, int | None] = {}
+        self._ranges: dict[str, tuple[int, float]] = {}
+        self._sampled: dict[str, np.ndarray] = {}
+        self._grids: dict[str, Grid] = {}
+        self._floats: dict[str, np.ndarray] = {}
         rows = np.arange(len(frame))
         if len(frame) > SAMPLE:
             rows = np.random.default_rng(0).choice(len(frame), SAMPLE, replace=False)
@@ -44,24 +54,36 @@ class Table:
         self.nature = {name: nature_of(frame[name]) for name in self.names}
         self.names = [name for name in self.names if not self._is_constant(name) and not self._is_infinite(name)]
         self.position = {name: i for i, name in enumerate(self.names)}
-        self._codes: dict[str, tuple[np.ndarray, Any] | None] = {}
-        self._columns: dict[str, TypedColumn] = {}
-        self._grids: dict[str, Grid] = {}
-        self._floats: dict[str, np.ndarray] = {}
 
     def _is_constant(self, name: str) -> bool:
         try:
+            if self.sample[name].nunique() > 1:
+                return False
             known = self.frame[name].dropna()
             return known.empty or not (known != known.iloc[0]).any()
         except (TypeError, ValueError):
             return True
 
     def _is_infinite(self, name: str) -> bool:
-        return self.nature[name] == "number" and bool(np.isinf(as_floats(self.frame[name])).any())
+        return self.nature[name] == "number" and self.range(name)[1] == np.inf
 
     def of(self, *natures: str) -> list[str]:
         """Return the columns of these natures."""
         return [name for name in self.names if self.nature[name] in natures]
+
+    def sampled(self, name: str) -> np.ndarray:
+        """Return a column of numbers, flags, times or durations on the sample."""
+        if name not in self._sampled:
+            self._sampled[name] = as_array(self.sample[name])
+        return self._sampled[name]
+
+    def range(self, name: str) -> tuple[int, float]:
+        """Return how many values a number or flag column has, and the largest absolute one."""
+        if name not in self._ranges:
+            values = as_stored(self.frame[name])
+            known = np.isfinite(values)
+            self._ranges[name] = int(known.sum()), float(max(-np.fmin.reduce(values), np.fmax.reduce(values)))
+        return self._ranges[name]
 
     def floats(self, name: str) -> np.ndarray:
         """Return a number or flag column (n,)."""
@@ -83,14 +105,17 @@ class Table:
 
     def decimals(self, name: str) -> int | None:
         """Return how many decimals a column has."""
-        return self.column(name).decimals
+        if name not in self._decimals:
+            rough = self.nature[name] == "number" and decimals_of(self.sample[name]) is None
+            self._decimals[name] = None if rough else self.column(name).decimals
+        return self._decimals[name]
 
     def grid(self, name: str) -> Grid:
         """Return which values a number column takes."""
         if name not in self._grids:
-            values = self.floats(name)
-            single = is_single(self.frame[name].dtype)
-            self._grids[name] = Grid.of(values[np.isfinite(values)], self.decimals(name), single=single)
+            decimals, single = self.decimals(name), is_single(self.frame[name].dtype)
+            values = self.sampled(name) if decimals is None else self.floats(name)
+            self._grids[name] = Grid.of(values[np.isfinite(values)], decimals, single=single)
         return self._grids[name]
 
     def codes(self, name: str) -> tuple[np.ndarray, Any] | None:
@@ -158,8 +183,8 @@ def verified(table: Table, trial: Derived, build: Any) -> Any:
 
 def is_rich(table: Table, name: str) -> bool:
     """Return whether a number column says enough that a formula for it is no accident."""
-    values = table.floats(name)
-    values = values[np.isfinite(values)]
-    if len(values) < LEAST_ROWS or np.abs(values).max() > LARGEST_EXACT:
+    count, largest = table.range(name)
+    if count < LEAST_ROWS or largest > LARGEST_EXACT:
         return False
-    return len(np.unique(values[:SAMPLE])) > 2
+    values = table.sampled(name)
+    return len(np.unique(values[np.isfinite(values)])) > 2

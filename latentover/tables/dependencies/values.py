@@ -41,12 +41,17 @@ def as_levels(series: pd.Series, dtype: Any) -> pd.Series:
     return series.astype(dtype)
 
 
+def as_stored(series: pd.Series) -> np.ndarray:
+    """Return numbers or flags (n,) as float64 as they are, missing values as NaN."""
+    return series.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
 def as_floats(series: pd.Series) -> np.ndarray:
     """Return numbers or flags (n,) as float64, missing values as NaN.
 
     A float32 number is taken as the decimal that it stands for, 0.1 rather than 0.10000000149.
     """
-    values = series.to_numpy(dtype=np.float64, na_value=np.nan)
+    values = as_stored(series)
     if not is_single(series.dtype):
         return values
     with np.errstate(all="ignore"):
