@@ -546,6 +546,18 @@ def finding(rows: pd.DataFrame) -> str:
     )
 
 
+def partial(rows: pd.DataFrame) -> str:
+    """Say what the judge shows of generators that lack some of the tables, beside the best of all on those they have."""
+    judged = by_table(rows, "judge").drop(columns=REAL)
+    best = judged.dropna(axis=1).mean().idxmin()
+    lines = []
+    for name in judged.columns[judged.isna().any()]:
+        there = judged[judged[name].notna()]
+        means = f"{there[name].mean():.2f} where {best} has {there[best].mean():.2f}"
+        lines.append(f"- {name} ran on {', '.join(there.index)} alone: the judge has {means}.")
+    return "\n".join(lines)
+
+
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table whose first column is aligned left, the others right."""
     lines = [header, [":--", *["--:"] * (len(header) - 1)], *rows]
@@ -645,6 +657,7 @@ def page(rows: pd.DataFrame, command: str, csv: str, picture: str) -> str:
         "What others make of whole numbers is rounded. Nothing was tuned on these tables.",
         "## How real the rows are",
         summary_table(rows),
+        *filter(None, [partial(rows)]),
         MEASURES,
         "## The judge, table by table",
         judge_table(rows),
