@@ -547,7 +547,7 @@ def finding(rows: pd.DataFrame) -> str:
 
 
 def partial(rows: pd.DataFrame) -> str:
-    """Say what the judge shows of generators that lack some of the tables, beside the best of all on those they have."""
+    """Say what the judge shows of generators that lack some of the tables, beside the best one on those they have."""
     judged = by_table(rows, "judge").drop(columns=REAL)
     best = judged.dropna(axis=1).mean().idxmin()
     lines = []
