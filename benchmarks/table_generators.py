@@ -627,9 +627,7 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
         ax.plot(judged[name], range(len(judged)), linestyle="", marker=marker, color=colour, markersize=6, label=name)
     ax.plot(judged[REAL], range(len(judged)), linestyle="", marker="|", color=LIGHT.ink, markersize=12, label=REAL)
     ax.axvline(0.5, color=LIGHT.faint, linewidth=0.8)
-    ax.set(
-        yticks=range(len(judged)), yticklabels=judged.index, xlabel="how well new rows are told from real ones (AUC)"
-    )
+    ax.set(yticks=range(len(judged)), yticklabels=judged.index, xlabel="AUC of the judge: 0.5 is ideal")
     ax.invert_yaxis()
     style(ax, LIGHT, grid="y")
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9, labelcolor=LIGHT.ink)
