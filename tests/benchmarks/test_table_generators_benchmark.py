@@ -239,6 +239,8 @@ class TestPage:
             "with a mean AUC of 0.65 where they are of RAE, the least of all; SMOTE 0.75 (1 more lack some of the "
             "tables). Other real rows get 0.50" in text
         )
+        assert "- ARF ran on credit alone: the judge has 0.70 where RAE has 0.65." in text
+        assert "ran on" not in script.page(made_up_rows().query("generator != 'ARF'"), "python x", "x.csv", "x.svg")
         assert "| RAE | 2.5 (2.0 to 3.0) | 2 | 4 | `RAE()` |" in text
         assert "| ARF | 1 | 0.700 | 0.250 | 0.250 |  | 0.250 | 0.250 |" in text
         assert "| credit | 0.500 | 0.800 | **0.650** | 0.700 |" in text
