@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,7 +15,8 @@ from latentover.estimators.containers import Container
 from latentover.estimators.formats import ImageFormat, learn_format
 from latentover.tables import Levels, TableFormat
 from latentover.tables.checks import check_dense_size, check_table
-from latentover.tables.format import column_learners
+from latentover.tables.format import Constraints, column_learners, table_dependencies
+from latentover.tables.identifiers import find_identifiers
 from latentover.tables.series import missing_values, plain_value
 
 MEMORY_NOTE = 2 * 2**30
@@ -73,6 +75,8 @@ class Plan:
     n_samples : int
     columns : list of ColumnPlan
         Of a table.
+    dependencies : list of str
+        What holds exactly between the columns of a frame, in words: samplers keep it in new rows.
     encoded_shape : tuple of int
         Of a sample, as the networks see it.
     encoded_bytes : int
@@ -89,6 +93,7 @@ class Plan:
     kind: str
     n_samples: int
     columns: list[ColumnPlan]
+    dependencies: list[str]
     encoded_shape: tuple[int, ...]
     encoded_bytes: int
     network_bytes: int | None
@@ -104,6 +109,9 @@ class Plan:
         steps = "" if self.diagnosis is None else self.diagnosis.steps_text()
         lines = [steps, ""] if steps else []
         lines += _column_lines(self.columns) if self.kind == "table" else []
+        lines += ["Holds exactly, and samplers keep it in new rows:"] if self.dependencies else []
+        lines += [f"  {text}" for text in self.dependencies[:_SHOWN]]
+        lines += [f"  ... and {len(self.dependencies) - _SHOWN} more"] if len(self.dependencies) > _SHOWN else []
         lines.append(f"{self.n_samples:,} samples of encoded shape {self.encoded_shape}: {_size(self.encoded_bytes)}.")
         if self.network_bytes is not None:
             lines.append(f"Networks, gradients and optimizer: {_size(self.network_bytes)}.")
@@ -115,7 +123,7 @@ class Plan:
         return "\n".join(lines)
 
 
-def describe_plan(X: Any, y: Any = None, *, estimator: Any = None) -> Plan:
+def describe_plan(X: Any, y: Any = None, *, estimator: Any = None, identifiers: Sequence[Any] = ()) -> Plan:
     """Say how data would be treated, how much memory it takes and, for an estimator, how long its training is.
 
     Parameters
@@ -124,10 +132,12 @@ def describe_plan(X: Any, y: Any = None, *, estimator: Any = None) -> Plan:
     y : array-like of shape (n,), optional
         Labels, which are diagnosed.
     estimator : estimator of latentover, optional
-        Whose ``image_shape``, ``channels_last``, ``numbers``, ``categorical_features``, ``identifiers`` and ``missing``
-        are used, if it has them.
+        Whose ``image_shape``, ``channels_last``, ``numbers``, ``categorical_features``, ``identifiers``, ``missing``
+        and ``constraints`` are used, if it has them.
         With y and where it has ``max_steps`` or ``max_epochs``, a clone of it is trained for a few of them on at most
         `TRIAL_ROWS` rows, and the time for each is multiplied. Early stopping may end sooner.
+    identifiers : sequence of column names
+        Columns that name rows, beside those that are found, where there is no estimator to say so.
 
     Returns
     -------
@@ -155,12 +165,17 @@ def describe_plan(X: Any, y: Any = None, *, estimator: Any = None) -> Plan:
     if y is not None and len(y) != n:
         raise ValueError(f"Expected y to hold a label for each of the {n} rows of X, but got {len(y)}.")
     columns: list[ColumnPlan] = []
+    dependencies: list[str] = []
+    if identifiers and isinstance(frame, pd.DataFrame):
+        settings.setdefault("identifiers", find_identifiers(frame, identifiers))
     if not isinstance(frame, pd.DataFrame) and (frame.ndim == 4 or settings.get("image_shape") is not None):
         known: Any = learn_format(frame, **settings)
         shape, kind = known.shape, ImageFormat.kind
         size = n * int(np.prod(shape)) * (1 if known.dtype == "uint8" else 4)
     else:
         columns = _plan_columns(frame, settings)
+        if isinstance(frame, pd.DataFrame) and all(column.treatment != "refused" for column in columns):
+            dependencies = _dependencies(frame, y, settings, getattr(estimator, "constraints", "auto"))
         shape, kind = (sum(column.width for column in columns),), TableFormat.kind
         size = n * shape[0] * 4
     refused = any(column.treatment == "refused" for column in columns)
@@ -171,6 +186,7 @@ def describe_plan(X: Any, y: Any = None, *, estimator: Any = None) -> Plan:
         kind=kind,
         n_samples=n,
         columns=columns,
+        dependencies=dependencies,
         encoded_shape=shape,
         encoded_bytes=size,
         network_bytes=network_bytes,
@@ -220,6 +236,14 @@ def _plan_columns(X: Any, settings: dict[str, Any]) -> list[ColumnPlan]:
     return plans
 
 
+def _dependencies(X: pd.DataFrame, y: Any, settings: dict[str, Any], constraints: Constraints) -> list[str]:
+    """Return in words what holds exactly between the columns of a frame."""
+    known = {name: settings[name] for name in ("categorical_features", "identifiers") if name in settings}
+    labels = None if y is None else np.asarray(y)
+    found = table_dependencies(X, labels, constraints=constraints, **known)
+    return [] if found is None else found.describe()
+
+
 def _notes(columns: list[ColumnPlan], n: int, size: int) -> list[str]:
     notes = [column.reason for column in columns if column.treatment == "refused"]
     constant = [repr(column.name) for column in columns if column.treatment == "constant"]
@@ -229,7 +253,7 @@ def _notes(columns: list[ColumnPlan], n: int, size: int) -> list[str]:
     if identifiers:
         notes.append(
             f"Identifiers, which are not learned and whose values no new row has: {_listed(identifiers)}; say in "
-            "identifiers which columns are some."
+            "identifiers (--id) which columns are some."
         )
     if size > MEMORY_NOTE:
         notes.append(f"{_size(size)} is more than {_size(MEMORY_NOTE)}: train on a part, or group rare categories.")

@@ -18,6 +18,8 @@ from latentover.files import check_free_file, write_json
 from latentover.metrics import TableQuality, table_quality
 from latentover.metrics.resampling_effect import effect_of_folds
 from latentover.report import write_table_quality
+from latentover.tables import TableFormat
+from latentover.tables.dependencies import Dependencies
 
 FOLDS = 3
 MAX_ROWS = 20_000
@@ -149,7 +151,7 @@ def sampler_quality(sampler: Any, sample: QualitySample, *, seed: int = 0) -> Ta
     X, y = sample.X, sample.y
     folds: list[Any] = []
     identifiers: list[Any] = []
-    dependencies = None
+    dependencies: Dependencies | None = None
     for fitted, tested in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(X, y):
         train, own = X.iloc[fitted].reset_index(drop=True), y[fitted]
         fresh = clone(sampler)
@@ -161,7 +163,7 @@ def sampler_quality(sampler: Any, sample: QualitySample, *, seed: int = 0) -> Ta
         test = X.iloc[tested].reset_index(drop=True)
         folds.append([(train, own), (new, y_new), (test, y[tested])])
         if len(folds) == 1:
-            identifiers, dependencies = _identifiers(fresh, X), _dependencies(fresh)
+            identifiers, dependencies = known_columns(fresh)
     effect = effect_of_folds(
         folds, class_counts=sample.counts, new_counts=sample.added, skip=identifiers, random_state=seed
     )
@@ -203,16 +205,10 @@ def _new_rows(
     return pd.concat(frames, ignore_index=True), np.concatenate(labels)
 
 
-def _dependencies(generator: Any) -> Any:
-    """Return the dependencies between columns that a fitted generator keeps, if it knows any."""
-    found = getattr(getattr(generator, "format_", None), "dependencies", None)
-    return found if hasattr(found, "violations") else None
-
-
-def _identifiers(generator: Any, X: pd.DataFrame) -> list[Any]:
-    """Return the columns that a fitted generator takes for names of rows."""
-    columns = getattr(getattr(generator, "format_", None), "columns", [])
-    return [column.name for column in columns if getattr(column, "kind", "") == "identifier" and column.name in X]
+def known_columns(generator: Any) -> tuple[list[Any], Dependencies | None]:
+    """Return the columns that a fitted generator takes for names of rows, and the dependencies that it keeps."""
+    known = getattr(generator, "format_", None)
+    return (known.identifiers, known.dependencies) if isinstance(known, TableFormat) else ([], None)
 
 
 # ---- Of a run --------------------------------------------------------------------------------------------------------
@@ -277,6 +273,7 @@ def generated_quality(
     new = made if isinstance(made, pd.DataFrame) else pd.DataFrame(np.asarray(made))
     if not isinstance(made, pd.DataFrame) and new.shape[1] == rows.X.shape[1]:
         new.columns = rows.X.columns
+    identifiers, dependencies = known_columns(generator)
     return table_quality(
         rows.X,
         new,
@@ -284,7 +281,7 @@ def generated_quality(
         y_real=rows.y,
         y_new=np.full(len(new), label),
         y_holdout=rows.y_holdout,
-        identifiers=_identifiers(generator, rows.X),
-        dependencies=_dependencies(generator),
+        identifiers=identifiers,
+        dependencies=dependencies,
         random_state=seed,
     )
