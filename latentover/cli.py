@@ -400,6 +400,7 @@ def _add_generate(commands: Any) -> None:
     command.add_argument("--real", metavar="TABLE", help="the table that the run was trained on, for --report")
     command.add_argument("--target", metavar="COLUMN", help="name of the label column of --real")
     command.add_argument("--holdout", metavar="TABLE", help="rows like those of --real that the run has not seen")
+    _add_table_options(command)
     _add_quality(command)
 
 
@@ -415,7 +416,7 @@ def _generate(options: argparse.Namespace) -> int:
 
     files = QualityFiles(options.report, options.json)
     files.check(options.out)
-    real = read_real(options.real, options.target, options.holdout)
+    real = read_real(options.real, options.target, options.holdout, _table_options(options), identifiers=options.id)
     print(generate(options.run, options.label, options.n, options.out, seed=options.seed))
     quality = generated_quality(options.run, options.label, options.n, real, seed=options.seed)
     files.write(quality, f"New rows of {options.label}", [str(options.run)])

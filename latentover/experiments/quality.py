@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold
 
 from latentover.bundle import load
-from latentover.data.tables import read_table
+from latentover.data.tables import TableOptions, read_table
 from latentover.experiments.evaluate import generator_of
 from latentover.files import check_free_file, write_json
 from latentover.metrics import TableQuality, table_quality
@@ -225,9 +225,16 @@ class RealRows:
 
 
 def read_real(
-    real: str | os.PathLike[str] | None, target: str | None, holdout: str | os.PathLike[str] | None = None
+    real: str | os.PathLike[str] | None,
+    target: str | None,
+    holdout: str | os.PathLike[str] | None = None,
+    options: TableOptions | None = None,
+    *,
+    identifiers: Sequence[str] = (),
 ) -> RealRows:
     """Read the tables that generated rows are compared with; labels become text, as the command line has them.
+
+    Both are read with the same options; see `latentover.data.tables.read_table`.
 
     Raises
     ------
@@ -241,8 +248,8 @@ def read_real(
         )
     if target is None:
         raise ValueError(f"Expected --target to name the label column of {os.fspath(real)}, but got none; name it.")
-    source = read_table(Path(real), target)
-    unseen = None if holdout is None else read_table(Path(holdout), target)
+    source = read_table(Path(real), target, options, identifiers=identifiers)
+    unseen = None if holdout is None else read_table(Path(holdout), target, options, identifiers=identifiers)
     return RealRows(
         source.X,
         source.y.astype(str),

@@ -110,12 +110,13 @@ class TestTheAnswer:
 class TestColumns:
     @pytest.mark.parametrize("classifier", [HistGradientBoostingClassifier(max_iter=5), "logistic"], ids=str)
     def test_of_any_type_with_missing_values_and_three_classes(self, classifier, monkeypatch):
-        monkeypatch.setattr(module_of, "RAESampler", partial(RAESampler, max_steps=5, hidden_units=8), raising=True)
+        monkeypatch.setattr(module_of, "RAE_STEPS", 5)
+        monkeypatch.setattr(module_of, "RAESampler", partial(RAESampler, hidden_units=8), raising=True)
         frame, y = mixed_table()
         before = frame.copy()
         found = advise(frame, y, classifier=classifier, folds=3)
         pd.testing.assert_frame_equal(frame, before)
-        assert list(found.scores) == list(METHODS)
+        assert list(found.scores) == list(METHODS)  # the smoothed bootstrap and the RAE among them
         assert found.rare == ["fault", "fire"]
         assert (found.classes[0], sum(found.counts)) == ("ok", 600)
         assert "Left out, no values: 'empty'." in found.notes
