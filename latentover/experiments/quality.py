@@ -140,7 +140,7 @@ def sampler_quality(sampler: Any, sample: QualitySample, *, seed: int = 0) -> Ta
     Parameters
     ----------
     sampler : over-sampler with ``fit`` and ``sample``
-        It is cloned.
+        It is cloned; if it is fitted, its clones have the identifiers that it found, in more rows than theirs.
     sample : QualitySample
     seed : int, default=0
 
@@ -157,6 +157,8 @@ def sampler_quality(sampler: Any, sample: QualitySample, *, seed: int = 0) -> Ta
         fresh = clone(sampler)
         known = fresh.get_params()
         settings = {"random_state": seed, "sampling_strategy": "auto", "verbose": 0}
+        if hasattr(sampler, "format_"):
+            settings["identifiers"] = known_columns(sampler)[0]
         fresh.set_params(**{name: value for name, value in settings.items() if name in known})
         fresh.fit(train, own)
         new, y_new = _new_rows(fresh, own, sample, len(fitted) / len(y), seed)
