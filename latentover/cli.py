@@ -165,6 +165,14 @@ def _add_table_options(command: argparse.ArgumentParser) -> None:
         help="columns that are not learned from, and missing in new rows",
     )
     command.add_argument(
+        "--id",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="COLUMN",
+        help="identifiers beside those that are found: columns whose values name single rows or persons",
+    )
+    command.add_argument(
         "--missing",
         nargs="+",
         action="extend",
@@ -392,6 +400,7 @@ def _add_generate(commands: Any) -> None:
     command.add_argument("--real", metavar="TABLE", help="the table that the run was trained on, for --report")
     command.add_argument("--target", metavar="COLUMN", help="name of the label column of --real")
     command.add_argument("--holdout", metavar="TABLE", help="rows like those of --real that the run has not seen")
+    _add_table_options(command)
     _add_quality(command)
 
 
@@ -407,7 +416,7 @@ def _generate(options: argparse.Namespace) -> int:
 
     files = QualityFiles(options.report, options.json)
     files.check(options.out)
-    real = read_real(options.real, options.target, options.holdout)
+    real = read_real(options.real, options.target, options.holdout, _table_options(options), identifiers=options.id)
     print(generate(options.run, options.label, options.n, options.out, seed=options.seed))
     quality = generated_quality(options.run, options.label, options.n, real, seed=options.seed)
     files.write(quality, f"New rows of {options.label}", [str(options.run)])
@@ -450,12 +459,16 @@ def _add_resample(commands: Any) -> None:
     command.add_argument("--mark", metavar="COLUMN", help="add a column that is true in new rows")
     _add_table_options(command)
     command.add_argument(
-        "--id",
-        nargs="+",
-        action="extend",
-        default=[],
-        metavar="COLUMN",
-        help="identifiers: columns whose values name single rows or persons",
+        "--new-identifiers",
+        choices=("fresh", "missing"),
+        help="new rows have new values of the same form as identifiers, or none (default: fresh)",
+    )
+    command.add_argument(
+        "--constraints",
+        action="append",
+        metavar="TEXT",
+        help="what is kept between columns beside what is found, such as 'fee = round(0.015 * amount, 2)', "
+        "'opened <= closed' or 'country -> currency'; none: nothing that is found; may be repeated",
     )
     _add_quality(command)
     _add_trust(command)
@@ -467,7 +480,7 @@ def _add_resample(commands: Any) -> None:
 def _resample(options: argparse.Namespace) -> int:
     from latentover.experiments.quality import QualityFiles
     from latentover.experiments.recipe import load_sampler
-    from latentover.experiments.resample import DEFAULT_SAMPLER, read_strategy, resample_file
+    from latentover.experiments.resample import DEFAULT_SAMPLER, read_constraints, read_strategy, resample_file
 
     sampler = load_sampler(options.sampler or DEFAULT_SAMPLER, options.overrides, trust_modules=options.trust_modules)
     machine = {"device": options.device, "verbose": 0 if options.quiet else 1}
@@ -483,6 +496,8 @@ def _resample(options: argparse.Namespace) -> int:
         mark=options.mark,
         options=_table_options(options),
         identifiers=options.id,
+        new_identifiers=options.new_identifiers,
+        constraints=read_constraints(options.constraints),
         quality=QualityFiles(options.report, options.json),
     )
     print(account)
@@ -566,10 +581,11 @@ def _data_advise(options: argparse.Namespace) -> int:
 
     if options.json:
         check_free_file(options.json)
-    source = read_table(options.table, options.target, _table_options(options))
+    source = read_table(options.table, options.target, _table_options(options), identifiers=options.id)
     found = advise(
         source.X,
         source.y,
+        identifiers=source.identifiers,
         goal=options.goal,
         classifier=options.classifier,
         methods=options.methods,
@@ -590,8 +606,8 @@ def _data_diagnose(options: argparse.Namespace) -> int:
     from latentover.data.tables import read_table
     from latentover.estimators.describe import describe_plan
 
-    source = read_table(options.table, options.target, _table_options(options))
-    print(describe_plan(source.X, source.y))
+    source = read_table(options.table, options.target, _table_options(options), identifiers=options.id)
+    print(describe_plan(source.X, source.y, identifiers=source.identifiers))
     return 0
 
 

@@ -55,7 +55,7 @@ class Rows(ABC):
     features : list of str
         Those that are learned from: all but the target, an index of pandas, and those in `dropped` and `blank`.
     dropped, blank, identifiers : list of str
-        Columns that somebody left out, those without any value, and those that somebody calls identifiers.
+        Columns that somebody left out, those without any value, and features that somebody calls identifiers.
     batch_rows : int
         How many rows are read or made at a time.
     """
@@ -85,6 +85,10 @@ class Rows(ABC):
     @abstractmethod
     def frame(self, parts: Iterable[Part]) -> pd.DataFrame:
         """Return the features of rows."""
+
+    @abstractmethod
+    def read(self, names: Sequence[str]) -> pd.DataFrame:
+        """Return some features of all rows."""
 
     @abstractmethod
     def write(
@@ -145,6 +149,7 @@ class Rows(ABC):
             raise ValueError(
                 f"Expected {self.path} to have feature columns beside {self.target!r}, but got none; add some."
             )
+        self.identifiers = [name for name in self.identifiers if name in self.features]
 
     def _checked_counts(self, counts: Mapping[Any, int], missing: int, first: int) -> dict[Any, int]:
         """Return counts in the order of their labels; raise ValueError without any, and if labels are missing."""
@@ -335,6 +340,10 @@ class CsvRows(Rows):
         """Return the features of rows."""
         return self._frame(parts, self.features)
 
+    def read(self, names: Sequence[str]) -> pd.DataFrame:
+        """Return some features of all rows."""
+        return self._frame(self.parts(), names)
+
     def _frame(self, parts: Iterable[Part], names: Sequence[str]) -> pd.DataFrame:
         frames = [
             pd.DataFrame({name: self.columns[name].parse(part.cells(name)) for name in names})
@@ -513,6 +522,12 @@ class ParquetRows(Rows):
 
         batches = [part.batch.select(self.features) for part in parts if isinstance(part, _ArrowPart)]
         return _frame(pa.Table.from_batches(batches))
+
+    def read(self, names: Sequence[str]) -> pd.DataFrame:
+        """Return some features of all rows."""
+        import pyarrow as pa
+
+        return _frame(pa.Table.from_batches(list(self.batches(names))))
 
     def write(
         self, out: Path, made: Iterable[tuple[Any, pd.DataFrame]], mark: str | None = None, *, suffix: str = ""

@@ -2,7 +2,7 @@
 
 import difflib
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ class Source:
         Labels.
     X_test, y_test : like X and y, or None
         The source's own test split, where it has one.
+    identifiers : list of str
+        Columns of a table that somebody calls names of rows.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Source:
     y: NDArray
     X_test: Any = None
     y_test: NDArray | None = None
+    identifiers: list[str] = field(default_factory=list)
 
     @property
     def image_shape(self) -> tuple[int, int, int] | None:

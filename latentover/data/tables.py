@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -77,7 +77,13 @@ def is_hidden(name: str) -> bool:
     return name.startswith(("_", "."))
 
 
-def read_table(path: str | Path, target: str | None, options: TableOptions | None = None) -> Source:
+def read_table(
+    path: str | Path,
+    target: str | None,
+    options: TableOptions | None = None,
+    *,
+    identifiers: Sequence[str] = (),
+) -> Source:
     r"""Read a table whole; all columns are features but the label column and those that are left out.
 
     Parameters
@@ -87,6 +93,8 @@ def read_table(path: str | Path, target: str | None, options: TableOptions | Non
     target : str
         Name of the label column.
     options : TableOptions, optional
+    identifiers : sequence of str
+        Columns whose values are names: a CSV file's are text whatever they look like.
 
     Returns
     -------
@@ -114,7 +122,7 @@ def read_table(path: str | Path, target: str | None, options: TableOptions | Non
     """
     from latentover.data.rows import open_rows
 
-    rows = open_rows(path, target, options)
+    rows = open_rows(path, target, options, identifiers=identifiers)
     known, numbers = list(rows.counts), []
     labels = check_labels(np.array(known, dtype=object), f"column {target!r} of {path}")
 
@@ -124,7 +132,7 @@ def read_table(path: str | Path, target: str | None, options: TableOptions | Non
             yield part
 
     X = rows.frame(numbered())
-    return Source(Path(path).stem, X, labels[np.concatenate(numbers)])
+    return Source(Path(path).stem, X, labels[np.concatenate(numbers)], identifiers=rows.identifiers)
 
 
 def read_npz(path: str | Path) -> Source:

@@ -2,6 +2,7 @@
 
 import time
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from latentover.estimators.formats import ImageFormat, learn_format
 from latentover.tables import Levels, TableFormat
 from latentover.tables.checks import check_dense_size, check_table
 from latentover.tables.format import column_learners, reduced_table, table_dependencies
+from latentover.tables.identifiers import find_identifiers
 from latentover.tables.series import missing_values, plain_value
 
 MEMORY_NOTE = 2 * 2**30
@@ -122,7 +124,7 @@ class Plan:
         return "\n".join(lines)
 
 
-def describe_plan(X: Any, y: Any = None, *, estimator: Any = None) -> Plan:
+def describe_plan(X: Any, y: Any = None, *, estimator: Any = None, identifiers: Sequence[Any] = ()) -> Plan:
     """Say how data would be treated, how much memory it takes and, for an estimator, how long its training is.
 
     Parameters
@@ -135,6 +137,8 @@ def describe_plan(X: Any, y: Any = None, *, estimator: Any = None) -> Plan:
         ``clip`` and ``constraints`` are used, if it has them; without one, what a generator does by default.
         With y and where it has ``max_steps`` or ``max_epochs``, a clone of it is trained for a few of them on at most
         `TRIAL_ROWS` rows, and the time for each is multiplied. Early stopping may end sooner.
+    identifiers : sequence of column names
+        Columns that name rows, beside those that are found, where there is no estimator to say so.
 
     Returns
     -------
@@ -163,6 +167,8 @@ def describe_plan(X: Any, y: Any = None, *, estimator: Any = None) -> Plan:
         raise ValueError(f"Expected y to hold a label for each of the {n} rows of X, but got {len(y)}.")
     columns: list[ColumnPlan] = []
     dependencies: list[str] = []
+    if identifiers and isinstance(frame, pd.DataFrame):
+        settings.setdefault("identifiers", find_identifiers(frame, identifiers))
     if not isinstance(frame, pd.DataFrame) and (frame.ndim == 4 or settings.get("image_shape") is not None):
         known: Any = learn_format(frame, **settings)
         shape, kind = known.shape, ImageFormat.kind
@@ -251,7 +257,7 @@ def _notes(columns: list[ColumnPlan], n: int, size: int) -> list[str]:
     if identifiers:
         notes.append(
             f"Identifiers, which are not learned and whose values no new row has: {_listed(identifiers)}; say in "
-            "identifiers which columns are some."
+            "identifiers (--id) which columns are some."
         )
     if size > MEMORY_NOTE:
         notes.append(f"{_size(size)} is more than {_size(MEMORY_NOTE)}: train on a part, or group rare categories.")

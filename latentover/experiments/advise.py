@@ -21,7 +21,6 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.utils.validation import has_fit_parameter
 
-import latentover
 from latentover.data.diagnosis import FEW
 from latentover.data.imbalance import subsample
 from latentover.estimators.base import check_lengths
@@ -29,10 +28,17 @@ from latentover.estimators.containers import Container
 from latentover.estimators.labels import check_labels
 from latentover.estimators.validation import check_class_count
 from latentover.experiments.table_classifier import CLASSIFIERS, TableClassifier, is_category
-from latentover.methods import ClassicalSampler, PriorAdjustedClassifier, RAESampler, TunedDecisionClassifier
+from latentover.methods import (
+    ClassicalSampler,
+    PriorAdjustedClassifier,
+    RAESampler,
+    SmoothedBootstrapSampler,
+    TunedDecisionClassifier,
+)
 from latentover.seeds import as_random_state
 from latentover.stats import ResampledTTest, corrected_resampled_t, holm
 from latentover.tables.checks import check_table
+from latentover.tables.identifiers import find_identifiers, is_free_text
 
 Goal = Literal["balanced_accuracy", "macro_f1", "average_precision", "roc_auc", "brier"]
 
@@ -51,11 +57,10 @@ METRICS = (
     "false_alarms",
 )
 _HEADS = ("bal. acc.", "macro-F1", "recall", "precision", "AUPRC", "ROC AUC", "Brier", "alarms/1000")
+RAE_STEPS = 500
+"""Half of its default: it is trained anew in every fold, and all of it is to take minutes."""
 LEVEL = 0.05
 """Of the tests by which a method takes the place of a simpler one."""
-_UNIQUE = 0.9
-"""A column of text with so many different values a row names rows and teaches nothing."""
-
 
 # ---- What is compared ------------------------------------------------------------------------------------------------
 
@@ -108,11 +113,11 @@ def _smote(table: _Table) -> Any:
 
 
 def _smoothed_bootstrap(table: _Table) -> Any:
-    return _resampled(table, latentover.SmoothedBootstrapSampler(**table.sampler_settings()))
+    return _resampled(table, SmoothedBootstrapSampler(**table.sampler_settings()))
 
 
 def _rae(table: _Table) -> Any:
-    return _resampled(table, RAESampler(**table.sampler_settings()))
+    return _resampled(table, RAESampler(**table.sampler_settings(), max_steps=RAE_STEPS))
 
 
 def _balanced_forest(table: _Table) -> Any:
@@ -165,8 +170,6 @@ METHODS: dict[str, Method] = {
     ),
 }
 """What is compared, in the order in which it is advised."""
-if not hasattr(latentover, "SmoothedBootstrapSampler"):
-    del METHODS["bootstrap"]
 
 
 # ---- The answer ------------------------------------------------------------------------------------------------------
@@ -303,6 +306,7 @@ def advise(
     folds: int = 5,
     repeats: int = 1,
     max_rows: int = 20_000,
+    identifiers: Sequence[Any] = (),
     random_state: Any = 0,
     device: str = "auto",
     verbose: int = 0,
@@ -310,7 +314,7 @@ def advise(
     """Compare what may help with unequal classes, on the table itself, and say what to do first.
 
     A stratified cross-validation at the natural class ratio: in every fold each method sees the training rows alone,
-    and is scored on rows that nothing was done to. It takes seconds to minutes.
+    and is scored on rows that nothing was done to. It takes seconds to minutes, most of them for the RAE.
 
     Parameters
     ----------
@@ -332,6 +336,8 @@ def advise(
     max_rows : int, default=20000
         Rows to work with, at the most. The largest classes are cut down, the rare ones keep all rows, and the rows that
         stand for others are weighted in training and in all scores.
+    identifiers : sequence of column names
+        Columns of a frame that name rows, beside those that are found; they are left out, and so is free text.
     random_state : int, RandomState or None, default=0
     device : str, default="auto"
         Of the samplers with networks.
@@ -371,7 +377,7 @@ def advise(
     classes, numbers, counts = np.unique(labels, return_inverse=True, return_counts=True)
     check_class_count(classes)
     _check_class_sizes(classes, counts, folds)
-    frame, notes = _informative(frame)
+    frame, notes = _informative(frame, _identifiers(X, frame, identifiers))
     rare = np.flatnonzero(counts < counts.mean())
     rare = rare if len(rare) else np.array([counts.argmin()])
     kept = _thinned(counts, max_rows)
@@ -450,6 +456,9 @@ def _checked_table(X: Any, y: Any) -> tuple[pd.DataFrame, np.ndarray]:
     if frame.ndim != 2:
         raise ValueError(f"Expected X to be a table (n, d), but got an array of shape {frame.shape}.")
     frame = pd.DataFrame(frame).infer_objects()
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise ValueError(f"Expected X to have a name of its own for each column, but got {twice!r} twice; rename it.")
     labels, _ = check_labels(y)
     check_lengths(frame, labels)
     check_table(frame, "mask")
@@ -472,29 +481,33 @@ def _check_class_sizes(classes: np.ndarray, counts: np.ndarray, folds: int) -> N
         )
 
 
-def _informative(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+def _identifiers(X: Any, frame: pd.DataFrame, named: Sequence[Any]) -> list[Any]:
+    """Return the columns that name rows: those that are named, and of a frame those that are found."""
+    if isinstance(named, str) or not set(named) <= set(frame.columns):
+        raise ValueError(
+            f"Expected identifiers to be a list of columns of X, {frame.columns.tolist()[:20]}, but got {named!r}."
+        )
+    return find_identifiers(frame, named) if hasattr(X, "columns") else list(named)
+
+
+def _informative(frame: pd.DataFrame, identifiers: Sequence[Any]) -> tuple[pd.DataFrame, list[str]]:
     """Return the columns that can teach something, and notes about the others."""
-    empty, names = [], []
-    for i in range(frame.shape[1]):
-        values = frame.iloc[:, i].dropna()
-        if values.empty:
-            empty.append(i)
-        elif is_category(values) and len(values) > 20 and values.astype(str).nunique() > _UNIQUE * len(values):
-            names.append(i)
+    empty = [name for name in frame.columns if frame[name].isna().all()]
+    texts = [name for name in frame.columns if name not in identifiers and is_free_text(frame[name])]
     notes = []
-    for places, what in ((empty, "no values"), (names, "text that is another in nearly every row")):
-        if places:
+    for names, what in ((empty, "no values"), (identifiers, "identifiers"), (texts, "free text")):
+        if names:
             notes.append(
-                f"Left out, {what}: {', '.join(repr(frame.columns[i]) for i in places[:5])}"
-                + (f" and {len(places) - 5} more." if len(places) > 5 else ".")
+                f"Left out, {what}: {', '.join(map(repr, names[:5]))}"
+                + (f" and {len(names) - 5} more." if len(names) > 5 else ".")
             )
-    kept = [i for i in range(frame.shape[1]) if i not in {*empty, *names}]
+    kept = [name for name in frame.columns if name not in {*empty, *identifiers, *texts}]
     if not kept:
         raise ValueError(
-            "Expected X to have a column that can teach something, but got only columns without values or with text "
-            "that is another in nearly every row; add others."
+            "Expected X to have a column that can teach something, but got only columns without values, identifiers "
+            "and free text; add others."
         )
-    return frame.iloc[:, kept], notes
+    return frame[kept], notes
 
 
 def _thinned(counts: np.ndarray, max_rows: int) -> np.ndarray:
@@ -522,7 +535,8 @@ def _cross_validated(
         if verbose:
             print(text, file=sys.stderr, flush=True)  # noqa: T201
 
-    say(f"{len(table.X):,} rows, {table.X.shape[1]} columns, {len(names)} methods, {len(splits)} folds")
+    slowest = "; RAE trains a network in each and takes the longest" if "rae" in names else ""
+    say(f"{len(table.X):,} rows, {table.X.shape[1]} columns, {len(names)} methods, {len(splits)} folds{slowest}")
     for fold, (training, test) in enumerate(splits, start=1):
         part = table._replace(
             X=table.X.iloc[training].reset_index(drop=True),

@@ -12,12 +12,14 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold
 
 from latentover.bundle import load
-from latentover.data.tables import read_table
+from latentover.data.tables import TableOptions, read_table
 from latentover.experiments.evaluate import generator_of
 from latentover.files import check_free_file, write_json
 from latentover.metrics import TableQuality, table_quality
 from latentover.metrics.resampling_effect import effect_of_folds
 from latentover.report import write_table_quality
+from latentover.tables import TableFormat
+from latentover.tables.dependencies import Dependencies
 
 FOLDS = 3
 MAX_ROWS = 20_000
@@ -138,7 +140,7 @@ def sampler_quality(sampler: Any, sample: QualitySample, *, seed: int = 0) -> Ta
     Parameters
     ----------
     sampler : over-sampler with ``fit`` and ``sample``
-        It is cloned.
+        It is cloned; if it is fitted, its clones have the identifiers that it found, in more rows than theirs.
     sample : QualitySample
     seed : int, default=0
 
@@ -149,19 +151,21 @@ def sampler_quality(sampler: Any, sample: QualitySample, *, seed: int = 0) -> Ta
     X, y = sample.X, sample.y
     folds: list[Any] = []
     identifiers: list[Any] = []
-    dependencies = None
+    dependencies: Dependencies | None = None
     for fitted, tested in StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(X, y):
         train, own = X.iloc[fitted].reset_index(drop=True), y[fitted]
         fresh = clone(sampler)
         known = fresh.get_params()
         settings = {"random_state": seed, "sampling_strategy": "auto", "verbose": 0}
+        if hasattr(sampler, "format_"):
+            settings["identifiers"] = known_columns(sampler)[0]
         fresh.set_params(**{name: value for name, value in settings.items() if name in known})
         fresh.fit(train, own)
         new, y_new = _new_rows(fresh, own, sample, len(fitted) / len(y), seed)
         test = X.iloc[tested].reset_index(drop=True)
         folds.append([(train, own), (new, y_new), (test, y[tested])])
         if len(folds) == 1:
-            identifiers, dependencies = _identifiers(fresh, X), _dependencies(fresh)
+            identifiers, dependencies = known_columns(fresh)
     effect = effect_of_folds(
         folds, class_counts=sample.counts, new_counts=sample.added, skip=identifiers, random_state=seed
     )
@@ -203,16 +207,10 @@ def _new_rows(
     return pd.concat(frames, ignore_index=True), np.concatenate(labels)
 
 
-def _dependencies(generator: Any) -> Any:
-    """Return the dependencies between columns that a fitted generator keeps, if it knows any."""
-    found = getattr(getattr(generator, "format_", None), "dependencies", None)
-    return found if hasattr(found, "violations") else None
-
-
-def _identifiers(generator: Any, X: pd.DataFrame) -> list[Any]:
-    """Return the columns that a fitted generator takes for names of rows."""
-    columns = getattr(getattr(generator, "format_", None), "columns", [])
-    return [column.name for column in columns if getattr(column, "kind", "") == "identifier" and column.name in X]
+def known_columns(generator: Any) -> tuple[list[Any], Dependencies | None]:
+    """Return the columns that a fitted generator takes for names of rows, and the dependencies that it keeps."""
+    known = getattr(generator, "format_", None)
+    return (known.identifiers, known.dependencies) if isinstance(known, TableFormat) else ([], None)
 
 
 # ---- Of a run --------------------------------------------------------------------------------------------------------
@@ -229,9 +227,16 @@ class RealRows:
 
 
 def read_real(
-    real: str | os.PathLike[str] | None, target: str | None, holdout: str | os.PathLike[str] | None = None
+    real: str | os.PathLike[str] | None,
+    target: str | None,
+    holdout: str | os.PathLike[str] | None = None,
+    options: TableOptions | None = None,
+    *,
+    identifiers: Sequence[str] = (),
 ) -> RealRows:
     """Read the tables that generated rows are compared with; labels become text, as the command line has them.
+
+    Both are read with the same options; see `latentover.data.tables.read_table`.
 
     Raises
     ------
@@ -245,8 +250,8 @@ def read_real(
         )
     if target is None:
         raise ValueError(f"Expected --target to name the label column of {os.fspath(real)}, but got none; name it.")
-    source = read_table(Path(real), target)
-    unseen = None if holdout is None else read_table(Path(holdout), target)
+    source = read_table(Path(real), target, options, identifiers=identifiers)
+    unseen = None if holdout is None else read_table(Path(holdout), target, options, identifiers=identifiers)
     return RealRows(
         source.X,
         source.y.astype(str),
@@ -277,6 +282,7 @@ def generated_quality(
     new = made if isinstance(made, pd.DataFrame) else pd.DataFrame(np.asarray(made))
     if not isinstance(made, pd.DataFrame) and new.shape[1] == rows.X.shape[1]:
         new.columns = rows.X.columns
+    identifiers, dependencies = known_columns(generator)
     return table_quality(
         rows.X,
         new,
@@ -284,7 +290,7 @@ def generated_quality(
         y_real=rows.y,
         y_new=np.full(len(new), label),
         y_holdout=rows.y_holdout,
-        identifiers=_identifiers(generator, rows.X),
-        dependencies=_dependencies(generator),
+        identifiers=identifiers,
+        dependencies=dependencies,
         random_state=seed,
     )

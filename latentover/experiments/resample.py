@@ -26,19 +26,20 @@ from latentover.experiments.quality import (
     QualityFiles,
     QualitySample,
     check_measurable,
+    known_columns,
     quality_sample,
     sampler_quality,
 )
-from latentover.experiments.recipe import check_seeds
+from latentover.experiments.recipe import check_seeds, load_sampler
 from latentover.experiments.strict import parse_yaml
 from latentover.files import check_free_file, replacing
 from latentover.metrics import TableQuality
+from latentover.tables.format import Constraints
+from latentover.tables.identifiers import NewIdentifiers, find_identifiers
 
-DEFAULT_SAMPLER: dict[str, Any] = {
-    "class_path": "latentover.RAESampler",
-    "init_args": {"dropout": 0.1, "alpha": "uniform", "learning_rate": 1e-3, "max_steps": 1000},
-}
-"""The settings of ``benchmarks/tables.py`` with more steps, for there are more rows."""
+DEFAULT_SAMPLER = "latentover.RAESampler"
+KNOWN_IDENTIFIERS = 2_000_000
+"""With at most so many rows in the balanced copy, no new identifier is one that is in it already."""
 
 
 @dataclass
@@ -54,6 +55,10 @@ class Account:
         How many.
     dropped : list of str
         Columns that were not learned from: new rows have no values there.
+    identifiers : list of str
+        Columns that were not learned from either: new rows have new values there, or none.
+    kept : list of str
+        What holds exactly between columns, in new rows too.
     before, after, trained_on : dict of label to int
         Rows of each class in the file, in the balanced copy, and among those that were trained on.
     seconds : dict of str to float
@@ -69,6 +74,8 @@ class Account:
     sampler: str
     features: int
     dropped: list[str] = field(default_factory=list)
+    identifiers: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
     before: dict[Any, int] = field(default_factory=dict)
     after: dict[Any, int] = field(default_factory=dict)
     trained_on: dict[Any, int] = field(default_factory=dict)
@@ -91,6 +98,8 @@ class Account:
                 f"{self.path}: {before:,} rows, {self.features:,} features, {len(self.before):,} classes",
                 f"{self.sampler} trained on {trained_on:,} rows",
                 *([f"not learned, missing in new rows: {', '.join(self.dropped)}"] if self.dropped else []),
+                *([f"identifiers, not learned: {', '.join(self.identifiers)}"] if self.identifiers else []),
+                *([f"kept in new rows: {'; '.join(self.kept)}"] if self.kept else []),
                 f"{'class':<{width}}{'before':>14}{'after':>14}{'trained on':>14}",
                 *classes,
                 f"{self.out}: {after:,} rows, {after - before:,} of them new",
@@ -112,6 +121,8 @@ def resample_file(
     mark: str | None = None,
     options: TableOptions | None = None,
     identifiers: Sequence[str] = (),
+    new_identifiers: NewIdentifiers | None = None,
+    constraints: Constraints | None = None,
     quality: QualityFiles | None = None,
 ) -> Account:
     """Write the rows of a table and, below them, new rows of its rare classes.
@@ -131,7 +142,7 @@ def resample_file(
         A free name that ends in ``.csv`` or ``.parquet``. The file appears there when it is complete. In the other
         format than `path` its rows have the values of the cells, in types that fit them.
     sampler : over-sampler with ``sample``, optional
-        Default: `latentover.RAESampler` with settings for tables. Its ``random_state`` is set to `seed`.
+        Default: `latentover.RAESampler`. Its ``random_state`` is set to `seed`.
     sampling_strategy : str, float or dict, optional
         As in imbalanced-learn, of the rows of the file: ``"auto"`` brings every class to the size of the largest, a
         dict gives final totals by label, as it is or as the file writes it. Default: that of the sampler.
@@ -144,7 +155,12 @@ def resample_file(
     options : TableOptions, optional
         How the table is read; columns in ``drop`` are not learned from, and missing in new rows.
     identifiers : sequence of str
-        Columns whose values are names of single rows or persons, for samplers with such a parameter.
+        Columns whose values are names of single rows or persons, beside those that the sampler finds.
+    new_identifiers : {"fresh", "missing"}, optional
+        What new rows have there: values of the same form, no two alike and none of which is in the file (of files with
+        more than `KNOWN_IDENTIFIERS` rows: hardly any), or nothing. Default: as the sampler says.
+    constraints : "auto", "none" or list of str, optional
+        What holds exactly between columns and is kept. Default: as the sampler says.
     quality : QualityFiles, optional
         Where to write how good new rows are, which takes three more fits of the sampler, to parts of the rows.
 
@@ -179,8 +195,10 @@ def resample_file(
     path, out = Path(path), Path(out)
     check_seeds([seed])
     _check_out(path, out)
-    sampler = _default_sampler() if sampler is None else sampler
-    _check_sampler(sampler, identifiers)
+    sampler = load_sampler(DEFAULT_SAMPLER) if sampler is None else sampler
+    given = {"identifiers": identifiers or None, "new_identifiers": new_identifiers, "constraints": constraints}
+    settings = {name: value for name, value in given.items() if value is not None}
+    _check_sampler(sampler, settings)
     measured = quality is not None and quality.wanted
     if quality is not None:
         quality.check(path, out)
@@ -207,13 +225,17 @@ def resample_file(
     # How many rows are made is decided by the whole file, not by the rows that are trained on.
     sampler.set_params(random_state=seed, sampling_strategy="auto")
     if identifiers:
-        sampler.set_params(identifiers=rows.identifiers)
+        settings["identifiers"] = _all_identifiers(sampler.get_params()["identifiers"], rows.identifiers, training)
+    sampler.set_params(**settings)
     with _timed(account, "train"):
         sampler.fit(training, labels[codes])
+    account.identifiers, dependencies = known_columns(sampler)
+    account.kept = [] if dependencies is None else dependencies.describe()
     sample = quality_sample(training, labels[codes], account.before, more, seed=seed) if measured else None
-    del training
     with _timed(account, "write"), replacing(out) as temporary:
-        rows.write(temporary, _new_rows(rows, sampler, labels, added, seed), mark, suffix=out.suffix)
+        fresh = _fresh_identifiers(rows, sampler, training, sum(added), seed)
+        del training
+        rows.write(temporary, _new_rows(rows, sampler, labels, added, seed, fresh), mark, suffix=out.suffix)
     if sample is not None and quality is not None:
         with _timed(account, "measure"):
             account.quality = _measure(account, sampler, sample, quality, seed)
@@ -232,12 +254,6 @@ def _measure(account: Account, sampler: Any, sample: QualitySample, files: Quali
             f"is complete: {account.out}"
         ) from error
     return quality
-
-
-def _default_sampler() -> Any:
-    from latentover import RAESampler
-
-    return RAESampler(**DEFAULT_SAMPLER["init_args"])
 
 
 @contextmanager
@@ -275,6 +291,18 @@ def read_strategy(text: str) -> str | float | dict[Any, int]:
         "Expected sampling_strategy to be auto, minority, not minority, a ratio such as 0.5, or totals such as "
         f"{{fraud: 5000}}, but got {text!r}; quote it for the shell."
     )
+
+
+def read_constraints(texts: Sequence[str] | None) -> Constraints | None:
+    """Return the parameter `constraints` of samplers that texts of a command line mean.
+
+    Examples
+    --------
+    >>> read_constraints(["none"]), read_constraints(["opened <= closed"]), read_constraints(None)
+    ('none', ['opened <= closed'], None)
+    """
+    words = [text.strip() for text in texts or ()]
+    return None if texts is None else words[0] if len(words) == 1 and words[0] in ("auto", "none") else words
 
 
 # ---- How many rows ---------------------------------------------------------------------------------------------------
@@ -394,14 +422,36 @@ def _draw_rows(rows: Rows, quotas: Sequence[int], rng: np.random.Generator) -> t
 
 
 def _new_rows(
-    rows: Rows, sampler: Any, labels: np.ndarray, added: Sequence[int], seed: int
+    rows: Rows, sampler: Any, labels: np.ndarray, added: Sequence[int], seed: int, fresh: pd.DataFrame | None
 ) -> Iterator[tuple[Any, pd.DataFrame]]:
-    """Yield the labels and features of new rows, class by class, some rows at a time."""
+    """Yield the labels and features of new rows, class by class, some rows at a time; with `fresh` identifiers."""
+    made = 0
     for code, (label, n) in enumerate(zip(rows.counts, added, strict=True)):
         for start in range(0, n, rows.batch_rows):
             size = min(rows.batch_rows, n - start)
             own_seed = int(np.random.SeedSequence([seed, code, start]).generate_state(1)[0])
-            yield label, sampler.sample(size, y=labels[code], random_state=own_seed)
+            new = sampler.sample(size, y=labels[code], random_state=own_seed)
+            yield label, new if fresh is None else sampler.format_.with_identifiers_of(new, fresh[made : made + size])
+            made += size
+
+
+def _all_identifiers(known: Any, named: list[str], training: pd.DataFrame) -> list[str]:
+    """Return the columns that are named and those that a sampler with `identifiers` set to `known` has besides."""
+    if isinstance(known, str):
+        return find_identifiers(training, named) if known == "auto" else named
+    return list(dict.fromkeys([*named, *known]))
+
+
+def _fresh_identifiers(rows: Rows, sampler: Any, training: pd.DataFrame, n: int, seed: int) -> pd.DataFrame | None:
+    """Return identifiers of all n new rows that no row of the file has, and no two of them; None for the sampler's own.
+
+    The sampler does not know those of rows that it was not trained on, nor those that it made before.
+    """
+    names, total = known_columns(sampler)[0], sum(rows.counts.values())
+    if not names or total + n > KNOWN_IDENTIFIERS:
+        return None
+    taken = training[names] if len(training) == total else rows.read(names)
+    return pd.DataFrame(sampler.format_.fresh_identifiers(n, np.random.default_rng([seed, n]), taken))
 
 
 # ---- Checks ----------------------------------------------------------------------------------------------------------
@@ -431,14 +481,13 @@ def _check_space(rows: Rows, added: int, out: Path) -> None:
         )
 
 
-def _check_sampler(sampler: Any, identifiers: Sequence[str]) -> None:
+def _check_sampler(sampler: Any, settings: Mapping[str, Any]) -> None:
     if not callable(getattr(sampler, "sample", None)):
         raise ValueError(
             "Expected a sampler that makes rows of a class by sample(n, y), as all of latentover do, but got "
             f"{type(sampler).__name__}; for SMOTE and its kin take latentover.ClassicalSampler."
         )
-    if identifiers and "identifiers" not in sampler.get_params():
-        raise ValueError(
-            f"Expected a sampler that knows identifiers, but got {type(sampler).__name__}; leave the columns "
-            f"{list(identifiers)} out instead, with drop (--drop)."
-        )
+    unknown = [name for name in settings if name not in sampler.get_params()]
+    if unknown:
+        instead = "; leave the columns out instead, with drop (--drop)." if unknown[0] == "identifiers" else "."
+        raise ValueError(f"Expected a sampler that knows {unknown[0]}, but got {type(sampler).__name__}{instead}")

@@ -268,7 +268,7 @@ class TableQuality:
                 missing = f"{column.missing_real:.1%}, {column.missing_new:.1%}"
                 lines.append(f"{column.name:<{width}}  {column.kind:<7}{column.distance:>9.3f}{usual:>8}{missing:>20}")
         if self.violations:
-            lines += ["", "broken dependencies"]
+            lines += ["", "new rows that break a dependency"]
             lines += [f"  {share:>7.2%}  {text}" for text, share in self.violations.items()]
         if self.effect is not None:
             lines += ["", repr(self.effect)]

@@ -177,12 +177,15 @@ class TableFormat:
         """
         if not self.identifiers:
             return rows
-        fresh = {
-            column.name: column.fresh(len(rows), generator, None if taken is None else taken[column.name])
+        return self.with_identifiers_of(rows, self.fresh_identifiers(len(rows), generator, taken))
+
+    def fresh_identifiers(self, n: int, generator: np.random.Generator, taken: Any = None) -> dict[Any, pd.Series]:
+        """Return n new identifiers of each such column, by its name; see `Identifier.fresh`."""
+        return {
+            column.name: column.fresh(n, generator, None if taken is None else taken[column.name])
             for column in self.columns
             if isinstance(column, Identifier)
         }
-        return self._with_columns(rows, fresh)
 
     def with_identifiers_of(self, rows: Any, others: Any) -> Any:
         """Return rows with the identifiers of other ones, of the same number and in the same order."""

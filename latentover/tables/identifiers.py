@@ -5,6 +5,7 @@ What is taken for an identifier by itself, in a frame, stands at `is_identifier`
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 from uuid import UUID
@@ -264,6 +265,15 @@ def _fresh_numbers(
 
 
 # ---- What is one -----------------------------------------------------------------------------------------------------
+
+
+def find_identifiers(X: pd.DataFrame, named: Sequence[Any] = ()) -> list[Any]:
+    """Return the columns of a frame that name rows: those that somebody names, and those that look like it.
+
+    Free text does not: it is for its owner to say what becomes of it.
+    """
+    found = [name for name in X.columns if is_identifier(X[name]) and not is_free_text(X[name])]
+    return list(dict.fromkeys([*named, *found]))
 
 
 def is_identifier(values: pd.Series) -> bool:

@@ -102,13 +102,12 @@ class Number(Column):
                 f"Expected X to hold numbers that can be squared, but got {error} in column {name!r}; divide it by a "
                 "constant, or take logarithms."
             ) from error
+        masses = find_masses(numbers, weights) if scores and not scale.constant else ()
+        if masses:  # before steps are looked for: a sentinel is far from all others
+            others = ~np.isin(numbers, masses)
+            numbers, weights = numbers[others], None if weights is None else weights[others]
         steps = find_steps(numbers, kept) if stepped and not scale.constant else None
-        masses: tuple[float, ...] = ()
         if scores and not scale.constant:
-            masses = find_masses(numbers, weights)
-            if masses:
-                others = ~np.isin(numbers, masses)
-                numbers, weights = numbers[others], None if weights is None else weights[others]
             lattice = None if steps is None else steps.count(float(numbers.min()), float(numbers.max()))
             scale = Quantiles.learn(numbers, weights, lattice=lattice)
         low, high = bounds

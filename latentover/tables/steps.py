@@ -18,6 +18,8 @@ _CHANCE = 6.0
 """That all values are multiples of g by chance has to be less likely than 10 to minus this."""
 _OFTEN = 10
 """Neighbours that have so many rows each, while what lies between has none, have a gap between them."""
+_GAPS = 0.1
+"""A grid has gaps between more than this share of its frequent neighbours."""
 
 
 @dataclass(frozen=True)
@@ -121,10 +123,10 @@ def find_steps(numbers: np.ndarray, dtype: str) -> Steps | None:
     grid = Grid(tuple(values[often].tolist()))
     if lattice is None:
         return grid if np.dtype(dtype).kind == "f" and counts[often].min() >= 3 else None
-    steps = lattice.count(float(values[0]), float(values[-1]))
+    # Between values that many rows have; in a tail steps are left out by chance.
+    frequent = np.minimum(counts[1:], counts[:-1]) >= _OFTEN
     holes = np.rint(np.diff(values) * 10.0**lattice.decimals / lattice.unit) > 1
-    real = holes & (np.minimum(counts[1:], counts[:-1]) >= _OFTEN)
-    return grid if real.any() or 2 * len(values) < steps else lattice
+    return grid if (holes & frequent).sum() > _GAPS * frequent.sum() else lattice
 
 
 def _lattice(numbers: np.ndarray, dtype: str) -> Lattice | None:

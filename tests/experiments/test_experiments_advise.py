@@ -110,17 +110,42 @@ class TestTheAnswer:
 class TestColumns:
     @pytest.mark.parametrize("classifier", [HistGradientBoostingClassifier(max_iter=5), "logistic"], ids=str)
     def test_of_any_type_with_missing_values_and_three_classes(self, classifier, monkeypatch):
-        monkeypatch.setattr(module_of, "RAESampler", partial(RAESampler, max_steps=5, hidden_units=8), raising=True)
+        monkeypatch.setattr(module_of, "RAE_STEPS", 5)
+        monkeypatch.setattr(module_of, "RAESampler", partial(RAESampler, hidden_units=8), raising=True)
         frame, y = mixed_table()
         before = frame.copy()
         found = advise(frame, y, classifier=classifier, folds=3)
         pd.testing.assert_frame_equal(frame, before)
-        assert list(found.scores) == list(METHODS)
+        assert list(found.scores) == list(METHODS)  # the smoothed bootstrap and the RAE among them
         assert found.rare == ["fault", "fire"]
         assert (found.classes[0], sum(found.counts)) == ("ok", 600)
         assert "Left out, no values: 'empty'." in found.notes
-        assert "Left out, text that is another in nearly every row: 'number'." in found.notes
+        assert "Left out, identifiers: 'number'." in found.notes
         assert np.mean(found.scores["none"]["roc_auc"]) > 0.8  # something was read from them
+
+    @pytest.mark.parametrize(
+        ("column", "note"),
+        [
+            (np.arange(3000) + 5000, "identifiers: 'c'"),  # row numbers
+            ([f"c{i:04d}@mail.org" for i in range(3000)], "identifiers: 'c'"),
+            ([f"a note on case {i} of this long day" for i in range(3000)], "free text: 'c'"),
+            (np.arange(3000) % 7, None),
+        ],
+        ids=["row numbers", "e-mail", "text", "counts"],
+    )
+    def test_what_names_rows_is_left_out(self, column, note):
+        X, y = logistic_rows()
+        frame = pd.DataFrame(X, columns=["a", "b", "d"]).assign(c=column)
+        found = advise(frame, y, classifier="logistic", methods=["prior"], folds=2)
+        assert found.notes == ([] if note is None else [f"Left out, {note}."])
+        named = advise(frame, y, classifier="logistic", methods=["prior"], folds=2, identifiers=["a"])
+        assert named.notes[0].startswith("Left out, identifiers: 'a'")
+        assert np.mean(named.scores["none"]["roc_auc"]) < np.mean(found.scores["none"]["roc_auc"]) - 0.05
+
+    def test_numbers_of_an_array_are_no_identifiers(self):
+        _, y = logistic_rows()
+        found = advise(np.arange(3000)[:, None], y, classifier="logistic", methods=["prior"], folds=2)
+        assert found.notes == []
 
     def test_what_is_a_category(self):
         frame, _ = mixed_table()
@@ -233,6 +258,10 @@ class TestWhatGoesWrong:
             ({"folds": 1}, "folds to be a whole number at least 2, but got 1"),
             ({"repeats": 0}, "repeats to be a whole number at least 1, but got 0"),
             ({"max_rows": 10}, "max_rows to be a whole number at least 100, but got 10"),
+            (
+                {"folds": 3, "identifiers": ["a"]},
+                r"identifiers to be a list of columns of X, \[0, 1\], but got \['a'\]",
+            ),
             ({"random_state": "x"}, "random_state"),
         ],
     )
@@ -249,6 +278,7 @@ class TestWhatGoesWrong:
             (np.where(X > 1, np.inf, X), y, "infinity"),
             (np.zeros((60, 1, 8, 8)), y, r"X to be a table \(n, d\), but got an array of shape"),
             (pd.DataFrame({"name": [f"n{i}" for i in range(60)]}), y, "X to have a column that can teach something"),
+            (pd.DataFrame(X, columns=["a", "a"]), y, "a name of its own for each column, but got 'a' twice"),
         ],
     )
     def test_in_the_data(self, X, y, message):
@@ -301,6 +331,13 @@ class TestTheCommand:
         assert (known["goal"], list(known["scores"])) == ("macro_f1", ["none", "threshold", "prior"])
         assert said.splitlines()[0] == "300 rows, 5 columns, 3 methods, 3 folds"
         assert "s left" in said
+
+    def test_columns_that_are_left_out(self, table, capsys):
+        arguments = ("--folds", "2", "--methods", "prior", "--classifier", "logistic", "--id", "visits")
+        status, text, said = self.run(capsys, table, "--target", "state", *arguments, "--drop", "amount", "town")
+        assert status == 0
+        assert "- Left out, identifiers: 'visits', 'number'." in text
+        assert said.splitlines()[0] == "300 rows, 2 columns, 2 methods, 2 folds"
 
     def test_quiet(self, table, capsys):
         arguments = ("--folds", "2", "--methods", "prior", "--classifier", "logistic", "--quiet")

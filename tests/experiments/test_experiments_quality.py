@@ -56,7 +56,8 @@ def test_resample_writes_page_and_json_and_the_same_file(table, tmp_path, capsys
     assert "<b>Wien" not in page
 
 
-def test_held_out_rows_are_none_that_the_sampler_has_seen():
+@pytest.mark.parametrize("repeats", [True, False], ids=["repeats identifiers", "makes new ones"])
+def test_held_out_rows_are_none_that_the_sampler_has_seen(repeats):
     frame = draw(300, 0)
     seen = []
 
@@ -67,7 +68,8 @@ def test_held_out_rows_are_none_that_the_sampler_has_seen():
 
         def sample(self, n, y, *, random_state=None):
             assert len(seen[-1]) == 200
-            return super().sample(n, y, random_state=random_state)
+            new = super().sample(n, y, random_state=random_state)
+            return new.assign(iban=np.resize(sorted(seen[-1]), n)) if repeats else new
 
     X, y = frame.drop(columns="fraud"), frame["fraud"].to_numpy()
     counts = frame["fraud"].value_counts().to_dict()
@@ -75,8 +77,28 @@ def test_held_out_rows_are_none_that_the_sampler_has_seen():
     found = sampler_quality(Watched(random_state=0), quality_sample(X, y, counts, added))
     assert len(seen) == 3
     assert seen[0] | seen[1] | seen[2] == set(X["iban"])
-    assert found.copies["iban"].flagged  # a level as any other to this sampler, so that it repeats them
-    assert found.verdicts[1].grade == "poor"
+    assert found.identifiers == ("iban",)
+    assert found.copies["iban"].flagged == repeats
+    assert ("iban" in found.verdicts[1].answer) == repeats
+    assert found.verdicts[1].grade == "poor" or not repeats
+
+
+def test_what_the_sampler_found_in_all_rows_is_known_of_a_part_of_them(recwarn):
+    frame = draw(300, 0).drop(columns="iban")
+    rng = np.random.default_rng(0)
+    frame["case"] = rng.choice(
+        2500, 300, replace=False
+    )  # of a part of the rows they would not look like numbers of rows
+    frame["double"] = 2 * frame["amount"]
+    X, y = frame.drop(columns="fraud"), frame["fraud"].to_numpy()
+    sampler = ClassicalSampler(random_state=0).fit(X, y)
+    assert len(recwarn) == 1
+    counts = frame["fraud"].value_counts().to_dict()
+    found = sampler_quality(sampler, quality_sample(X, y, counts, {"yes": 100, "no": 0}))
+    assert len(recwarn) == 1
+    assert found.identifiers == ("case",)
+    assert set(found.violations) == {"double = 2 * amount"} or set(found.violations) == {"amount = 0.5 * double"}
+    assert set(found.violations.values()) == {0}
 
 
 def test_classes_of_the_whole_table_weigh_what_they_are_there():
@@ -139,18 +161,20 @@ def test_what_fails_afterwards_leaves_the_resampled_file(table, tmp_path, monkey
 
 
 def test_generate_compares_with_the_tables_that_are_named(tmp_path, capsys):
-    train = draw(300, 0).drop(columns="iban")
+    train = draw(300, 0)
     train.to_csv(tmp_path / "train.csv", index=False)
-    draw(300, 1).drop(columns="iban").to_csv(tmp_path / "unseen.csv", index=False)
+    draw(300, 1).to_csv(tmp_path / "unseen.csv", index=False)
+    train = train.drop(columns="iban")
     settings = {"max_steps": 5, "hidden_units": 8, "latent_dim": 4, "batch_size": 16, "device": "cpu"}
     sampler = RAESampler(**settings, random_state=0).fit(train.drop(columns="fraud"), train["fraud"])
     save(sampler, tmp_path / "bundle")
     command = ["generate", tmp_path / "bundle", "--label", "yes", "--n", 90, "--out", tmp_path / "new.csv"]
     command += ["--real", tmp_path / "train.csv", "--target", "fraud", "--json", tmp_path / "q.json"]
-    command += ["--holdout", tmp_path / "unseen.csv", "--report", tmp_path / "q.html"]
+    command += ["--holdout", tmp_path / "unseen.csv", "--report", tmp_path / "q.html", "--drop", "iban"]
     assert cli.main([*map(str, command)]) == 0
     found = json.loads((tmp_path / "q.json").read_text())
     assert found["n_new"] == 90
+    assert {column["name"] for column in found["columns"]} == {"amount", "town"}
     assert found["n_real"] == int((train["fraud"] == "yes").sum())
     assert found["n_holdout"] > 30
     assert found["effect"] is not None

@@ -225,8 +225,9 @@ def test_an_unknown_method_names_the_nearest_known_one(write_recipe, class_path,
 def test_an_unknown_sampler_names_the_nearest_known_one(write_recipe):
     assert_refused(
         write_recipe({"sampler": "imblearn.over_sampling.SMOTEE"}),
-        r"Expected the class of sampler to be a sampler of latentover \(latentover.AMDO, .*RAESampler\) or of "
-        r"imbalanced-learn, but got 'imblearn.over_sampling.SMOTEE'; did you mean 'imblearn.over_sampling.SMOTE'\?",
+        r"Expected the class of sampler to be a sampler of latentover \(latentover.AMDO, .*SmoothedBootstrapSampler\) "
+        r"or of imbalanced-learn, "
+        r"but got 'imblearn.over_sampling.SMOTEE'; did you mean 'imblearn.over_sampling.SMOTE'\?",
     )
 
 

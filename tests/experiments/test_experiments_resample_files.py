@@ -8,10 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from latentover import RAESampler, cli
+from latentover import RAESampler, SmoothedBootstrapSampler, cli
 from latentover.data import TableOptions, delimited
+from latentover.data import rows as rows_module
+from latentover.data.rows import CsvRows
 from latentover.data.tables import read_table
-from latentover.experiments.resample import resample_file
+from latentover.experiments.resample import read_constraints, resample_file
 
 N, RARE, TOTAL = 24, 5, 12
 
@@ -258,6 +260,146 @@ def test_a_sampler_without_identifiers_is_refused(tmp_path):
         ValueError, match=r"Expected `identifiers` to be a column of .*, but got 'rov'; did you mean 'ro"
     ):
         resampled(tmp_path, csv_of(["1", "2"]), identifiers=["rov"], sampler=KnowsIdentifiers())
+
+
+def payments(n=400, rare=40, seed=0):
+    """Return rows with two columns that name them, and a fee and a currency that follow from others."""
+    rng = np.random.default_rng(seed)
+    country = rng.choice(["DE", "AT", "US"], n)
+    frame = pd.DataFrame(
+        {
+            "id": np.arange(n) + 1,
+            "iban": [f"DE{rng.integers(10**10, 10**11)}{rng.integers(10**8, 10**9)}" for _ in range(n)],
+            "agent": rng.permutation(np.arange(n) // 2 + 10_000),
+            "country": country,
+            "currency": np.where(country == "US", "USD", "EUR"),
+            "amount": rng.lognormal(4, 1, n).round(2),
+            "y": np.where(np.arange(n) % (n // rare) == 0, "yes", "no"),
+        }
+    )
+    return frame.assign(fee=(0.015 * frame["amount"]).round(2))
+
+
+def resampled_payments(folder, frame, suffix="csv", **options):
+    """Return the new rows of a balanced copy, and the account."""
+    path, out = folder / f"a.{suffix}", folder / f"b.{suffix}"
+    for file in (path, out):
+        file.unlink(missing_ok=True)
+    frame.to_csv(path, index=False) if suffix == "csv" else frame.to_parquet(path)
+    sampler = options.pop("sampler", None) or SmoothedBootstrapSampler()
+    account = resample_file(path, "y", out, sampler=sampler, **options)
+    text = dict.fromkeys(("iban", "agent"), str)
+    made = pd.read_csv(out, dtype=text) if suffix == "csv" else pd.read_parquet(out)
+    return made[len(frame) :], account
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize("max_train_rows", [100_000, 60])
+def test_no_new_row_has_an_identifier_of_the_file_or_of_another_new_row(tmp_path, monkeypatch, suffix, max_train_rows):
+    monkeypatch.setattr(CsvRows, "batch_rows", 50)
+    monkeypatch.setattr(rows_module, "MAX_BATCH_ROWS", 50)
+    frame = payments()
+    new, account = resampled_payments(tmp_path, frame, suffix, max_train_rows=max_train_rows)
+    assert account.identifiers == ["id", "iban"]
+    assert len(new) == 320
+    for name in ("id", "iban"):
+        assert new[name].notna().all()
+        assert new[name].is_unique
+        assert not set(new[name]) & set(frame[name])
+    assert new["iban"].str.fullmatch("DE[0-9]{20}").all()
+
+
+def test_identifiers_that_are_named_are_such_beside_those_that_are_found(tmp_path):
+    frame = payments()
+    new, account = resampled_payments(tmp_path, frame, identifiers=["agent"])
+    assert account.identifiers == ["id", "iban", "agent"]
+    assert not set(new["agent"]) & set(frame["agent"].astype(str))
+    own = SmoothedBootstrapSampler(identifiers=["iban"])  # of which the user says that it is the only one
+    _, account = resampled_payments(tmp_path, frame.drop(columns="id"), sampler=own, identifiers=["agent"])
+    assert account.identifiers == ["iban", "agent"]
+
+
+def test_new_rows_have_no_identifiers_where_none_are_wanted(tmp_path):
+    new, account = resampled_payments(tmp_path, payments(), new_identifiers="missing")
+    assert new[["id", "iban"]].isna().to_numpy().all()
+    assert new.drop(columns=["id", "iban"]).notna().to_numpy().all()
+    assert "identifiers, not learned: id, iban" in str(account)
+
+
+def test_a_column_that_is_dropped_is_no_identifier(tmp_path):
+    new, account = resampled_payments(
+        tmp_path, payments(), identifiers=["iban,agent"], options=TableOptions(drop=["iban"])
+    )
+    assert (account.dropped, account.identifiers) == (["iban"], ["id", "agent"])
+    assert new["iban"].isna().all()
+
+
+# ---- What is kept ----------------------------------------------------------------------------------------------------
+
+
+def broken(new):
+    fees = ((new["fee"] - (0.015 * new["amount"]).round(2)).abs() > 1e-9).mean()
+    return fees, (np.where(new["country"] == "US", "USD", "EUR") != new["currency"]).mean()
+
+
+def test_what_holds_exactly_is_kept_and_said(tmp_path):
+    new, account = resampled_payments(tmp_path, payments())
+    assert broken(new) == (0, 0)
+    assert set(account.kept) == {"fee = round(0.015 * amount, 2)", "currency follows from country"}
+    assert "kept in new rows: " in str(account)
+
+
+@pytest.mark.parametrize(
+    ("texts", "kept"),
+    [
+        (["none"], []),
+        (["none", "country -> currency"], ["currency follows from country"]),
+        (["amount <= 200"], ["amount <= 200", "currency follows from country", "fee = round(0.015 * amount, 2)"]),
+    ],
+)
+def test_the_user_says_what_is_kept(tmp_path, texts, kept):
+    frame = payments()
+    frame["amount"] = frame["amount"].clip(upper=200)
+    frame["fee"] = (0.015 * frame["amount"]).round(2)
+    sampler = SmoothedBootstrapSampler(clip="none")
+    new, account = resampled_payments(tmp_path, frame, sampler=sampler, constraints=read_constraints(texts))
+    assert sorted(account.kept) == kept
+    fees, currencies = broken(new)
+    assert (fees == 0) == any("fee" in text for text in kept)
+    assert currencies == 0  # a level comes with the one that decides it, from one row
+    assert (new["amount"] <= 200).all() == any("amount <=" in text for text in kept)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"constraints": ["fee = 2 * amount"]}, "fee"),
+        ({"constraints": ["fee = 2 * amout"]}, "amout"),
+        ({"constraints": ["none"], "sampler": "repeater"}, "Expected a sampler that knows constraints, but got Repea"),
+        ({"new_identifiers": "missing", "sampler": "repeater"}, "sampler that knows new_identifiers, but got Repeater"),
+        ({"new_identifiers": "old"}, "new_identifiers to be .*, but got 'old'"),
+    ],
+)
+def test_what_cannot_be_kept_is_said_and_nothing_is_left(tmp_path, settings, message):
+    if "sampler" in settings:
+        settings = {**settings, "sampler": Repeater()}
+    with pytest.raises(ValueError, match=message):
+        resampled_payments(tmp_path, payments(), **settings)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_the_command_takes_all_of_it(tmp_path, capsys):
+    frame = payments()
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    arguments = ["resample", tmp_path / "a.csv", "--target", "y", "--out", tmp_path / "b.csv", "--id", "agent"]
+    arguments += ["--new-identifiers", "missing", "--constraints", "none", "--constraints", "country -> currency"]
+    arguments += ["--sampler", "latentover.SmoothedBootstrapSampler", "--quiet"]
+    assert cli.main([str(argument) for argument in arguments]) == 0
+    text = capsys.readouterr().out
+    assert "identifiers, not learned: id, iban, agent" in text
+    assert "kept in new rows: currency follows from country" in text
+    new = pd.read_csv(tmp_path / "b.csv")[len(frame) :]
+    assert new[["id", "iban", "agent"]].isna().to_numpy().all()
 
 
 # ---- Other formats ---------------------------------------------------------------------------------------------------
