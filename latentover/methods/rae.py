@@ -986,11 +986,12 @@ class RAEClassifier(_RAE, BaseClassifier):
     n_components : int, default=2
         How many latents t of one class are mixed; 1 mixes nothing, which with ``sampling_power=1`` switches
         oversampling off (row 2 of the paper's Table 4).
-    alpha : {"mixer", "uniform"} or t positive numbers, default: "mixer", and "uniform" with an autoregressive decoder
+    alpha : {"mixer", "uniform", None} or t positive numbers, default=None
         Where the mixing weights come from, in training and in sampling: the mixer network, the uniform distribution
         over all convex weights (row 4 of Table 4), or a Dirichlet distribution with these concentrations, for two
-        latents Beta(a, b). The mixer looks for mixtures that are hard to classify and often ends at one of the parents,
-        which an autoregressive decoder would repeat; drawn weights give samples of more variety.
+        latents Beta(a, b). None is ``"uniform"`` with an autoregressive decoder and otherwise the paper's ``"mixer"``.
+        The mixer looks for mixtures that are hard to classify and often ends at one of the parents, which an
+        autoregressive decoder would repeat; drawn weights give samples of more variety.
     class_preserving : bool, default=True
         False keeps the classifier's loss from shaping the latent space (row 1 of Table 4): the linear classifier then
         learns, on real and mixed latents, from an autoencoder that does not learn from it.

@@ -118,7 +118,7 @@ class TestData:
 
 
 BAD = {
-    "alpha": ["beta", None, [1, 0], [2, "2"], [1.0, 1.0, 1.0]],
+    "alpha": ["beta", 0.5, [1, 0], [2, "2"], [1.0, 1.0, 1.0]],
     "adversarial_every": [0, 1.5],
     "augment": ["rotate", None],
     "batch_size": [1, 0, 2.5, "8"],
