@@ -43,7 +43,7 @@ from sklearn.model_selection import RepeatedStratifiedKFold, StratifiedKFold
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
-from latentover import ClassicalSampler, RAESampler
+from latentover import ClassicalSampler, RAESampler, SmoothedBootstrapSampler
 from latentover.experiments.environment import commit, hardware, versions
 from latentover.files import write_text
 from latentover.metrics import acsa, brier, gm_c, macro_f1, mauprc_ova, prior_correction
@@ -237,8 +237,6 @@ def sampler(method: str, seed: int) -> Any:
     if method == "smote":
         return ClassicalSampler(**SETTINGS["smote"], random_state=seed)
     if method == "bootstrap":
-        from latentover import SmoothedBootstrapSampler
-
         return SmoothedBootstrapSampler(device="cpu", random_state=seed)
     return RAESampler(**SETTINGS["rae"], device="cpu", random_state=seed)
 

@@ -25,6 +25,7 @@ PICTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "amdo_samples.png": ("digits_methods/amdo", {}),
     "ccr_samples.png": ("digits_methods/ccr", {}),
     "rbo_samples.png": ("digits_methods/rbo", {}),
+    "smoothed_bootstrap_samples.png": ("digits_methods/smoothed_bootstrap", {}),
 }
 """From the name of a picture to its recipe and what is changed in it."""
 

@@ -14,6 +14,7 @@ from latentover.methods.amdo import AMDO, class_ellipsoids, same_class_neighbors
 from latentover.methods.ccr import MultiClassCCR
 from latentover.methods.classical import SAMPLERS, ClassicalSampler
 from latentover.methods.rbo import MultiClassRBO, potential
+from latentover.methods.smoothed_bootstrap import SmoothedBootstrapSampler, class_cloud
 
 LIMITS = {"xlim": (-0.08, 1.08), "ylim": (-0.08, 1.08), "xticks": [], "yticks": []}
 TITLES = {
@@ -33,6 +34,7 @@ def main() -> None:
     draw_amdo(X, y, IMAGES / "amdo.png")
     draw_ccr(X, y, IMAGES / "ccr.png")
     draw_rbo(X, y, IMAGES / "rbo.png")
+    draw_smoothed_bootstrap(X, y, IMAGES / "smoothed_bootstrap.png")
 
 
 def scene() -> tuple[np.ndarray, np.ndarray]:
@@ -112,6 +114,27 @@ def draw_rbo(X: np.ndarray, y: np.ndarray, path: Path) -> None:
             "", end, start, arrowprops={"arrowstyle": "->", "color": INK, "lw": 0.7, "shrinkA": 0, "shrinkB": 0}
         )
     points(left, X, y)
+    points(right, X, y, X_new[len(X) :])
+    finish(figure, path)
+
+
+def draw_smoothed_bootstrap(X: np.ndarray, y: np.ndarray, path: Path) -> None:
+    """The ellipses of the noise, around where the samples of the class are drawn to, and new samples."""
+    figure, (left, right) = panels("Samples, drawn to the mean, and noise", "New samples")
+    rare = X[y == 1]
+    mean, factor, bandwidth = (value.numpy() for value in class_cloud(torch.from_numpy(rare)))
+    share = 1 / np.sqrt(1 + bandwidth**2)
+    variances, axes = np.linalg.eigh(factor.T @ factor)
+    width, height = 2 * share * bandwidth * np.sqrt(variances)
+    tilt = float(np.degrees(np.arctan2(*axes[::-1, 0])))
+    for x in rare:
+        centre = mean + share * (x - mean)
+        left.add_patch(Ellipse(centre.tolist(), width, height, angle=tilt, fill=False, edgecolor=RULE))
+        left.annotate(
+            "", centre, x, arrowprops={"arrowstyle": "->", "color": INK, "lw": 0.7, "shrinkA": 0, "shrinkB": 0}
+        )
+    points(left, X, y)
+    X_new, _ = SmoothedBootstrapSampler(random_state=0, clip="none").fit_resample(X, y)
     points(right, X, y, X_new[len(X) :])
     finish(figure, path)
 

@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "data.diagnosis": ["diagnose"],
         "estimators.describe": ["describe_plan"],
         "estimators.together": ["fit_many"],
+        "experiments.advise": ["advise"],
         "metrics.leakage": ["check_leakage"],
         "methods": [
             "AMDO",
@@ -29,9 +30,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "M2mClassifier",
             "MultiClassCCR",
             "MultiClassRBO",
+            "PriorAdjustedClassifier",
             "PriorCorrectedClassifier",
             "RAEClassifier",
             "RAESampler",
+            "SmoothedBootstrapSampler",
+            "TunedDecisionClassifier",
         ],
     },
 )

@@ -27,10 +27,11 @@ from torch import Tensor, nn
 import latentover
 from latentover.estimators import BaseDataEstimator
 from latentover.estimators.validation import check_parameters
-from latentover.estimators.values import VALUE_KINDS, from_json, to_json
 from latentover.files import check_writable, locked, sha256_of, shipped_folder, write_json, write_whole
+from latentover.tables.values import VALUE_KINDS, from_json, to_json
 
-FORMAT = 1
+FORMAT = 2
+"""Since 2 tables are described by the kinds of their columns; of a bundle before, images alone are read."""
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _NEXT = ".model.safetensors.next"
 """New weights, until the configuration that goes with them is there."""

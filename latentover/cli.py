@@ -27,6 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if overrides and not getattr(options, "takes_overrides", False):
         parser.error(f"unrecognized arguments: {' '.join(overrides)}")
     options.overrides = overrides
+    before = _trace(options)
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
@@ -39,8 +40,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         if arguments is None:  # this process ends now, and a second Ctrl-C is not to spoil that
             signal.signal(signal.SIGINT, signal.SIG_IGN)
-        print("latentover: stopped; finished runs are kept, the same command goes on from there", file=sys.stderr)
+        print(f"latentover: stopped{_what_is_left(options, before)}", file=sys.stderr)
         return 130
+
+
+def _trace(options: argparse.Namespace) -> tuple[int, int] | None:
+    """Return what changes when a file is written to ``--out``; None without a file there."""
+    try:
+        found = Path(options.out or "").stat() if hasattr(options, "out") else None
+    except OSError:
+        return None
+    return None if found is None else (found.st_ino, found.st_mtime_ns)
+
+
+def _what_is_left(options: argparse.Namespace, before: tuple[int, int] | None) -> str:
+    """Return what is true of the files of a command that was stopped."""
+    if options.stopped is not None:
+        return f"; {options.stopped}"
+    out = getattr(options, "out", None)
+    if out is None:
+        return ""
+    if _trace(options) != before:
+        return f"; {out} is written, and complete"
+    return f"; nothing was written, {out} {'does not exist' if before is None else 'is as it was'}"
 
 
 def _show_warning(
@@ -90,7 +112,7 @@ def _add(commands: Any, name: str, function: Any, text: str, **kwargs: Any) -> a
         formatter_class=argparse.RawDescriptionHelpFormatter,
         **kwargs,
     )
-    command.set_defaults(command=function)
+    command.set_defaults(command=function, stopped=None)
     _add_traceback(command, default=argparse.SUPPRESS)
     return command
 
@@ -128,6 +150,49 @@ def _add_machine_options(command: argparse.ArgumentParser) -> None:
         help="keep a checkpoint every N training steps; the same command goes on from it",
     )
     command.add_argument("--quiet", action="store_true", help="say nothing about progress")
+    command.set_defaults(stopped="finished runs are kept, the same command goes on from there")
+
+
+def _add_table_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--encoding", help="of a .csv file: utf-8 (default), latin-1, cp1252, utf-16, ...")
+    command.add_argument("--delimiter", help="of a .csv file, such as ';' or tab (default: what its first rows show)")
+    command.add_argument(
+        "--drop",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="COLUMN",
+        help="columns that are not learned from, and missing in new rows",
+    )
+    command.add_argument(
+        "--missing",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="TEXT",
+        help="text of a .csv file that means missing, beside blank cells, and NA and its kin among numbers and dates",
+    )
+    command.add_argument(
+        "--parse-dates",
+        nargs="+",
+        action="extend",
+        metavar="COLUMN",
+        help="columns of a .csv file that are dates, as NAME or NAME=%%d/%%m/%%Y; auto (default): those in ISO 8601 or "
+        "another form that says which number is the day; none",
+    )
+
+
+def _table_options(options: argparse.Namespace) -> Any:
+    from latentover.data.tables import TableOptions
+
+    dates = options.parse_dates or ["auto"]
+    return TableOptions(
+        encoding=options.encoding,
+        delimiter=options.delimiter,
+        missing=options.missing,
+        parse_dates=dates[0] if dates in (["auto"], ["none"]) else dates,
+        drop=options.drop,
+    )
 
 
 def _machine(options: argparse.Namespace) -> Any:
@@ -324,13 +389,35 @@ def _add_generate(commands: Any) -> None:
     command.add_argument("--n", type=int, default=64, help="how many (default: 64)")
     command.add_argument("--out", required=True, help=".png for a grid of images, .npz for arrays, .csv for a table")
     command.add_argument("--seed", type=int, default=0, help="the same seed gives the same file (default: 0)")
+    command.add_argument("--real", metavar="TABLE", help="the table that the run was trained on, for --report")
+    command.add_argument("--target", metavar="COLUMN", help="name of the label column of --real")
+    command.add_argument("--holdout", metavar="TABLE", help="rows like those of --real that the run has not seen")
+    _add_quality(command)
 
 
 def _generate(options: argparse.Namespace) -> int:
     from latentover.experiments.generate import generate
 
+    if not (options.report or options.json):
+        if options.real or options.holdout or options.target:
+            raise ValueError("Expected --report or --json beside --real, --target and --holdout; say where to write.")
+        print(generate(options.run, options.label, options.n, options.out, seed=options.seed))
+        return 0
+    from latentover.experiments.quality import QualityFiles, generated_quality, read_real
+
+    files = QualityFiles(options.report, options.json)
+    files.check(options.out)
+    real = read_real(options.real, options.target, options.holdout)
     print(generate(options.run, options.label, options.n, options.out, seed=options.seed))
+    quality = generated_quality(options.run, options.label, options.n, real, seed=options.seed)
+    files.write(quality, f"New rows of {options.label}", [str(options.run)])
+    print(f"\n{quality}")
     return 0
+
+
+def _add_quality(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--report", metavar="PAGE", help="also say how good the new rows are, on a page (.html)")
+    command.add_argument("--json", metavar="FILE", help="the same as JSON")
 
 
 def _add_resample(commands: Any) -> None:
@@ -341,9 +428,9 @@ def _add_resample(commands: Any) -> None:
         "Write a balanced copy of a table of any size: its rows, then new ones of the rare classes.",
         epilog="Any setting of the sampler can be overridden, for example --sampler.init_args.max_steps 3000",
     )
-    command.add_argument("table", help="a .parquet or .csv file; it is read as a stream")
+    command.add_argument("table", help="a .csv or .parquet file, or a folder of .parquet files; it is read as a stream")
     command.add_argument("--target", required=True, help="name of the label column")
-    command.add_argument("--out", required=True, help="a new file of the same kind")
+    command.add_argument("--out", required=True, help="a new .csv or .parquet file")
     command.add_argument(
         "--sampler",
         help="class path, or a YAML file with class_path and init_args (default: latentover.RAESampler, for tables)",
@@ -361,6 +448,16 @@ def _add_resample(commands: Any) -> None:
         help="train on at most so many rows, of the rarest classes on all (default: 100000)",
     )
     command.add_argument("--mark", metavar="COLUMN", help="add a column that is true in new rows")
+    _add_table_options(command)
+    command.add_argument(
+        "--id",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="COLUMN",
+        help="identifiers: columns whose values name single rows or persons",
+    )
+    _add_quality(command)
     _add_trust(command)
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
     command.add_argument("--quiet", action="store_true", help="say nothing about progress")
@@ -368,6 +465,7 @@ def _add_resample(commands: Any) -> None:
 
 
 def _resample(options: argparse.Namespace) -> int:
+    from latentover.experiments.quality import QualityFiles
     from latentover.experiments.recipe import load_sampler
     from latentover.experiments.resample import DEFAULT_SAMPLER, read_strategy, resample_file
 
@@ -383,6 +481,9 @@ def _resample(options: argparse.Namespace) -> int:
         seed=options.seed,
         max_train_rows=options.max_train_rows,
         mark=options.mark,
+        options=_table_options(options),
+        identifiers=options.id,
+        quality=QualityFiles(options.report, options.json),
     )
     print(account)
     return 0
@@ -413,16 +514,83 @@ def _add_data(commands: Any) -> None:
     actions = data.add_subparsers(metavar="ACTION", required=True)
     command = _add(actions, "list", _data_list, "List the named data sets and whether they are here.")
     command.add_argument("--data-root", help="folder of the named data sets")
-    command = _add(actions, "diagnose", _data_diagnose, "Say how imbalanced a table is and how it would be treated.")
-    command.add_argument("table", help="a .csv or .parquet file")
+    command = _add(
+        actions,
+        "diagnose",
+        _data_diagnose,
+        "Say what usually helps, how imbalanced a table is, and how it would be treated.",
+    )
+    command.add_argument("table", help="a .csv or .parquet file, or a folder of .parquet files")
     command.add_argument("--target", required=True, help="name of the label column")
+    _add_table_options(command)
+    command = _add(
+        actions,
+        "advise",
+        _data_advise,
+        "Compare, on the table itself, what may help with unequal classes, and say what to do first.",
+    )
+    command.add_argument("table", help="a .csv or .parquet file, or a folder of .parquet files")
+    command.add_argument("--target", required=True, help="name of the label column")
+    _add_table_options(command)
+    command.add_argument(
+        "--goal",
+        default="balanced_accuracy",
+        help="balanced_accuracy, macro_f1, average_precision, roc_auc or brier (default: balanced_accuracy)",
+    )
+    command.add_argument("--classifier", default="boosting", help="boosting, logistic or forest (default: boosting)")
+    command.add_argument(
+        "--methods",
+        type=lambda names: tuple(filter(None, names.split(","))),
+        metavar="NAME,...",
+        help="of none, threshold, prior, class_weights, random, smote, bootstrap, rae, balanced_forest (default: all)",
+    )
+    command.add_argument("--folds", type=int, default=5, help="of the cross-validation (default: 5)")
+    command.add_argument("--repeats", type=int, default=1, help="of the cross-validation (default: 1)")
+    command.add_argument(
+        "--max-rows",
+        type=int,
+        default=20_000,
+        metavar="N",
+        help="use at most so many rows, of the rarest classes all (default: 20000)",
+    )
+    command.add_argument("--seed", type=int, default=0, help="the same seed gives the same answer (default: 0)")
+    command.add_argument("--json", metavar="FILE", help="also write all scores to this JSON file")
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
+    command.add_argument("--quiet", action="store_true", help="say nothing about progress")
+
+
+def _data_advise(options: argparse.Namespace) -> int:
+    from latentover.data.tables import read_table
+    from latentover.experiments.advise import advise
+    from latentover.files import check_free_file, write_json
+
+    if options.json:
+        check_free_file(options.json)
+    source = read_table(options.table, options.target, _table_options(options))
+    found = advise(
+        source.X,
+        source.y,
+        goal=options.goal,
+        classifier=options.classifier,
+        methods=options.methods,
+        folds=options.folds,
+        repeats=options.repeats,
+        max_rows=options.max_rows,
+        random_state=options.seed,
+        device=options.device,
+        verbose=0 if options.quiet else 1,
+    )
+    print(found)
+    if options.json:
+        write_json(options.json, found.to_dict())
+    return 0
 
 
 def _data_diagnose(options: argparse.Namespace) -> int:
     from latentover.data.tables import read_table
     from latentover.estimators.describe import describe_plan
 
-    source = read_table(options.table, options.target)
+    source = read_table(options.table, options.target, _table_options(options))
     print(describe_plan(source.X, source.y))
     return 0
 

@@ -435,7 +435,7 @@ def test_no_cell_of_a_table_is_in_a_config_but_its_extremes(frame, tmp_path):
 
 
 FEWEST = {"max_steps": 1, "max_epochs": 1, "autoencoder_epochs": 1, "decoder_steps": 2, "pretraining_steps": 1}
-MADE_OF_ROWS = {"AMDO", "ClassicalSampler", "MultiClassCCR", "MultiClassRBO"}
+MADE_OF_ROWS = {"AMDO", "ClassicalSampler", "MultiClassCCR", "MultiClassRBO", "SmoothedBootstrapSampler"}
 
 
 def every_estimator():

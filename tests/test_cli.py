@@ -29,6 +29,7 @@ COMMANDS = [
     ["data"],
     ["data", "list"],
     ["data", "diagnose"],
+    ["data", "advise"],
 ]
 HEAVY = [
     "torch",

@@ -11,6 +11,7 @@ from latentover.data.diagnosis import Diagnosis, diagnose
 from latentover.data.imbalance import Imbalance, long_tailed_counts, step_counts, subsample
 from latentover.data.named import ListedSet, data_root, list_named
 from latentover.data.splits import DataConfig, Splits, load_splits, stratified_split
+from latentover.data.tables import TableOptions
 
 __getattr__, _, _ = lazy_loader.attach(
     __name__,
@@ -27,6 +28,7 @@ __all__ = [
     "ListedSet",
     "OversampledDataset",
     "Splits",
+    "TableOptions",
     "balanced_loader",
     "data_root",
     "dataset_labels",

@@ -14,6 +14,8 @@ SMOTE_NEIGHBORS = 5
 """What SMOTE looks for by default; it needs one sample more in every class that it adds to."""
 FEW = 30
 """With fewer test samples the recall of a class is known to no better than about 0.1 (one standard error)."""
+BALANCED = 1.5
+"""Below this ratio classes count as nearly balanced."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,8 @@ class Diagnosis:
         Samples that the smallest class keeps in the training part of a stratified cross-validation with `FOLDS` folds.
     notes : list of str
         What follows from it.
+    steps : list of str
+        What usually helps, the simplest and most effective first; none where the classes are nearly balanced.
     """
 
     classes: list[Any]
@@ -48,12 +52,27 @@ class Diagnosis:
     max_folds: int
     smallest_in_fold: int
     notes: list[str]
+    steps: list[str]
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as JSON-able values."""
         return asdict(self)
 
     def __str__(self) -> str:
+        return "\n\n".join(filter(None, [self.steps_text(), self.sizes_text()]))
+
+    def steps_text(self) -> str:
+        """Return what usually helps, numbered; empty where nothing is needed."""
+        if not self.steps:
+            return ""
+        lines = [f"{number}. {step}" for number, step in enumerate(self.steps, start=1)]
+        evidence = (
+            "What helps on a table of yours, by its own cross-validation: latentover data advise FILE --target NAME"
+        )
+        return "\n".join(["What usually helps, in this order:", *lines, evidence])
+
+    def sizes_text(self) -> str:
+        """Return the class sizes as a table, and what they allow."""
         total, width = sum(self.counts), max(len(str(label)) for label in ["class", *self.classes])
         lines = [f"{'class':<{width}}  {'samples':>9}  {'share':>7}  {'1 : ratio':>9}  {'to add':>9}"]
         for label, count in zip(self.classes, self.counts, strict=True):
@@ -71,7 +90,7 @@ class Diagnosis:
 
 
 def diagnose(y: ArrayLike) -> Diagnosis:
-    """Say how imbalanced labels are, and what is feasible with so few samples.
+    """Say what usually helps, how imbalanced labels are, and what is feasible with so few samples.
 
     Parameters
     ----------
@@ -91,6 +110,13 @@ def diagnose(y: ArrayLike) -> Diagnosis:
     --------
     >>> found = diagnose(["ok"] * 1756 + ["fault"] * 111 + ["fire"] * 4)
     >>> print(found)
+    What usually helps, in this order:
+    1. Measure what matters: calling everything 'ok' is 93.9% accurate. Rank by average precision, ...
+    2. Decide otherwise, by the same probabilities: tune the threshold ...
+    3. Weigh the classes in training (class_weight="balanced").
+    4. Resample last, ...
+    What helps on a table of yours, by its own cross-validation: latentover data advise FILE --target NAME
+    <BLANKLINE>
     class    samples    share  1 : ratio     to add
     ok         1,756   93.85%        1.0          0
     fault        111    5.93%       15.8      1,645
@@ -119,6 +145,7 @@ def diagnose(y: ArrayLike) -> Diagnosis:
         max_folds=smallest,
         smallest_in_fold=_left_in_fold(smallest),
         notes=_notes(classes, counts),
+        steps=_steps(classes, counts),
     )
 
 
@@ -131,6 +158,22 @@ def _left_in_fold(n: int) -> int:
     return n - -(-n // FOLDS)
 
 
+def _steps(classes: list[Any], counts: list[int]) -> list[str]:
+    if len(classes) == 1 or counts[0] / counts[-1] < BALANCED:
+        return []
+    largest, total = counts[0] / sum(counts), sum(counts)
+    named = f"a probability of {classes[-1]!r} above {counts[-1] / total:.2%} is enough" if len(classes) == 2 else ""
+    return [
+        f"Measure what matters: calling everything {classes[0]!r} is {largest:.1%} accurate. Rank by average "
+        "precision, judge probabilities by the Brier score and calibrate them, judge decisions by balanced accuracy or "
+        "costs.",
+        "Decide otherwise, by the same probabilities: tune the threshold (TunedDecisionClassifier) or adjust by the "
+        f"class shares (PriorAdjustedClassifier{': ' + named if named else ''}).",
+        'Weigh the classes in training (class_weight="balanced").',
+        "Resample last, and only for what the steps before do not give; test at the natural ratio.",
+    ]
+
+
 def _notes(classes: list[Any], counts: list[int]) -> list[str]:
     if len(classes) == 1:
         return [f"There is 1 class, {classes[0]!r}: nothing can be learned or balanced."]
@@ -141,7 +184,7 @@ def _notes(classes: list[Any], counts: list[int]) -> list[str]:
         named = ", ".join(few[-5:])
         return f"class {named}" if len(few) == 1 else f"{len(few)} classes ({named})"
 
-    if counts[0] / smallest < 1.5:
+    if counts[0] / smallest < BALANCED:
         notes.append("The classes are nearly balanced: over-sampling has little to add.")
     if smallest == 1:
         notes.append(f"A single sample of {below(2)}: it cannot be both trained on and tested; collect more.")

@@ -6,13 +6,14 @@ from pathlib import Path
 from latentover.data.folders import read_folder
 from latentover.data.named import NAMED_SETS, data_root, read_named
 from latentover.data.source import Source, nearest
-from latentover.data.tables import TABLE_SUFFIXES, read_npz, read_table
+from latentover.data.tables import TABLE_SUFFIXES, TableOptions, is_table, read_npz, read_table
 
 
 def open_source(
     source: str,
     target: str | None = None,
     image_size: Sequence[int] | None = None,
+    table: TableOptions | None = None,
     *,
     root: str | Path | None = None,
     download: bool = False,
@@ -27,7 +28,9 @@ def open_source(
     target : str, optional
         Name of the label column; for tables only.
     image_size : sequence of (height, width), optional
-        Size in pixels that images are resized to; for folders only.
+        Size in pixels that images are resized to; for folders of images only.
+    table : TableOptions, optional
+        How a table is read.
     root : str or Path, optional
         Data root, as for :func:`data_root`.
     download : bool, default=False
@@ -52,17 +55,17 @@ def open_source(
     (1, 8, 8)
     """
     if source in NAMED_SETS:
-        _check_unused(source, target=target, image_size=image_size)
+        _check_unused(source, target=target, image_size=image_size, table=table)
         return read_named(source, root=root, download=download)
     path = _locate(source, root)
-    if path.is_dir():
-        _check_unused(source, target=target)
+    if path.is_dir() and not is_table(path):
+        _check_unused(source, target=target, table=table)
         return read_folder(path, image_size=image_size)
     _check_unused(source, image_size=image_size)
     if path.suffix.lower() == ".npz":
-        _check_unused(source, target=target)
+        _check_unused(source, target=target, table=table)
         return read_npz(path)
-    return read_table(path, target)
+    return read_table(path, target, table)
 
 
 def _locate(source: str, root: str | Path | None) -> Path:
@@ -71,7 +74,7 @@ def _locate(source: str, root: str | Path | None) -> Path:
     for path in candidates:
         if path.is_dir() or (path.is_file() and path.suffix.lower() in (".npz", *TABLE_SUFFIXES)):
             return path
-    known = f"one of {', '.join(NAMED_SETS)}, or a path to a folder of images, .npz, .csv or .parquet"
+    known = f"one of {', '.join(NAMED_SETS)}, or a path to a folder of images or .parquet files, .npz, .csv or .parquet"
     for path in candidates:
         if path.is_file():
             raise ValueError(f"Expected `source` to be {known}, but got {path}; convert it to one of these formats.")
@@ -82,7 +85,7 @@ def _locate(source: str, root: str | Path | None) -> Path:
 
 
 def _check_unused(source: str, **arguments: object) -> None:
-    meant_for = {"target": "tables (.csv, .parquet)", "image_size": "folders of images"}
+    meant_for = {"image_size": "folders of images"} | dict.fromkeys(("target", "table"), "tables (.csv, .parquet)")
     for name, value in arguments.items():
         if value is not None:
             raise ValueError(

@@ -1,7 +1,7 @@
 """What every kind of data source is turned into before it is split."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -68,6 +68,50 @@ def check_labels(y: ArrayLike, where: str) -> NDArray:
         _check_missing(np.isnan(y), where)
         _check_whole(y, where)
     return y
+
+
+def class_number(key: Any, labels: Sequence[Any], spellings: Sequence[Collection[str]] | None = None) -> int | None:
+    """Return which of the labels somebody means, or None.
+
+    That is a label itself, a text by which the file or Python writes it, or what YAML takes such a text for, if that is
+    so of one label alone: to YAML ``yes`` is true and ``01`` is one.
+
+    Parameters
+    ----------
+    key : str, int, float, bool, date or None
+    labels : sequence of C labels
+    spellings : sequence of C collections of str, optional
+        How a file writes each label; default: as Python does.
+
+    Examples
+    --------
+    >>> class_number("1", [0, 1]), class_number(True, ["no", "yes"]), class_number("maybe", ["no", "yes"])
+    (1, 1, None)
+    """
+    texts = [{str(label), *(spellings[i] if spellings else ())} for i, label in enumerate(labels)]
+    for i, label in enumerate(labels):
+        if isinstance(label, bool):
+            texts[i] |= {str(label).lower()}
+    ways = (
+        lambda i: type(key) is type(labels[i]) and key == labels[i],
+        lambda i: isinstance(key, str) and key in texts[i],
+        lambda i: not isinstance(labels[i], bool) and not isinstance(key, bool) and key == labels[i],
+        lambda i: any((type(read), read) == (type(key), key) for read in map(_as_yaml, texts[i])),
+    )
+    for way in ways:
+        found = [i for i in range(len(labels)) if way(i)]
+        if len(found) == 1:
+            return found[0]
+    return None
+
+
+def _as_yaml(text: str) -> Any:
+    import yaml
+
+    try:
+        return yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError):
+        return text
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.5) -> str | None:

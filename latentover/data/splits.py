@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from latentover.data.imbalance import Imbalance, Seed, subsample
 from latentover.data.reading import open_source
 from latentover.data.source import Source
+from latentover.data.tables import TableOptions
 from latentover.seeds import as_generator
 
 Layout = Literal["images", "rows"]
@@ -30,8 +31,8 @@ class DataConfig:
     ----------
     source : str
         A named set (see :func:`list_named`), or the path of a folder of images, of an ``.npz`` file (arrays X, y and
-        if you like X_test, y_test), or of a ``.csv`` or ``.parquet`` table. A relative path is looked for in the
-        working folder, then below the data root.
+        if you like X_test, y_test), or of a table: ``.csv``, ``.parquet``, or a folder of Parquet files. A relative
+        path is looked for in the working folder, then below the data root.
     target : str, optional
         Name of the label column; for tables only.
     imbalance : Imbalance, optional
@@ -51,6 +52,8 @@ class DataConfig:
         ``"rows"``: images are flattened to (n, channels * height * width). Tables are always rows.
     image_size : list of int, optional
         [height, width] in pixels that a folder's images are resized to. None: they must be of one size already.
+    table : TableOptions, optional
+        How a table is read: encoding, separator, missing values, dates, and the columns that are left out.
 
     Raises
     ------
@@ -73,6 +76,7 @@ class DataConfig:
     seed: int = 0
     layout: Layout = "images"
     image_size: list[int] | None = None
+    table: TableOptions | None = None
 
     def __post_init__(self) -> None:
         if self.balanced_test is not None:
@@ -167,7 +171,7 @@ def load_splits(config: DataConfig, *, root: str | Path | None = None, download:
     >>> splits.X_train.shape, splits.X_validation.shape, splits.tests["test_balanced"][0].shape
     ((361, 1, 8, 8), (42, 1, 8, 8), (300, 1, 8, 8))
     """
-    source = open_source(config.source, config.target, config.image_size, root=root, download=download)
+    source = open_source(config.source, config.target, config.image_size, config.table, root=root, download=download)
     _check_classes(source)
     y = source.y
     if source.y_test is None:

@@ -1,30 +1,92 @@
 """Tables: CSV and Parquet files with a label column, and ``.npz`` files with arrays X and y."""
 
+import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from latentover.data.source import Source, check_labels, nearest
+from latentover.data.source import Source, check_labels
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from latentover.data.rows import Part
 
 TABLE_SUFFIXES = (".csv", ".parquet")
 
 
-def read_table(path: str | Path, target: str | None) -> Source:
-    r"""Read a CSV or Parquet file; all columns but the label column are features, as they are.
+@dataclass(frozen=True)
+class TableOptions:
+    """How a table is read, by every command and by recipes (``data.table``) alike.
+
+    Parameters
+    ----------
+    encoding : str, optional
+        Of a CSV file, as Python names it. Default: UTF-8, or what the byte order mark says.
+    delimiter : str, optional
+        One character; ``tab`` is one too. Default: the one of ``,;|`` and tab that cuts the first records of a CSV file
+        into equally many cells.
+    missing : list of str
+        Texts that mean missing in any column of a CSV file, beside blank cells. ``NA``, ``NaN``, ``null`` and their
+        kin mean it among numbers, dates and booleans anyway, and are text among other text; ``None`` is always text
+        unless it is named here.
+    parse_dates : "auto", "none" or list of str, default="auto"
+        Which columns of text in a CSV file are dates: those in ISO 8601 or in another form that says which number is
+        the day; none; or those that are named, as ``NAME`` or as ``NAME=%d/%m/%Y`` with their form.
+    drop : list of str
+        Columns that are not learned from.
+
+    Raises
+    ------
+    ValueError
+        If `parse_dates` is none of these.
+    """
+
+    encoding: str | None = None
+    delimiter: str | None = None
+    missing: list[str] = field(default_factory=list)
+    parse_dates: str | list[str] = "auto"
+    drop: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.parse_dates, str) and self.parse_dates not in ("auto", "none"):
+            raise ValueError(
+                f"Expected `parse_dates` to be 'auto', 'none' or a list of columns, but got {self.parse_dates!r}; "
+                f"write [{self.parse_dates}]."
+            )
+
+
+def is_table(path: str | Path) -> bool:
+    """Whether a path is a table: a file with the suffix of one, or a folder of Parquet files."""
+    path = Path(path)
+    if not path.is_dir():
+        return path.is_file() and path.suffix.lower() in TABLE_SUFFIXES
+    for _, folders, files in os.walk(path):
+        folders[:] = sorted(name for name in folders if not is_hidden(name))
+        seen = [name for name in files if not is_hidden(name)]
+        if seen:
+            return any(name.lower().endswith(".parquet") for name in seen)
+    return False
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder belongs to the system that wrote the others, such as ``_SUCCESS``."""
+    return name.startswith(("_", "."))
+
+
+def read_table(path: str | Path, target: str | None, options: TableOptions | None = None) -> Source:
+    r"""Read a table whole; all columns are features but the label column and those that are left out.
 
     Parameters
     ----------
     path : str or Path
-        A ``.csv`` or ``.parquet`` file.
+        A ``.csv`` or ``.parquet`` file, or a folder of Parquet files (also in folders ``year=2024``).
     target : str
         Name of the label column.
+    options : TableOptions, optional
 
     Returns
     -------
@@ -50,26 +112,19 @@ def read_table(path: str | Path, target: str | None) -> Source:
     >>> list(source.X.columns), source.y.tolist()
     (['age', 'town'], ['no', 'yes'])
     """
-    path = Path(path)
-    _check_is_file(path)
-    frame = _read_frame(path)
-    check_names(_header(path, frame), path)
-    columns = [str(column) for column in frame.columns]
-    if target is None:
-        raise ValueError(f"Expected `target` to name the label column of {path}, but got None; choose from {columns}.")
-    if target not in frame.columns:
-        guess = nearest(target, columns)
-        hint = f"did you mean {guess!r}? " if guess else ""
-        raise ValueError(
-            f"Expected `target` to be a column of {path}, but got {target!r}; {hint}The columns are {columns}."
-        )
-    if len(columns) < 2:
-        raise ValueError(f"Expected {path} to have feature columns beside {target!r}, but got none; add some.")
-    labels = frame[target]
-    _check_no_missing(labels, path)
-    return Source(
-        path.stem, frame.drop(columns=target), check_labels(labels.to_numpy(), f"column {target!r} of {path}")
-    )
+    from latentover.data.rows import open_rows
+
+    rows = open_rows(path, target, options)
+    known, numbers = list(rows.counts), []
+    labels = check_labels(np.array(known, dtype=object), f"column {target!r} of {path}")
+
+    def numbered() -> "Iterator[Part]":
+        for part in rows.parts():
+            numbers.append(part.class_numbers(known))
+            yield part
+
+    X = rows.frame(numbered())
+    return Source(Path(path).stem, X, labels[np.concatenate(numbers)])
 
 
 def read_npz(path: str | Path) -> Source:
@@ -114,47 +169,11 @@ def _check_is_file(path: Path) -> None:
         raise FileNotFoundError(f"Expected a data file, but got {path}, which does not exist or is no file.")
 
 
-def _read_frame(path: Path) -> "pd.DataFrame":
-    import pandas as pd
-
-    readers: dict[str, Callable[[Path], pd.DataFrame]] = {".csv": pd.read_csv, ".parquet": pd.read_parquet}
-    try:
-        return readers[path.suffix.lower()](path)
-    except ImportError as error:
-        raise ImportError(
-            f'Expected a Parquet reader to be installed to read {path}; run pip install "latentover[parquet]".'
-        ) from error
-    except Exception as error:  # the readers raise many types, from ParserError to ArrowInvalid
-        raise ValueError(
-            f"Expected {path} to be a readable {path.suffix.lower()} file, but got {type(error).__name__}: {error}"
-        ) from error
-
-
-def _header(path: Path, frame: "pd.DataFrame") -> list[str]:
-    """Return the names of the columns as they stand in the file: pandas renames those that are there twice."""
-    import pandas as pd
-
-    if path.suffix.lower() != ".csv":
-        return [str(column) for column in frame.columns]
-    line = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
-    return [name for name in line.iloc[0].astype(str) if name]
-
-
 def check_names(names: Iterable[str], path: str | Path) -> None:
     """Raise ValueError if two columns of a file have one name."""
     repeated = [name for name, n in Counter(names).items() if n > 1]
     if repeated:
         raise ValueError(f"Expected columns of different names in {path}, but got {repeated[0]!r} twice; rename.")
-
-
-def _check_no_missing(labels: "pd.Series[Any]", path: Path) -> None:
-    missing = labels.isna().to_numpy()
-    if missing.any():
-        raise ValueError(
-            f"Expected column {labels.name!r} of {path} to have no missing values, but got {missing.sum()} (the first "
-            f"in data row {int(missing.argmax()) + 1}); remove those rows, or give them a label of their own (pandas "
-            "takes empty cells, NA, None, null and nan for missing)."
-        )
 
 
 def _load_arrays(path: Path) -> dict[str, NDArray]:

@@ -1,7 +1,7 @@
 """What all methods share: data in and out, validation, seeds and devices, and the base classes."""
 
 from latentover.estimators.base import BaseClassifier, BaseDataEstimator, BaseDeepEstimator, TrainingSet
-from latentover.estimators.formats import ImageFormat, TableFormat, learn_format
+from latentover.estimators.formats import ImageFormat, learn_format
 from latentover.estimators.generator import BaseGenerator, NoBases, Synthetic
 from latentover.estimators.latent import LatentSpace
 from latentover.estimators.memorization import MemorizationReport
@@ -21,6 +21,7 @@ from latentover.estimators.parameters import (
 from latentover.estimators.sampler import BaseDeepSampler, BaseSampler
 from latentover.estimators.together import fit_many
 from latentover.estimators.watch import StoppableTraining
+from latentover.tables import TableFormat
 
 __all__ = [
     "BaseClassifier",

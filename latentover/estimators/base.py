@@ -21,21 +21,22 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from torch import Tensor, nn
 
 from latentover.estimators.containers import Container
-from latentover.estimators.formats import Format, ImageFormat, Missing, format_from_dict, learn_format
+from latentover.estimators.formats import Format, ImageFormat, format_from_dict, learn_format
 from latentover.estimators.labels import check_labels, check_sample_weight, without_nullable
 from latentover.estimators.parameters import Expected, NonNegativeInt, PositiveInt
 from latentover.estimators.validation import (
     check_class_count,
-    check_dense_size,
     check_images,
     check_parameters,
     check_plain_numbers,
-    check_table,
     naming,
 )
-from latentover.estimators.values import labels_from_json, labels_to_json
 from latentover.estimators.watch import StoppableTraining, validation_acsa, validation_rows
 from latentover.networks import check_input_shape
+from latentover.tables.checks import check_dense_size, check_table, warn_user
+from latentover.tables.format import Missing, Numbers, TableFormat
+from latentover.tables.identifiers import NewIdentifiers
+from latentover.tables.values import labels_from_json, labels_to_json
 from latentover.training import (
     Checkpoint,
     Engine,
@@ -136,11 +137,20 @@ class BaseDataEstimator(BaseEstimator):
         Says that the rows of a two-dimensional X are images.
     channels_last : bool, default=False
         Whether images come as (n, h, w, c).
+    numbers : {"scores", "standard"}, default="standard"
+        How the networks see numbers and times of a table: by learned quantiles, as normal scores, so that any
+        distribution is kept, with point masses (zeros, caps, sentinels) as states of their own; or by mean and scale.
     categorical_features : "auto", list of names, list of numbers, or mask, default="auto"
         Of a table: columns of numbers that are categories. Text, categories and booleans of a frame always are.
+    identifiers : "auto", "none" or list of names, default="auto"
+        Of a frame: columns that name rows, of which nothing but the form is learned and no value is stored or given to
+        a new row: those that look like it, which a warning names; none; or these.
+    new_identifiers : {"fresh", "missing"}, default="fresh"
+        What new rows have there: values of the same form that no training row has, or missing ones (whole numbers
+        become pandas' nullable ones then).
     missing : {"error", "impute", "mask"}, default="error"
         What happens to missing values of a table: they are an error; the median or the most frequent level stands for
-        them; or that and a column that says so, and what is generated has missing values too. Rows that come back come
+        them; or they are a state of their own, and what is generated has missing values too. Rows that come back come
         back as they were.
     device : str, default="auto"
         ``"auto"`` is CUDA where there is one, otherwise the CPU.
@@ -164,7 +174,10 @@ class BaseDataEstimator(BaseEstimator):
         tuple[PositiveInt, PositiveInt, PositiveInt] | None, Expected("(channels, height, width) or None")
     ] = None
     channels_last: bool = False
+    numbers: Numbers = "standard"
     categorical_features: Any = "auto"
+    identifiers: Any = "auto"
+    new_identifiers: NewIdentifiers = "fresh"
     missing: Missing = "error"
     device: Annotated[str | torch.device, Expected("'auto', 'cpu' or a device of this machine such as 'cuda:0'")] = (
         "auto"
@@ -192,7 +205,10 @@ class BaseDataEstimator(BaseEstimator):
             X,
             image_shape=self.image_shape,
             channels_last=self.channels_last,
+            numbers=self.numbers,
             categorical_features=self.categorical_features,
+            identifiers=self.identifiers,
+            new_identifiers=self.new_identifiers,
             missing=self.missing,
             **settings,
         )
@@ -209,7 +225,17 @@ class BaseDataEstimator(BaseEstimator):
         self.class_counts_ = np.bincount(labels)
         self._check_classes()
         with naming("X", "a table or images that can be encoded"):
-            self.format_ = self._learn_format(X)
+            # A rare class would be squeezed into a few ranks, and its few rows would decide where those are.
+            weights = self.class_counts_[labels] ** -0.5 if self.numbers == "scores" else None
+            self.format_ = self._learn_format(X, weights=weights, labels=self.classes_[labels])
+        if isinstance(self.identifiers, str) and isinstance(self.format_, TableFormat) and self.format_.identifiers:
+            names, fresh = self.format_.identifiers, self.new_identifiers == "fresh"
+            warn_user(
+                f"Expected columns that say something of their rows, but got what looks like identifiers: "
+                f"{', '.join(map(repr, names[:10]))}{' ...' if len(names) > 10 else ''}. They are not learned, and new "
+                f"rows have {'values of the same form' if fresh else 'missing values'} there; name in identifiers "
+                "which columns are some."
+            )
         self.device_ = resolve_device(self.device)
         with seeded(draw_seed(self.random_state), self.device_) as generator:
             data = self._training_set(X, torch.from_numpy(labels), sample_weight, generator)
@@ -221,7 +247,7 @@ class BaseDataEstimator(BaseEstimator):
         self, X: Any, labels: Tensor, sample_weight: np.ndarray | None, generator: torch.Generator
     ) -> TrainingSet:
         """Return validated data, encoded and on the device."""
-        inputs, labels = self.format_.encode(X).to(self.device_), labels.to(self.device_)
+        inputs, labels = self.format_.encode(X, of_fit=True).to(self.device_), labels.to(self.device_)
         return TrainingSet(
             inputs=inputs,
             labels=labels,
@@ -256,7 +282,11 @@ class BaseDataEstimator(BaseEstimator):
             X = _without_sparse(X)
         if isinstance(X, pd.DataFrame) and self.image_shape is None:
             validate_data(self, X, reset=reset, skip_check_array=True)
-            check_table(X, self.missing)
+            if reset:
+                check_table(X, "impute")  # what may be missing is for the format to say
+            else:
+                names = self.format_.identifiers if isinstance(self.format_, TableFormat) else []
+                check_table(X.drop(columns=names), self.missing)
             return X
         finite: Any = True if self.missing == "error" else "allow-nan"
         numeric = validate_data(
@@ -349,7 +379,8 @@ class BaseDeepEstimator(BaseDataEstimator):
 
     Parameters
     ----------
-    image_shape, channels_last, categorical_features, missing, device, random_state, verbose
+    image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
+    random_state, verbose
         See `BaseDataEstimator`.
     precision : {"auto", "float32", "bfloat16"}, default="auto"
         Of the training passes; ``"auto"`` is bfloat16 for images where the hardware computes in it.

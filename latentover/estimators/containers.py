@@ -173,7 +173,13 @@ def _into_pandas(rows: Any, like: Any) -> Any:
         return pd.Series(values, name=like.name).astype(like.dtype)
     frame = rows.reset_index(drop=True) if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows)
     frame = frame.set_axis(range(frame.shape[1]), axis=1)  # names may be there twice
-    return frame.astype(dict(enumerate(like.dtypes))).set_axis(like.columns, axis=1)
+    types = {i: dtype for i, dtype in enumerate(like.dtypes) if not (_is_whole(dtype) and frame[i].isna().any())}
+    return frame.astype(types).set_axis(like.columns, axis=1)
+
+
+def _is_whole(dtype: Any) -> bool:
+    """Whether a type has whole numbers and none that is missing: such a column stays one of pandas' nullable type."""
+    return isinstance(dtype, np.dtype) and dtype.kind in "iu"
 
 
 def _polars_to_pandas(series: Any) -> pd.Series:

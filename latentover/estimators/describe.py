@@ -10,10 +10,12 @@ import pandas as pd
 from sklearn.base import clone
 
 from latentover.data.diagnosis import Diagnosis, diagnose
-from latentover.estimators.columns import is_time, missing_values, plain_value
 from latentover.estimators.containers import Container
-from latentover.estimators.formats import ImageFormat, TableFormat, learn_format
-from latentover.estimators.validation import check_dense_size
+from latentover.estimators.formats import ImageFormat, learn_format
+from latentover.tables import Levels, TableFormat
+from latentover.tables.checks import check_dense_size, check_table
+from latentover.tables.format import column_learners
+from latentover.tables.series import missing_values, plain_value
 
 MEMORY_NOTE = 2 * 2**30
 """Bytes of encoded data and networks above which a note says so."""
@@ -23,7 +25,11 @@ _TRIALS = {"max_steps": (3, 13), "max_epochs": (1, 3)}
 """Parameters that say how long a training is, and the two lengths that are timed."""
 _COPIES = 4
 """Of the networks: weights, gradients and the two moments of Adam."""
-_SHARED = ("image_shape", "channels_last", "categorical_features", "missing")
+_SHARED = (
+    *("image_shape", "channels_last", "numbers", "categorical_features", "identifiers", "new_identifiers"),
+    "missing",
+)
+_TREATMENTS = {"number": "number", "levels": "category", "time": "date", "identifier": "identifier"}
 _SHOWN = 40
 """Columns that are printed."""
 
@@ -36,14 +42,14 @@ class ColumnPlan:
     ----------
     name : str or int
     dtype : str
-    treatment : {"number", "category", "date", "constant", "refused"}
-        A constant column comes back as it is; a refused one is an error in training.
+    treatment : {"number", "category", "date", "identifier", "constant", "refused"}
+        A constant column comes back as it is; an identifier is not learned; a refused one is an error in training.
     levels : int or None
         Different values of a category.
     missing : int
         Missing values.
     width : int
-        Encoded columns; 0 for a refused one.
+        Encoded columns; 0 for an identifier and a refused one.
     reason : str
         Why it is refused, otherwise empty.
     """
@@ -95,7 +101,9 @@ class Plan:
         return asdict(self)
 
     def __str__(self) -> str:
-        lines = _column_lines(self.columns) if self.kind == "table" else []
+        steps = "" if self.diagnosis is None else self.diagnosis.steps_text()
+        lines = [steps, ""] if steps else []
+        lines += _column_lines(self.columns) if self.kind == "table" else []
         lines.append(f"{self.n_samples:,} samples of encoded shape {self.encoded_shape}: {_size(self.encoded_bytes)}.")
         if self.network_bytes is not None:
             lines.append(f"Networks, gradients and optimizer: {_size(self.network_bytes)}.")
@@ -103,7 +111,7 @@ class Plan:
             lines.append(f"Training on this machine: about {_duration(self.seconds)}, from a trial of some steps.")
         lines += [f"- {note}" for note in self.notes]
         if self.diagnosis is not None:
-            lines += ["", str(self.diagnosis)]
+            lines += ["", self.diagnosis.sizes_text()]
         return "\n".join(lines)
 
 
@@ -116,7 +124,8 @@ def describe_plan(X: Any, y: Any = None, *, estimator: Any = None) -> Plan:
     y : array-like of shape (n,), optional
         Labels, which are diagnosed.
     estimator : estimator of latentover, optional
-        Whose ``image_shape``, ``channels_last``, ``categorical_features`` and ``missing`` are used, if it has them.
+        Whose ``image_shape``, ``channels_last``, ``numbers``, ``categorical_features``, ``identifiers`` and ``missing``
+        are used, if it has them.
         With y and where it has ``max_steps`` or ``max_epochs``, a clone of it is trained for a few of them on at most
         `TRIAL_ROWS` rows, and the time for each is multiplied. Early stopping may end sooner.
 
@@ -132,13 +141,13 @@ def describe_plan(X: Any, y: Any = None, *, estimator: Any = None) -> Plan:
     Examples
     --------
     >>> import pandas as pd
-    >>> X = pd.DataFrame({"age": [31, 48, 25], "town": pd.Categorical(["Graz", "Linz", "Graz"]), "year": [2024] * 3})
+    >>> X = pd.DataFrame({"age": [31, 48, 25, 60], "town": pd.Categorical(["Graz", "Linz"] * 2), "year": [2024] * 4})
     >>> print(describe_plan(X))
     column  type      treatment  levels  missing  width
     age     int64     number          -        0      1
     town    category  category        2        0      2
     year    int64     constant        -        0      1
-    3 samples of encoded shape (4,): 48 bytes.
+    4 samples of encoded shape (4,): 64 bytes.
     - Constant columns teach nothing: 'year'; they come back as they are.
     """
     frame, settings = _as_data(X), {name: getattr(estimator, name) for name in _SHARED if hasattr(estimator, name)}
@@ -192,35 +201,23 @@ def _as_data(X: Any) -> Any:
 
 
 def _plan_columns(X: Any, settings: dict[str, Any]) -> list[ColumnPlan]:
-    missing = settings.get("missing", "error")
-    named = settings.get("categorical_features", "auto")
-    categorical: set[int] = set()
-    if not (isinstance(named, str) and named == "auto"):
-        like = X[:1] if not isinstance(X, pd.DataFrame) else X.iloc[:1]
-        known = TableFormat.learn(like, categorical_features=named, missing="impute")
-        categorical = {i for i, column in enumerate(known.columns) if column.levels is not None}
+    settings = {name: value for name, value in settings.items() if name not in ("image_shape", "channels_last")}
     plans = []
-    for i in range(X.shape[1]):
+    for i, learn in enumerate(column_learners(X, **settings)):
         part = X.iloc[:, [i]] if isinstance(X, pd.DataFrame) else X[:, [i]]
         values = part.iloc[:, 0] if isinstance(part, pd.DataFrame) else pd.Series(part[:, 0], name=i)
-        plans.append(_plan_column(part, values, missing, "auto" if i not in categorical else [0]))
+        gaps = int(missing_values(values).sum())
+        about = {"name": plain_value(values.name), "dtype": str(values.dtype), "missing": gaps}
+        try:
+            check_table(part, "impute")
+            column = learn()
+        except (TypeError, ValueError) as error:
+            plans.append(ColumnPlan(**about, treatment="refused", levels=None, width=0, reason=str(error)))
+            continue
+        levels = column.seen if isinstance(column, Levels) else None
+        treatment = "constant" if column.constant else _TREATMENTS[column.kind]
+        plans.append(ColumnPlan(**about, treatment=treatment, levels=levels, width=column.width))
     return plans
-
-
-def _plan_column(part: Any, values: pd.Series, missing: str, named: Any) -> ColumnPlan:
-    about = {"name": plain_value(values.name), "dtype": str(values.dtype), "missing": int(missing_values(values).sum())}
-    try:
-        (column,) = TableFormat.learn(part, categorical_features=named, missing=missing).columns  # type: ignore[arg-type]
-    except (TypeError, ValueError) as error:
-        return ColumnPlan(**about, treatment="refused", levels=None, width=0, reason=str(error))
-    levels = None if column.levels is None else len(column.levels) - column.unseen
-    if levels == 1 or (levels is None and column.scale == 0):
-        treatment = "constant"
-    elif levels is not None:
-        treatment = "category"
-    else:
-        treatment = "date" if is_time(values.infer_objects().dtype) else "number"
-    return ColumnPlan(**about, treatment=treatment, levels=levels, width=column.width)
 
 
 def _notes(columns: list[ColumnPlan], n: int, size: int) -> list[str]:
@@ -228,11 +225,12 @@ def _notes(columns: list[ColumnPlan], n: int, size: int) -> list[str]:
     constant = [repr(column.name) for column in columns if column.treatment == "constant"]
     if constant:
         notes.append(f"Constant columns teach nothing: {_listed(constant)}; they come back as they are.")
-    unique = [
-        repr(column.name) for column in columns if column.treatment == "category" and column.levels == n and n > 2
-    ]
-    if unique:
-        notes.append(f"A category of its own in every row, as a name or number has: {_listed(unique)}; drop it.")
+    identifiers = [repr(column.name) for column in columns if column.treatment == "identifier"]
+    if identifiers:
+        notes.append(
+            f"Identifiers, which are not learned and whose values no new row has: {_listed(identifiers)}; say in "
+            "identifiers which columns are some."
+        )
     if size > MEMORY_NOTE:
         notes.append(f"{_size(size)} is more than {_size(MEMORY_NOTE)}: train on a part, or group rare categories.")
     return notes

@@ -15,11 +15,21 @@ from latentover.estimators.formats import Format
 from latentover.estimators.memorization import MemorizationReport, memorization_report
 from latentover.estimators.parameters import Expected
 from latentover.estimators.parents import ParentRows, are_bases, even_bases
-from latentover.estimators.validation import check_class_sizes, check_request, warn_user
+from latentover.estimators.validation import check_class_sizes, check_request
+from latentover.tables import TableFormat
+from latentover.tables.checks import warn_user
 from latentover.training import COLLAPSED, CollapseWarning, diversity_ratio, draw_seed, seeded
 
 DIVERSITY_SAMPLES = 64
 """Samples of each class, real and generated, whose distances are compared after training."""
+
+
+def are_constraints(value: Any) -> bool:
+    """Whether a value of `constraints` says what is kept between columns."""
+    if isinstance(value, str):
+        return value in ("auto", "none")
+    return isinstance(value, list | tuple) and all(isinstance(text, str) for text in value)
+
 
 NoBases = Annotated[Literal["random"], Expected("'random', for new samples are not made from chosen rows here")]
 """What `base_selection` is in a method that makes new samples from a distribution, or chooses the rows itself."""
@@ -60,6 +70,11 @@ class BaseGenerator(BaseDataEstimator):
     clip : {"observed", "none"}, (low, high) or dict of column to these, default="observed"
         What the numbers of generated rows of a table are clipped to: the range that was seen, no range but that of
         their type, or that one; see `latentover.estimators.learn_format`.
+    constraints : {"auto", "none"} or list of str, default="auto"
+        What holds exactly between the columns of a frame and is kept in new rows: what is found in all training rows;
+        nothing; or what is found and these, such as ``"fee = round(0.015 * amount, 2)"``, ``"opened <= closed"`` and
+        ``"country -> currency"``, or these alone behind ``"none"``. See
+        `latentover.tables.dependencies.find_dependencies`.
 
     Attributes
     ----------
@@ -72,6 +87,7 @@ class BaseGenerator(BaseDataEstimator):
     small_class: Literal["adapt", "raise", "skip"] = "adapt"
     base_selection: Annotated[Any, Expected("'random', 'even' or row numbers of X, 0 or more", are_bases)] = "random"
     clip: Any = "observed"
+    constraints: Annotated[Any, Expected("'auto', 'none' or a list of texts", are_constraints)] = "auto"
 
     diversity_: np.ndarray = field(init=False)
     _parents: tuple[int, ParentRows] | None = field(init=False, default=None)
@@ -100,7 +116,7 @@ class BaseGenerator(BaseDataEstimator):
         check_class_sizes(self.classes_, self.class_counts_, self._rows_needed(), self.small_class)
 
     def _learn_format(self, X: Any, **settings: Any) -> Format:
-        return super()._learn_format(X, clip=self.clip, **settings)
+        return super()._learn_format(X, clip=self.clip, constraints=self.constraints, **settings)
 
     def _train(self, X: Any, y: np.ndarray, sample_weight: np.ndarray | None = None) -> TrainingSet:
         data = super()._train(X, y, sample_weight)
@@ -188,7 +204,8 @@ class BaseGenerator(BaseDataEstimator):
             raise ValueError(f"Expected an estimator that was trained to generate, but got {self!r} without a decoder.")
         check_request("n", int(n), self.format_.shape)
         number = int(self._class_numbers(np.asarray([y]))[0])
-        return self._in_kind(self._sample(number, int(n), draw_seed(random_state))[0])
+        seed = draw_seed(random_state)
+        return self._in_kind(self._with_identifiers(self._sample(number, int(n), seed)[0], seed))
 
     def memorization_report(
         self, X: Any, y: Any, *, n_samples: int = 200, random_state: int | np.random.RandomState | None = 0
@@ -220,6 +237,16 @@ class BaseGenerator(BaseDataEstimator):
         """
         return memorization_report(self, X, y, n_samples=n_samples, random_state=random_state)
 
+    def _with_identifiers(self, rows: Any, seed: int, X: Any = None) -> Any:
+        """Return generated rows of a table with fresh identifiers, none of which is one of the training rows X."""
+        if not isinstance(self.format_, TableFormat):
+            return rows
+        return self.format_.with_fresh_identifiers(rows, np.random.default_rng(seed), X)
+
+    def _in_rows(self, outputs: Tensor, label: int) -> Any:
+        """Return outputs (n, ...) of class number `label` in the type and layout of the training data."""
+        return self.format_.decode(outputs, self.classes_[label])
+
     def _in_kind(self, rows: Any) -> Any:
         """Return generated rows as the user's data came."""
         return rows
@@ -234,7 +261,7 @@ class BaseGenerator(BaseDataEstimator):
             for start in range(0, max(n, 1), PREDICT_BATCH):
                 count = min(PREDICT_BATCH, n - start)
                 synthetic = self._generate(label, max(count, 1), generator)
-                outputs.append(self.format_.decode(synthetic.outputs[:count]))
+                outputs.append(self._in_rows(synthetic.outputs[:count], label))
                 parents.append(self._row_numbers(np.asarray(synthetic.parents[:count], dtype=np.int64)))
                 weights.append(np.asarray(synthetic.weights[:count]))
             self._parents = None

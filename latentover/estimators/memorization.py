@@ -1,7 +1,7 @@
 """Does a generator give its training rows away? What it makes of each rare class, beside the data of its fit."""
 
 import textwrap
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from latentover.estimators.base import check_lengths
 from latentover.estimators.labels import check_labels
-from latentover.metrics import ClassMemorization, memorization_per_class
+from latentover.metrics import ClassMemorization, ColumnCopies, column_copies, memorization_per_class
 
 _MADE_FROM_ROWS = (
     "{name} makes each sample from the training rows themselves; SMOTE's lie on the line between two of them, so the "
@@ -20,6 +20,9 @@ _MADE_BY_NETWORKS = (
     "Samples of {name} come out of networks that learned from the training rows: the numbers say how near they lie to "
     "them, not that they are anonymous."
 )
+
+_SHOWN = 20
+"""Columns that are printed."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -34,21 +37,35 @@ class MemorizationReport:
         Generated samples of each class.
     note : str
         What to keep in mind about generators of this kind.
+    columns : dict of column to latentover.metrics.ColumnCopies
+        Of a table: new values of each column, of all these classes together, that a single training row has. Empty for
+        images.
     """
 
     classes: dict[Any, ClassMemorization]
     n_samples: int
     note: str
+    columns: dict[Any, ColumnCopies] = field(default_factory=dict)
 
     @property
     def flagged(self) -> list[Any]:
         """The classes whose samples repeat training rows."""
         return [label for label, found in self.classes.items() if found.flagged]
 
+    @property
+    def flagged_columns(self) -> list[Any]:
+        """The columns whose new values are those of single training rows."""
+        return [name for name, found in self.columns.items() if found.flagged]
+
     def to_frame(self) -> pd.DataFrame:
         """Return a row a class, with the columns of `latentover.metrics.ClassMemorization`."""
         frame = pd.DataFrame(list(self.classes.values()), columns=list(ClassMemorization._fields))
         return frame.set_axis(pd.Index(list(self.classes), name="class"))
+
+    def columns_frame(self) -> pd.DataFrame:
+        """Return a row a column of a table, with the columns of `latentover.metrics.ColumnCopies`."""
+        frame = pd.DataFrame(list(self.columns.values()), columns=list(ColumnCopies._fields))
+        return frame.set_axis(pd.Index(list(self.columns), name="column"))
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as JSON-able values, with None for what is not defined."""
@@ -59,6 +76,8 @@ class MemorizationReport:
                 for label, found in self.classes.items()
             },
             "flagged": [str(label) for label in self.flagged],
+            "columns": {str(name): found._asdict() for name, found in self.columns.items()},
+            "flagged_columns": [str(name) for name in self.flagged_columns],
             "note": self.note,
         }
 
@@ -77,7 +96,29 @@ class MemorizationReport:
             "independent samples are); distance: to the nearest training row, over that of the rows among themselves "
             "(about 1 for independent samples, 0 for copies)."
         )
-        return "\n".join([*lines, "", textwrap.fill(legend, 100), "", textwrap.fill(self.note, 100)])
+        parts = ["\n".join(lines), textwrap.fill(legend, 100), *self._column_parts(), textwrap.fill(self.note, 100)]
+        return "\n\n".join(parts)
+
+    def _column_parts(self) -> list[str]:
+        """The columns with copied values, those that are flagged first, and a legend."""
+        copied = [(name, found) for name, found in self.columns.items() if found.copied]
+        if not copied:
+            return ["No new value of a column is that of a single training row."] if self.columns else []
+        copied.sort(key=lambda item: (not item[1].flagged, -item[1].copied))
+        width = max(len(str(name)) for name in ["column", *(name for name, _ in copied[:_SHOWN])])
+        lines = [f"{'column':<{width}}  {'copied':>7}  {'usual':>7}  {'different':>9}"]
+        for name, found in copied[:_SHOWN]:
+            lines.append(
+                f"{name!s:<{width}}  {found.copied:>7.1%}  {found.usual:>7.1%}  {found.distinct:>9,}"
+                f"{'  copies values' if found.flagged else ''}"
+            )
+        if len(copied) > _SHOWN:
+            lines.append(f"and {len(copied) - _SHOWN} columns more")
+        legend = (
+            "copied: share of new values that a single training row has; usual: the share that independent rows would "
+            "have; different: how many values they are."
+        )
+        return ["\n".join(lines), textwrap.fill(legend, 100)]
 
 
 def memorization_report(
@@ -99,14 +140,26 @@ def memorization_report(
     rare = np.flatnonzero(counts < counts.max()) if counts.min() < counts.max() else np.arange(len(labels))
 
     def features(rows: Any) -> np.ndarray:
-        return generator.format_.network_input(generator.format_.encode(rows)).flatten(1).numpy()
+        return generator.format_.network_input(generator.format_.encode(rows, of_fit=True)).flatten(1).numpy()
 
-    samples = (generator.sample(n_samples, labels[number], random_state=random_state) for number in rare)
-    fake = np.concatenate([features(generator._check_input(rows, reset=False)) for rows in samples])
+    samples = [
+        generator._check_input(generator.sample(n_samples, labels[number], random_state=random_state), reset=False)
+        for number in rare
+    ]
+    fake = np.concatenate([features(rows) for rows in samples])
     found = memorization_per_class(features(X), numbers, fake, np.repeat(rare, n_samples))
     note = _MADE_FROM_ROWS if generator._keeps_rows() else _MADE_BY_NETWORKS
     return MemorizationReport(
         {labels[number]: known for number, known in found.items()},
         int(n_samples),
         note.format(name=type(generator).__name__),
+        _column_copies(generator.format_, X, samples, np.isin(numbers, rare)),
     )
+
+
+def _column_copies(layout: Any, X: Any, samples: list[Any], like: np.ndarray) -> dict[Any, ColumnCopies]:
+    """Return the copies by column of a table, by the names of its columns."""
+    if layout.kind != "table":
+        return {}
+    train, *new = (rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows) for rows in (X, *samples))
+    return column_copies(train, pd.concat(new, ignore_index=True), like=like)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from latentover.estimators.base import PREDICT_BATCH, TrainingSet
-from latentover.estimators.formats import TableFormat
 from latentover.estimators.generator import BaseGenerator
 from latentover.estimators.parents import ParentRows
+from latentover.tables import TableFormat
 
 MATCHED = 4 * PREDICT_BATCH
 """Generated rows of each class, and training rows of it at most, whose moments are compared."""
@@ -85,9 +85,13 @@ class MatchedMoments(BaseGenerator):
         return outputs + mean + (draws @ factor if factor.dim() == 2 else draws * factor)
 
     def _after_training(self, data: TrainingSet) -> None:
-        if self._can_generate() and self.match_moments and isinstance(self.format_, TableFormat):
+        if self._lacks_noise() and self.match_moments and isinstance(self.format_, TableFormat):
             self.tensors_ |= self._noise(data)
         super()._after_training(data)
+
+    def _lacks_noise(self) -> bool:
+        """Whether the decoder returns means."""
+        return self._can_generate()
 
     def _noise(self, data: TrainingSet) -> dict[str, Tensor]:
         """Return means (C, d) and factors (C, d, d), or (C, d), of the normal noise that generated rows lack."""

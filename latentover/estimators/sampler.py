@@ -35,7 +35,8 @@ class BaseSampler(BaseGenerator, BaseOverSampler):
         an index of several levels each level does so.
     small_class, base_selection, clip
         See `BaseGenerator`.
-    image_shape, channels_last, categorical_features, missing, device, random_state, verbose
+    image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
+    random_state, verbose
         See `BaseDataEstimator`.
 
     Attributes
@@ -203,7 +204,8 @@ class BaseSampler(BaseGenerator, BaseOverSampler):
         self._record_provenance(np.arange(len(y)) if kept is None else kept, parents, mix_weights)
         labels = np.concatenate([y[:0], *new_y])
         self._record_weights(sample_weight, y, labels)
-        return originals, joined(new_X) if new_X else X[:0], labels
+        new_rows = self._with_identifiers(joined(new_X), seed, X) if new_X else X[:0]
+        return originals, new_rows, labels
 
     def _n_new(self, label: int, n: int) -> int:
         """Return how many samples of class number `label` are added where `sampling_strategy` asks for n.

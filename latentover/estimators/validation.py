@@ -3,20 +3,14 @@
 import math
 import os
 import re
-import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from latentover.estimators.columns import missing_values, plain_value
 from latentover.estimators.parameters import wrong_parameters
-
-MAX_DENSE_BYTES = 4 * 2**30
-"""Sparse tables and one-hot columns that would take more than this when dense are refused."""
+from latentover.tables.checks import warn_user
 
 MAX_PIXEL = 1e37
 """Images with larger values are refused: in float32, where the networks compute, their range would be infinite."""
@@ -45,19 +39,14 @@ def naming(argument: str, expected: str) -> Iterator[None]:
         raise kind(f"Expected {argument} to be {expected}. {error}") from error
 
 
-def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn with the place outside of latentover from which it was called."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and frame.f_back.f_globals.get("__name__", "").startswith("latentover."):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, category, stacklevel=level + 1)
-
-
 def check_class_count(classes: np.ndarray) -> None:
     """Raise ValueError for fewer than two classes."""
-    if len(classes) < 2:
+    if len(classes) == 0:
+        raise ValueError("Expected X and y to have rows, but got none.")
+    if len(classes) == 1:
         raise ValueError(
-            f"Expected y to have at least 2 classes, but got 1 class: {classes[0]!r}; there is nothing to balance."
+            f"Expected y to have at least 2 classes, but got 1 class: {classes.tolist()[0]!r}; there is nothing to "
+            "balance."
         )
 
 
@@ -77,22 +66,6 @@ def check_class_sizes(classes: np.ndarray, counts: np.ndarray, needed: int, smal
         "skip": "fit_resample adds nothing to such a class",
     }[small_class]
     warn_user(f"Expected every class to have at least {needed} samples, but got {', '.join(sizes)}: {what}.")
-
-
-def check_dense_size(
-    shape: tuple[int, ...],
-    what: str = "X",
-    itemsize: int = 8,
-    advice: str = "the networks need dense rows, so reduce it first, e.g. with sklearn.decomposition.TruncatedSVD, or "
-    "group rare categories",
-) -> None:
-    """Raise ValueError if a dense array of `shape` would take more than `MAX_DENSE_BYTES`."""
-    size = math.prod(shape) * itemsize
-    if size > MAX_DENSE_BYTES:
-        raise ValueError(
-            f"Expected {what} to take at most {MAX_DENSE_BYTES / 2**30:.3g} GiB as a dense array, but its shape "
-            f"{tuple(shape)} would take {size / 2**30:.3g} GiB; {advice}."
-        )
 
 
 def check_request(what: str, n: int, shape: tuple[int, ...]) -> None:
@@ -147,35 +120,3 @@ def check_images(X: np.ndarray) -> None:
         raise ValueError("Expected images X to have no missing values, but X contains NaN; drop those images.")
     if not largest <= MAX_PIXEL:
         raise ValueError(f"Expected images X to have values within +-{MAX_PIXEL:g}, but got {largest:g}; rescale them.")
-
-
-def check_table(X: pd.DataFrame | np.ndarray, missing: str = "error") -> None:
-    """Raise ValueError for an empty table, infinite values, complex ones, and missing values unless they are allowed.
-
-    Parameters
-    ----------
-    X : frame or array of shape (n, d)
-    missing : {"error", "impute", "mask"}, default="error"
-        Only ``"error"`` does not allow missing values.
-    """
-    for count, noun in zip(X.shape, ("sample(s)", "feature(s)"), strict=True):
-        if count == 0:
-            raise ValueError(f"Expected X to have rows and columns, but got 0 {noun}: its shape is {X.shape}.")
-    if isinstance(X, np.ndarray) and X.dtype.kind in "biuf" and np.isfinite(X).all():
-        return
-    for i in range(X.shape[1]):
-        column = X.iloc[:, i] if isinstance(X, pd.DataFrame) else pd.Series(X[:, i], name=i)
-        name, dtype = plain_value(column.name), column.dtype
-        if pd.api.types.is_complex_dtype(dtype):
-            raise ValueError(f"Complex data not supported: column {name!r}.")
-        gaps = int(missing_values(column).sum()) if missing == "error" else 0
-        if gaps:
-            raise ValueError(
-                f"Expected X to have no missing values, but got {gaps} in {len(column)} rows: "
-                f"column {name!r} contains NaN; impute it first, e.g. with sklearn.impute.SimpleImputer in a pipeline, "
-                "or pass missing='impute' or missing='mask'."
-            )
-        if pd.api.types.is_float_dtype(dtype) and np.isinf(column.to_numpy(dtype=np.float64, na_value=np.nan)).any():
-            raise ValueError(
-                f"Expected X to be finite, but column {name!r} contains infinity; clip or drop those rows."
-            )

@@ -83,6 +83,9 @@ def _memorization(metrics: dict[str, Any]) -> str:
     if report["flagged"]:
         flagged = ", ".join(markdown(short_name(label)) for label in report["flagged"])
         sentences.append(f"Training rows are repeated of: {flagged}.")
+    if report.get("flagged_columns"):
+        names = ", ".join(markdown(short_name(name)) for name in report["flagged_columns"])
+        sentences.append(f"New values are those of single training rows in the columns: {names}.")
     return f"\n- **Memorization**: {' '.join([*sentences, report['note']])}"
 
 

@@ -21,6 +21,7 @@ from latentover.files import read_json, write_json, write_text
 from latentover.metrics import classification_scores
 from latentover.report import save_minority_grid
 from latentover.report.text import guarded
+from latentover.tables.values import labels_to_json
 
 PRIMARY_SPLIT = "test_balanced"
 PICTURE_SEED = 0
@@ -53,9 +54,10 @@ def _scored(splits: Splits) -> dict[str, tuple[Any, Any]]:
 
 
 def check_scorable(estimator: Any, splits: Splits) -> None:
-    """Raise ValueError, before anything is trained, for a table of which some rows could not be scored afterwards.
+    """Raise ValueError, before anything is trained, for a table that could not be scored or stored afterwards.
 
-    Missing values that are in the test rows alone, for instance, or text where training rows have numbers.
+    Missing values that are in the test rows alone, for instance, text where training rows have numbers, or a category
+    or label that a bundle does not know.
 
     Parameters
     ----------
@@ -68,6 +70,8 @@ def check_scorable(estimator: Any, splits: Splits) -> None:
     settings = {"image_shape", "channels_last", "categorical_features", "missing"}
     X_train = final._check_input(splits.X_train, reset=True)
     final.format_ = learn_format(X_train, **{name: getattr(final, name) for name in settings})
+    labels_to_json(np.unique(splits.y_train))
+    final.format_.to_dict()
     for name, (X, _) in _scored(splits).items():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what only deserves a warning gets it when it is scored

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from latentover.bundle import load
+from latentover.bundle import find_bundle, load
+from latentover.data.source import class_number
 from latentover.estimators import ImageFormat
-from latentover.estimators.validation import check_dense_size
 from latentover.experiments.evaluate import generator_of
-from latentover.experiments.recipe import check_seeds
+from latentover.experiments.recipe import check_seeds, load_data_config
 from latentover.files import check_free_file, replacing
 from latentover.report import image_grid
 from latentover.report.text import guarded
+from latentover.tables.checks import check_dense_size
 
 SUFFIXES = (".png", ".npz", ".csv")
 
@@ -28,10 +29,11 @@ def generate(run: str | os.PathLike[str], label: str, n: int, out: str | os.Path
     run : path
         A run folder, or any bundle.
     label : str
-        The class, as text; compared with the text of ``classes_``.
+        The class, as text.
     n : int
     out : path
-        ``.png`` for a grid, ``.npz`` for arrays X and y, ``.csv`` for a table with the label in its last column.
+        ``.png`` for a grid, ``.npz`` for arrays X and y, ``.csv`` for a table with the label in its last
+        column, which has the name that the recipe of the run gives it, or else ``label``.
     seed : int
         The same seed gives the same bytes.
 
@@ -57,20 +59,23 @@ def generate(run: str | os.PathLike[str], label: str, n: int, out: str | os.Path
     generator = generator_of(load(run))
     if generator is None:
         raise ValueError(f"Expected a run whose method generates samples, but {run} only classifies; try a run of RAE.")
-    matches = [c for c in generator.classes_ if str(c) == label]
-    if not matches:
+    number = class_number(label, generator.classes_.tolist())
+    if number is None:
         known = ", ".join(map(str, generator.classes_))
         raise ValueError(f"Expected the label to be one of {known}, but got {label!r}; choose one of them.")
+    value = generator.classes_[number]
     check_dense_size((n, *generator.format_.shape), f"the {n} samples", advice="ask for fewer at a time")
-    X = generator.sample(n, y=matches[0], random_state=seed)
+    recipe = find_bundle(Path(run)) / "recipe.yaml"
+    name = (load_data_config(recipe).target if recipe.is_file() else None) or "label"
+    X = generator.sample(n, y=value, random_state=seed)
     with replacing(out) as temporary:
         if out.suffix == ".png":
             images = _pictures(X, generator.format_)
             image_grid(images, columns=round(n**0.5)).save(temporary, format="PNG")
         elif out.suffix == ".npz":
-            _write_arrays(X, matches[0], temporary)
+            _write_arrays(X, value, temporary)
         else:
-            _write_table(X, matches[0], temporary)
+            _write_table(X, name, value, temporary)
     return out
 
 
@@ -94,9 +99,8 @@ def _write_arrays(X: Any, label: Any, path: Path) -> None:
         np.savez_compressed(file, X=array, y=np.full(len(array), label))
 
 
-def _write_table(X: Any, label: Any, path: Path) -> None:
+def _write_table(X: Any, name: str, label: Any, path: Path) -> None:
     table = X if isinstance(X, pd.DataFrame) else pd.DataFrame(np.asarray(X).reshape(len(X), -1))
-    name = "label"
     while name in table.columns:
         name += "_"
     _without_formulas(table.assign(**{name: label})).to_csv(path, index=False)

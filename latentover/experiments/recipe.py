@@ -19,7 +19,7 @@ from jsonargparse import ArgumentParser, Namespace
 from sklearn.base import BaseEstimator, clone
 
 from latentover.bundle import check_storable, find_class
-from latentover.data import DataConfig, Imbalance
+from latentover.data import DataConfig, Imbalance, TableOptions
 from latentover.estimators import BaseClassifier, BaseDataEstimator
 from latentover.estimators.validation import check_parameters
 from latentover.experiments.strict import check_classes, known_classes, nearest_hint, parameter_annotations, parse_yaml
@@ -475,6 +475,7 @@ _LEVELS: dict[str, tuple[str, ...]] = {
     "data": tuple(field.name for field in fields(DataConfig)),
     "data.imbalance": tuple(field.name for field in fields(Imbalance)),
     "data.imbalanced_test": tuple(field.name for field in fields(Imbalance)),
+    "data.table": tuple(field.name for field in fields(TableOptions)),
     "evaluation": tuple(field.name for field in fields(Evaluation)),
     "method": ("class_path", "init_args"),
     "sampler": ("class_path", "init_args"),
@@ -484,7 +485,7 @@ _LEVELS: dict[str, tuple[str, ...]] = {
 }
 """The keys that may stand at each place of a recipe; those of init_args depend on the class."""
 _SECTIONS = {
-    *("data", "data.imbalance", "data.imbalanced_test", "evaluation"),
+    *("data", "data.imbalance", "data.imbalanced_test", "data.table", "evaluation"),
     *("method", "method.init_args", "sampler", "sampler.init_args"),
 }
 """Where a mapping holds settings and is none itself."""

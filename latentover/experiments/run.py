@@ -3,17 +3,19 @@
 import glob
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from imblearn.pipeline import Pipeline
 
 from latentover.bundle import WEIGHTS, is_whole, save
 from latentover.data import Splits, load_splits
+from latentover.data.source import class_number
 from latentover.experiments.card import model_card
 from latentover.experiments.environment import environment
 from latentover.experiments.evaluate import (
@@ -191,11 +193,23 @@ def run_recipe(
         return _made(recipe, seed, folder, machine, splits)
 
 
+def _name_classes(estimator: Any, y: np.ndarray) -> None:
+    """Give the totals of a sampler's strategy the labels that they mean, where YAML has read something else."""
+    known = np.unique(y).tolist()
+    for _, step in _steps(estimator):
+        strategy = step.get_params(deep=False).get("sampling_strategy")
+        if isinstance(strategy, Mapping):
+            numbers = {key: class_number(key, known) for key in strategy}
+            named = {key if numbers[key] is None else known[numbers[key]]: n for key, n in strategy.items()}
+            step.set_params(sampling_strategy=named)
+
+
 def _made(recipe: Recipe, seed: int, folder: Path, machine: Machine, splits: Splits | None) -> dict[str, Any]:
     """Train, evaluate and write; parameters and result as those of `run_recipe`."""
     if splits is None:
         splits = load_splits(recipe.data, root=machine.data_root, download=machine.download)
     estimator = recipe.estimator(seed, device=machine.device, precision=machine.precision, verbose=machine.verbose)
+    _name_classes(estimator, splits.y_train)
     check_scorable(estimator, splits)
     start, at_once = time.perf_counter(), sharing()
     # What is trained is kept until the folder is there: scores and pictures take their time.

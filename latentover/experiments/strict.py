@@ -34,18 +34,29 @@ _MODULES = (
 _NETWORK_MODULES = ("torch.nn", "torchvision.models", "torchvision.ops")
 """Whose networks a recipe may name too, where a network is expected."""
 _MANY = 20
+_MERGE, _TEXT = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:str"
 
 
 # ---- YAML ------------------------------------------------------------------------------------------------------------
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader, to which a key that stands twice is an error."""
+    """PyYAML's safe loader, to which a key that stands twice is an error, and a name what was written.
+
+    Keys that YAML takes for something else (``yes``, ``01``, ``null``, a date) are text; whole numbers and decimals are
+    numbers where that is how Python writes them too.
+    """
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = Counter((key.tag, key.value) for key, _ in node.value if isinstance(key, yaml.ScalarNode))
         if twice := [key for (_, key), times in keys.items() if times > 1]:
             raise yaml.constructor.ConstructorError(None, None, f"the key {twice[0]!r} is there twice", node.start_mark)
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.tag != _MERGE:
+                value = self.construct_object(key)
+                self.constructed_objects.pop(key, None)
+                if type(value) not in (int, float) or str(value) != key.value:
+                    key.tag = _TEXT
         return super().construct_mapping(node, deep)
 
 

@@ -176,7 +176,8 @@ class AMDO(RowSampler):
     small_class, base_selection, clip
         See `latentover.estimators.BaseGenerator`. By default samples are drawn in proportion to their neighbours of
         their own class.
-    image_shape, channels_last, categorical_features, missing, device, random_state, verbose
+    image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
+    random_state, verbose
         See `latentover.estimators.BaseDataEstimator`.
 
     Attributes
@@ -242,12 +243,7 @@ class AMDO(RowSampler):
         """Return where the one-hot columns of each category are in the encoded rows."""
         if isinstance(self.format_, ImageFormat):
             return []
-        blocks, start = [], 0
-        for column in self.format_.columns:
-            if column.levels is not None and len(column.levels) <= column.width - column.indicator:
-                blocks.append(slice(start, start + len(column.levels)))
-            start += column.width
-        return blocks
+        return [placed.where for placed in self.format_.parts if 1 < placed.part.n == placed.part.width]
 
     def _generate(self, label: int, n: int, generator: torch.Generator) -> Synthetic:
         found = self._class_ellipsoids(label)

@@ -391,7 +391,8 @@ class BAGANSampler(BaseDeepSampler):
         See `latentover.estimators.BaseSampler`.
     small_class, base_selection, clip
         See `latentover.estimators.BaseGenerator`. `base_selection` has to be ``"random"``.
-    image_shape, channels_last, categorical_features, missing, device, random_state, verbose
+    image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
+    random_state, verbose
         See `latentover.estimators.BaseDataEstimator`.
     precision, checkpoint, checkpoint_every, compile, capture
         See `latentover.estimators.BaseDeepEstimator`.

@@ -31,7 +31,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from latentover.estimators import Synthetic
+from latentover.estimators import Synthetic, TableFormat
 from latentover.estimators.parameters import Interval, Positive
 from latentover.methods.resampling import (
     RowSampler,
@@ -281,7 +281,8 @@ class MultiClassCCR(RowSampler):
         See `latentover.estimators.BaseSampler`.
     small_class, base_selection, clip
         See `latentover.estimators.BaseGenerator`. By default a sample gets new ones in proportion to 1 / r.
-    image_shape, channels_last, categorical_features, missing, device, random_state, verbose
+    image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
+    random_state, verbose
         See `latentover.estimators.BaseDataEstimator`.
 
     Attributes
@@ -387,7 +388,10 @@ class MultiClassCCR(RowSampler):
         originals, new_X, new_y = super()._resample(X, y, sample_weight)
         if self.cleaning == "translate":
             pushed = self._synthetic(self.tensors_["points"], self.tensors_["moved"])
-            originals = _replaced(X, pushed.parents[:, 0], self.format_.decode(pushed.outputs))
+            rows, moved = pushed.parents[:, 0], self.format_.decode(pushed.outputs)
+            if isinstance(self.format_, TableFormat) and self.format_.identifiers:
+                moved = self.format_.with_identifiers_of(moved, X.iloc[rows])
+            originals = _replaced(X, rows, moved)
         elif self.cleaning == "remove":
             rows = self.sample_origin_[~self.synthetic_mask_]
             originals = X.iloc[rows] if isinstance(X, pd.DataFrame) else X[rows]

@@ -362,7 +362,8 @@ class ClassicalSampler(BaseSampler):
     base_selection : {"random", "even"} or array of int, default="random"
         See `latentover.estimators.BaseGenerator`. All but SMOTE choose by themselves from which samples new ones start
         and take ``"random"`` alone.
-    image_shape, channels_last, categorical_features, missing, device, random_state, verbose
+    image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
+    random_state, verbose
         See `latentover.estimators.BaseDataEstimator`; everything is computed on the CPU.
 
     Attributes
@@ -448,5 +449,5 @@ class ClassicalSampler(BaseSampler):
         for start in range(0, max(n, 1), step := max(1, BLOCK_ELEMENTS // X.shape[1])):
             mixed = found[start : min(start + step, n)].of(X)
             outputs = torch.from_numpy(mixed).unflatten(1, self.format_.shape)
-            samples.append(self.format_.decode(outputs.clamp(0, 1) if self.format_.kind == "images" else outputs))
+            samples.append(self._in_rows(outputs.clamp(0, 1) if self.format_.kind == "images" else outputs, label))
         return joined(samples), found.rows[:n], found.weights[:n]

@@ -246,7 +246,8 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
         many and few samples and of every class, under the names of `latentover.metrics.tracking.tracked_scores` with
         ``train_`` and ``validation_`` before them. Of up to 1000 training samples, without augmentation, and as many of
         the validation part if there is one.
-    image_shape, channels_last, categorical_features, missing, device, random_state, verbose
+    image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
+    random_state, verbose
         See `latentover.estimators.BaseDataEstimator`.
     precision, checkpoint, checkpoint_every, compile, capture
         See `latentover.estimators.BaseDeepEstimator`.

@@ -243,7 +243,8 @@ class DeepSMOTE(LatentSpace, BaseDeepSampler):
         See `latentover.estimators.BaseSampler`.
     small_class, base_selection, clip
         See `latentover.estimators.BaseGenerator`. A class needs ``k_neighbors + 1`` samples.
-    image_shape, channels_last, categorical_features, missing, device, random_state, verbose
+    image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
+    random_state, verbose
         See `latentover.estimators.BaseDataEstimator`.
     precision, checkpoint, checkpoint_every, compile, capture
         See `latentover.estimators.BaseDeepEstimator`.

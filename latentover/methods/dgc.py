@@ -492,8 +492,8 @@ class DGCClassifier(BaseGenerator, BaseClassifier):
     schedule : {"constant", "cosine", "one_cycle"}, default="constant"
     small_class, base_selection, clip
         See `latentover.estimators.BaseGenerator`.
-    image_shape, channels_last, categorical_features, missing, device, precision, random_state, verbose, checkpoint,
-    checkpoint_every, compile, capture
+    image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
+    precision, random_state, verbose, checkpoint, checkpoint_every, compile, capture
         See `latentover.estimators.BaseDeepEstimator`.
 
     Attributes

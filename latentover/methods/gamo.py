@@ -692,8 +692,8 @@ class GAMOClassifier(_GAMO, BaseClassifier):
         See `latentover.estimators.BaseGenerator`. A class of one sample generates that sample.
     base_selection
         Has to be ``"random"``: all samples of a class are parents of each new one.
-    image_shape, channels_last, categorical_features, missing, device, precision, random_state, verbose, checkpoint,
-    checkpoint_every, compile, capture
+    image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
+    precision, random_state, verbose, checkpoint, checkpoint_every, compile, capture
         See `latentover.estimators.BaseDeepEstimator`; ``compile`` compiles the extractor.
 
     Attributes

@@ -61,7 +61,8 @@ class LatentOversampler(BaseSampler):
     small_class, base_selection, clip
         See `latentover.estimators.BaseGenerator`. Which rows new samples start from is the sampler's own choice, so
         `base_selection` has to be ``"random"``; weights of samples are heeded by the SMOTE family.
-    image_shape, channels_last, categorical_features, missing, device, random_state, verbose
+    image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
+    random_state, verbose
         See `latentover.estimators.BaseDataEstimator`. What is said of the data here is said to an autoencoder that is
         trained too.
 

@@ -32,13 +32,24 @@ order of the updates                           update_order            "referenc
 momentum of batch normalisation                batch_norm_momentum     0.01
 =============================================  ======================  ===========================================
 
-What is ours: `decoder_reconstruction`, `reconstruct_every` and `adversarial_every` make short trainings possible;
-`match_moments` gives generated rows of a table the spread of their class;
+The decoder of the paper, and ours of images, returns a row for each latent and learns from the critic. Of tables that
+is a conditional mean, to which no critic adds what is missing within seconds. So the default of tables is
+``decoder="autoregressive"`` (`latentover.networks.AutoregressiveDecoder`): D says how likely rows are, given a mixture
+of latents, and learns from the members of the tuple in proportion to their weights in it, as Mixup's loss does,
+
+    L_D = - sum_i alpha_i log D(x_i | sum_j alpha_j E(x_j), y).
+
+Its rows are drawn. Latents are mixed in training as they are in sampling, so that rows of a well-trained decoder are
+distributed as those of the class, whatever the encoder keeps and however the mixer mixes. There is no critic then.
+
+What is ours besides: `decoder_reconstruction`, `reconstruct_every` and `adversarial_every` make short trainings
+possible; `match_moments` gives generated rows of a table the spread of their class;
 `sampling_power`, `loss`, `mixing`, `augment`, `optimizer` and `schedule` are what the strong controls have too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -59,7 +70,7 @@ from latentover.estimators import (
     TrainingSet,
 )
 from latentover.estimators.base import PREDICT_BATCH
-from latentover.estimators.formats import TableFormat
+from latentover.estimators.formats import Format
 from latentover.estimators.parameters import (
     BatchSize,
     Expected,
@@ -77,9 +88,11 @@ from latentover.estimators.parents import WeightedTuples
 from latentover.estimators.validation import check_latents
 from latentover.losses import adjusted_logits, critic_loss, generator_loss, gradient_penalty
 from latentover.mixing import Mixed, MixingRule, NeighborMix, convex_combination, cyclic_shifts, drawn_weights
-from latentover.networks import Mixer, build_critic, build_decoder, build_encoder
+from latentover.networks import AutoregressiveDecoder, Mixer, build_critic, build_decoder, build_encoder
 from latentover.networks.autoencoder import EncoderName
 from latentover.networks.layers import evaluating, images_last, linear
+from latentover.tables import TableFormat
+from latentover.tables.format import Numbers
 from latentover.training import (
     ClassTuples,
     Losses,
@@ -108,6 +121,16 @@ DEFAULTS_IMAGES: dict[str, Any] = {
     "decoder_reconstruction": False,
     "adversarial_every": 1,
 }
+DECODER_RATE = 3e-3
+DECODER_DECAY = 1e-2
+"""Learning rate, at its highest, and weight decay of an autoregressive decoder."""
+DECODER_DROPOUT = 0.3
+DECODER_POWER = 0.75
+"""It sees classes in proportion to their sizes to this power: how columns hang together is alike in all of them."""
+DECODER_BATCH = 128
+DECODER_SMALLEST_BATCH = 16
+ROWS_PER_DECODER_BATCH = 64
+"""Tuples in a batch of it, the smallest one, and the rows that there are for each: few rows are not seen more often."""
 DEFAULTS_TABLES: dict[str, Any] = {
     "latent_dim": 8,
     "hidden_units": 128,
@@ -242,6 +265,8 @@ class RAEProgram(Program):
         self.data = data
         self.settings: Any = settings  # in which no number is None
         self.t = settings.n_components
+        self.autoregressive = settings.decoder == "autoregressive"
+        self.decoder_batches = self._decoder_batches() if self.autoregressive else None
         self.groups = 1 if settings.critic_fakes == "mixtures" else 2  # of latents that the critic sees decoded
         self.batches = self._batches()
         rule = settings.mixing
@@ -252,12 +277,16 @@ class RAEProgram(Program):
         self.class_probabilities = class_probabilities(data.class_counts, settings.sampling_power).float()
         self.adaptive = AdaptiveAugment().to(data.device) if settings.augment == "adaptive" else None
         optimizers, rate = self._optimizers(networks), rate_over(settings.schedule, settings.max_steps)
+        rates: dict[str, Callable[[int], float]] = {}
+        rates |= {name: rate for name in ("encoder", "classifier") if name in optimizers}
+        if self.autoregressive:
+            rates["decoder"] = rate_over("one_cycle", settings.max_steps)
         super().__init__(
             networks=networks,
             optimizers=optimizers,
             phases=self._phases([name for name in ("encoder", "classifier") if name in optimizers]),
             n_steps=settings.max_steps,
-            rates={name: rate for name in ("encoder", "classifier") if name in optimizers},
+            rates=rates,
             ema=settings.ema,
             averaged=("encoder", "classifier", *(["decoder"] if settings.decoder else [])),
             state={} if self.adaptive is None else {"adaptive": self.adaptive},
@@ -281,6 +310,14 @@ class RAEProgram(Program):
             data.labels, data.sample_weight, n_tuples, self.t, data.generator, power=settings.sampling_power
         )
 
+    def _decoder_batches(self) -> ClassTuples:
+        """Return the tuples that an autoregressive decoder learns from: more of them than the classifier's."""
+        data, n = self.data, len(self.data.labels)
+        size = min(DECODER_BATCH, max(DECODER_SMALLEST_BATCH, n // ROWS_PER_DECODER_BATCH)) * parallel.n_processes()
+        if data.sample_weight is None:
+            return ClassTuples(data.labels, size, self.t, data.generator, power=DECODER_POWER)
+        return WeightedTuples(data.labels, data.sample_weight, size, self.t, data.generator, power=DECODER_POWER)
+
     def _optimizers(self, networks: RAENetworks) -> dict[str, torch.optim.Optimizer]:
         settings, lr = self.settings, self.settings.learning_rate
         encoder, classifier = list(networks.encoder.parameters()), list(networks.classifier.parameters())
@@ -297,7 +334,12 @@ class RAEProgram(Program):
         optimizers["mixer"] = adam(
             networks.mixer.parameters(), other_lr, (settings.mixer_betas[0], settings.mixer_betas[1])
         )
-        if networks.decoder is not None and networks.critic is not None:
+        if self.autoregressive and networks.decoder is not None:
+            decoder_lr = settings.adversarial_learning_rate or DECODER_RATE
+            optimizers["decoder"] = torch.optim.AdamW(
+                networks.decoder.parameters(), decoder_lr, weight_decay=DECODER_DECAY
+            )
+        elif networks.decoder is not None and networks.critic is not None:
             optimizers["decoder"] = adam(networks.decoder.parameters(), other_lr, GAN_BETAS)
             optimizers["decoder_joint"] = adam(networks.decoder.parameters(), other_lr)
             optimizers["critic"] = adam(networks.critic.parameters(), other_lr, GAN_BETAS)
@@ -313,7 +355,12 @@ class RAEProgram(Program):
             return step % cycle == 0 and (step > 0 or not reference)
 
         def reconstructs(step: int) -> bool:
-            return settings.decoder and joint(step) and (step // cycle) % settings.reconstruct_every == 0
+            return (
+                bool(settings.decoder)
+                and not self.autoregressive
+                and joint(step)
+                and (step // cycle) % settings.reconstruct_every == 0
+            )
 
         def adversarial(step: int) -> bool:
             return not joint(step) if reference else step % settings.adversarial_every == 0
@@ -335,6 +382,23 @@ class RAEProgram(Program):
         ]
         if not settings.decoder:
             return phases
+        if self.autoregressive:
+            assert self.decoder_batches is not None
+            regularised: dict[str, Objective] = {"encoder": {"reconstruction": settings.reconstruction_weight}}
+            return [
+                *phases,
+                Phase(
+                    name="decoder",
+                    draw=self.draw_members,
+                    losses=self.likelihood_losses,
+                    moves={
+                        "decoder": {"reconstruction": 1.0},
+                        **(regularised if "encoder" in learners else {}),
+                    },
+                    streams=[self.decoder_batches],
+                    gradient_norm=True,
+                ),
+            ]
         with_decoder = Phase(
             name="joint",
             draw=lambda: self.draw_joint(reconstruct=True),
@@ -405,6 +469,13 @@ class RAEProgram(Program):
             coefficients=self.draw(sample, times=self.groups * self.t) if penalty else None,
         )
 
+    def draw_members(self) -> Draws:
+        """Return what an update of an autoregressive D draws."""
+        assert self.decoder_batches is not None
+        rows = parallel.part(self.decoder_batches.draw())
+        mixing = self.draw_mixing(n_tuples=self.decoder_batches.n_tuples, times=1)
+        return Draws(self.inputs(rows), self.data.labels[rows[:, 0]], mixing)
+
     def batch(self) -> tuple[Tensor, Tensor, Tensor]:
         """Return the rows (B, t), inputs (B, t, ...) and labels (B,) of a batch of tuples."""
         rows = parallel.part(self.batches.draw())
@@ -430,17 +501,19 @@ class RAEProgram(Program):
             near = torch.cat([near[:, :1], same], dim=1)
         return rule(seen, labels, counts, generator, (self.augment(self.inputs(near)), self.data.labels[near[:, 0]]))
 
-    def draw(self, sample: Any, *shape: int, times: int | None = None) -> Tensor:
+    def draw(self, sample: Any, *shape: int, times: int | None = None, n_tuples: int | None = None) -> Tensor:
         """Return draws (times * B, *shape), `times` being t by default, of which all processes draw all."""
-        size = (self.t if times is None else times, self.settings.batch_size * parallel.n_processes(), *shape)
+        n_tuples = self.settings.batch_size * parallel.n_processes() if n_tuples is None else n_tuples
+        size = (self.t if times is None else times, n_tuples, *shape)
         drawn = sample(*size, generator=self.data.generator, device=self.data.device)
         return parallel.part(drawn, dim=1).flatten(0, 1)
 
-    def draw_mixing(self) -> Tensor:
+    def draw_mixing(self, **size: int) -> Tensor:
         """Return the mixer's noise (t * B, m), or the mixing weights (t * B, t) that are drawn in its place."""
+        draw: Any = partial(self.draw, **size)
         if self.settings.alpha == "mixer":
-            return self.draw(torch.randn, self.networks.mixer.latent_dim)
-        return drawn_weights(self.settings.alpha, self.draw, self.t)
+            return draw(torch.randn, self.networks.mixer.latent_dim)
+        return drawn_weights(self.settings.alpha, draw, self.t)
 
     def augmentation(self, groups: int) -> Tensor | None:
         """Return draws for the adaptive augmentation of g * t * B inputs."""
@@ -553,6 +626,20 @@ class RAEProgram(Program):
         chosen = F.one_hot(logits.argmax(dim=1), self.data.n_classes).amax(dim=0).sum()
         return {**losses, "predicted_classes": chosen}
 
+    def likelihood_losses(self, draws: Draws) -> Losses:
+        """Return how unlikely the members of tuples are, by their weights in its mixture, a column of the row."""
+        decoder = self.networks.decoder
+        assert isinstance(decoder, AutoregressiveDecoder)
+        # The encoder as it is in sampling: what is drawn there depends on nothing but the row, and its statistics are
+        # those of the classifier's batches.
+        encode, onehot = evaluating(self.networks.encoder), self.onehot(draws.labels)
+        z = encode(draws.x.flatten(0, 1)).unflatten(0, draws.x.shape[:2])
+        weights = self.mixer(z, onehot, draws.mixing).detach() if self.settings.alpha == "mixer" else draws.mixing
+        mixed = convex_combination(z, weights)
+        members = range(self.t)
+        logs = torch.stack([decoder.log_prob(draws.x[:, j], mixed, onehot) for j in members], dim=1)
+        return {"reconstruction": -(weights * logs).sum(dim=1).mean() / len(decoder.columns)}
+
     def decoder_losses(self, draws: Draws) -> Losses:
         """Return Eq. 4."""
         assert self.networks.critic is not None
@@ -608,6 +695,7 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
 
     _training_only: ClassVar = ("critic",)
 
+    numbers: Numbers = "scores"
     # Latent space and mixing
     latent_dim: PositiveInt | None = None
     n_components: PositiveInt = 2
@@ -615,7 +703,7 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
         Literal["mixer", "uniform"] | list[Positive], Expected("'mixer', 'uniform' or a list of positive numbers")
     ] = "mixer"
     class_preserving: bool = True
-    decoder: bool = True
+    decoder: Literal[True, False, "adversarial", "autoregressive"] = True
     # Networks
     encoder: Network | EncoderName = "auto"
     channels: PositiveInt = 64
@@ -677,12 +765,26 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
             problems.append("class_preserving or decoder to be True, but got False for both, which trains no encoder")
         if not self.decoder and isinstance(self, BaseDeepSampler):
             problems.append("decoder to be True, for an over-sampler has to generate, but got False")
+        if self.decoder == "autoregressive" and self.numbers != "scores":
+            problems.append(f"numbers to be 'scores' with decoder='autoregressive', but got {self.numbers!r}")
         return problems
+
+    def _learn_format(self, X: Any, **settings: Any) -> Format:
+        learned = super()._learn_format(X, **settings)
+        if self.decoder == "autoregressive" and not isinstance(learned, TableFormat):
+            raise ValueError(
+                "Expected decoder to be True or 'adversarial' for images, but got 'autoregressive', a table's."
+            )
+        return learned
 
     def _resolved(self) -> Self:
         """Return an estimator of the same parameters, with those that are None as the kind of data has them."""
-        defaults = DEFAULTS_TABLES if isinstance(self.format_, TableFormat) else DEFAULTS_IMAGES
-        return replace(self, **{name: value for name, value in defaults.items() if getattr(self, name) is None})
+        table = isinstance(self.format_, TableFormat)
+        defaults = DEFAULTS_TABLES if table else DEFAULTS_IMAGES
+        changed = {name: value for name, value in defaults.items() if getattr(self, name) is None}
+        if self.decoder is True:
+            changed["decoder"] = "autoregressive" if table and self.numbers == "scores" else "adversarial"
+        return replace(self, **changed)
 
     def _build_networks(self) -> RAENetworks:
         shape, n_classes, settings = self.format_.shape, len(self.classes_), self._resolved()
@@ -690,6 +792,7 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
         assert m is not None
         assert hidden_units is not None
         size: dict[str, Any] = {"channels": self.decoder_channels or self.channels, "hidden_units": hidden_units}
+        adversarial = settings.decoder == "adversarial"
         networks = RAENetworks(
             encoder=build_encoder(
                 shape,
@@ -708,11 +811,14 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
                 dropout=self.dropout,
                 activation=self.mixer_activation,
             ),
-            decoder=build_decoder(shape, m, n_classes, **size) if self.decoder else None,
-            critic=build_critic(shape, n_classes, conditional=self.conditional_critic, **size)
-            if self.decoder
-            else None,
+            decoder=build_decoder(shape, m, n_classes, **size) if adversarial else None,
+            critic=build_critic(shape, n_classes, conditional=self.conditional_critic, **size) if adversarial else None,
         )
+        if settings.decoder == "autoregressive":
+            assert isinstance(self.format_, TableFormat)
+            networks.decoder = AutoregressiveDecoder(
+                [placed.part for placed in self.format_.parts], m, n_classes, dropout=DECODER_DROPOUT
+            )
         for module in networks.modules():
             if isinstance(module, _BatchNorm):
                 module.momentum = self.batch_norm_momentum
@@ -727,7 +833,10 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
             self.tensors_ = {"latents": self._encoded_inputs(data).cpu(), "labels": data.labels.cpu()}
 
     def _can_generate(self) -> bool:
-        return self.decoder
+        return bool(self.decoder)
+
+    def _lacks_noise(self) -> bool:
+        return self._can_generate() and self._resolved().decoder == "adversarial"
 
     def _rows_needed(self) -> int:
         return max(2, self.n_components)
@@ -755,14 +864,21 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
         rows = self._draw_parents(label, n, self.n_components, generator).cpu()
         z = self.tensors_["latents"][rows].to(self.device_)  # (n, t, m)
         alpha = self._proposed_weights(z, onehot, generator)
-        outputs = self.networks_.decoder(convex_combination(z, alpha), onehot)
+        mixed = convex_combination(z, alpha)
+        if isinstance(self.networks_.decoder, AutoregressiveDecoder):
+            outputs = self.networks_.decoder.sample(mixed, onehot, generator)
+            return Synthetic(outputs, rows.numpy(), alpha.cpu().numpy())
+        outputs = self.networks_.decoder(mixed, onehot)
         return Synthetic(self._with_noise(outputs, label, generator), rows.numpy(), alpha.cpu().numpy())
 
     def _encoded(self, batch: Tensor) -> Tensor:
         return self.networks_.encoder(images_last(batch))
 
     def decode(self, Z: np.ndarray, y: Any) -> Any:
-        """Return what the decoder makes of latents Z (n, m) with labels y (n,), in the type and layout of the data."""
+        """Return what the decoder makes of latents Z (n, m) with labels y (n,), in the type and layout of the data.
+
+        An autoregressive decoder draws a row for each, with the same numbers in every call.
+        """
         check_is_fitted(self)
         labels = torch.from_numpy(self._class_numbers(y))
         Z = check_latents(Z, self.networks_.mixer.latent_dim, len(labels))
@@ -772,7 +888,7 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
         if self.networks_.decoder is None:
             raise ValueError("Expected a model with a decoder, but it was trained with decoder=False; train with it.")
         z = torch.as_tensor(np.asarray(Z), dtype=torch.float32, device=self.device_)
-        with torch.inference_mode():
+        with seeded(0, self.device_), torch.inference_mode():  # an autoregressive decoder draws
             pairs = zip(z.split(PREDICT_BATCH), onehot.float().to(self.device_).split(PREDICT_BATCH), strict=True)
             return self.format_.decode(torch.cat([self.networks_.decoder(*pair) for pair in pairs]))
 
@@ -861,8 +977,11 @@ class RAEClassifier(_RAE, BaseClassifier):
     class_preserving : bool, default=True
         False keeps the classifier's loss from shaping the latent space (row 1 of Table 4): the linear classifier then
         learns, on real and mixed latents, from an autoencoder that does not learn from it.
-    decoder : bool, default=True
-        False trains encoder, classifier and mixer alone (row 3 of Table 4); such a model cannot generate.
+    decoder : bool or {"adversarial", "autoregressive"}, default=True
+        False trains encoder, classifier and mixer alone (row 3 of Table 4); such a model cannot generate. True is
+        ``"autoregressive"`` for tables with ``numbers="scores"``, and otherwise the paper's ``"adversarial"``, which
+        learns from the critic and returns a row for each latent. The other one is drawn from, column by column; the
+        parameters of critic and reconstruction say nothing to it, but for `reconstruction_weight`.
     encoder : {"auto", "conv", "resnet"} or nn.Module, default="auto"
         ``"conv"`` is the paper's network for images and ``"resnet"`` a small residual one
         (`latentover.networks.SmallResNet`); ``"auto"`` is ``"conv"``, and for tables the paper's dense layers. A module
@@ -953,7 +1072,8 @@ class RAEClassifier(_RAE, BaseClassifier):
     learning_rate : float, default=2e-4
         Of encoder and classifier.
     adversarial_learning_rate : float, default: as `learning_rate`
-        Of mixer, decoder and critic, which Adam trains.
+        Of mixer, decoder and critic, which Adam trains. An autoregressive decoder has AdamW and one cycle up to this
+        rate, by default 3e-3.
     weight_decay : float, default=1e-3
         The fraction by which the weights of the encoder's optimizer shrink in a step at the full learning rate; see
         `latentover.training.make_optimizer`.
@@ -963,11 +1083,11 @@ class RAEClassifier(_RAE, BaseClassifier):
         Decay of a moving average of the weights of encoder, classifier and decoder, which is then used in their place;
         0.99 in the authors' code.
     match_moments : bool, default=True
-        Of tables: whether normal noise is added to what the decoder makes of mixtures, with the mean and the covariance
-        that the samples of the class have beyond those of 4096 mixtures of it (drawn to the pooled ones where the class
-        is small, `shrunk`; of very wide tables the variances alone). A decoder returns conditional means: columns that
-        the latents do not hold would come out almost constant, and a classifier would learn to tell made rows from real
-        ones by them. Neither `decode` nor images have noise, nor does the paper: False is its way.
+        Of tables with ``decoder="adversarial"``: whether normal noise is added to what the decoder makes of mixtures,
+        with the mean and the covariance that the samples of the class have beyond those of 4096 mixtures of it (drawn
+        to the pooled ones where the class is small, `shrunk`; of very wide tables the variances alone). A decoder
+        returns conditional means: columns that the latents do not hold would come out almost constant, and a classifier
+        would learn to tell made rows from real ones by them. Neither `decode` nor images have noise, nor does the paper: False is its way.
     average_mirrored : bool, default=False
         Whether predictions are averaged over an image and its mirror image.
     small_class, base_selection, clip
@@ -975,8 +1095,8 @@ class RAEClassifier(_RAE, BaseClassifier):
         smaller one are mixed with themselves.
     early_stopping, validation_fraction, n_iter_no_change
         See `latentover.estimators.StoppableTraining`.
-    image_shape, channels_last, categorical_features, missing, device, precision, random_state, verbose, checkpoint,
-    checkpoint_every, compile, capture
+    image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
+    precision, random_state, verbose, checkpoint, checkpoint_every, compile, capture
         See `latentover.estimators.BaseDeepEstimator`.
 
     Attributes

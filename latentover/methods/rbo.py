@@ -253,7 +253,8 @@ class MultiClassRBO(RowSampler):
         See `latentover.estimators.BaseSampler`.
     small_class, base_selection, clip
         See `latentover.estimators.BaseGenerator`.
-    image_shape, channels_last, categorical_features, missing, device, random_state, verbose
+    image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
+    random_state, verbose
         See `latentover.estimators.BaseDataEstimator`.
 
     Attributes

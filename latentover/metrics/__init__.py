@@ -6,6 +6,7 @@ imports numpy and scipy; torch is imported where neighbours are searched and net
 """
 
 from latentover.metrics.classification import acsa, classification_scores, gm_a, gm_b, gm_c, macro_f1, top1
+from latentover.metrics.columns import correlation_ratio, cramers_v, kolmogorov_smirnov, spearman, total_variation
 from latentover.metrics.confusion import (
     confusion_matrix,
     f1_per_class,
@@ -15,7 +16,9 @@ from latentover.metrics.confusion import (
 )
 from latentover.metrics.copying import (
     ClassMemorization,
+    ColumnCopies,
     Memorization,
+    column_copies,
     diversity_per_class,
     diversity_ratio,
     exact_copies,
@@ -43,6 +46,7 @@ from latentover.metrics.geometry import (
     uniformity,
 )
 from latentover.metrics.intervals import Estimate, bootstrap_interval, classification_intervals
+from latentover.metrics.judge import JudgeScore
 from latentover.metrics.leakage import Leakage, check_leakage
 from latentover.metrics.margin_analysis import (
     MarginFit,
@@ -65,7 +69,10 @@ from latentover.metrics.neighbors import (
     precision_recall,
 )
 from latentover.metrics.probabilistic import brier, ece, mauprc_ova, prior_correction
+from latentover.metrics.resampling_effect import ResamplingEffect, resampling_effect
 from latentover.metrics.shots import shot_accuracies
+from latentover.metrics.table_quality import table_quality
+from latentover.metrics.table_results import TableQuality
 from latentover.metrics.tracking import tracked_scores
 from latentover.metrics.transfer import CoarseToFine, coarse_to_fine
 
@@ -73,16 +80,20 @@ __all__ = [
     "BallCounts",
     "ClassMemorization",
     "CoarseToFine",
+    "ColumnCopies",
     "DensityCoverage",
     "Estimate",
     "Extrapolation",
     "FeatureExtractor",
     "FeatureStatistics",
+    "JudgeScore",
     "Leakage",
     "MarginFit",
     "MarginPart",
     "Memorization",
     "PrecisionRecall",
+    "ResamplingEffect",
+    "TableQuality",
     "acsa",
     "alignment",
     "as_extractor",
@@ -98,7 +109,10 @@ __all__ = [
     "classification_intervals",
     "classification_scores",
     "coarse_to_fine",
+    "column_copies",
     "confusion_matrix",
+    "correlation_ratio",
+    "cramers_v",
     "density_coverage",
     "diversity_per_class",
     "diversity_ratio",
@@ -115,6 +129,7 @@ __all__ = [
     "gm_c",
     "inception_features",
     "kid",
+    "kolmogorov_smirnov",
     "linear_separability",
     "macro_f1",
     "majority_classes",
@@ -134,9 +149,13 @@ __all__ = [
     "precision_recall",
     "prior_correction",
     "recall_per_class",
+    "resampling_effect",
     "shot_accuracies",
+    "spearman",
     "specificity_per_class",
+    "table_quality",
     "top1",
+    "total_variation",
     "tracked_scores",
     "uniformity",
     "unit_images",

@@ -5,7 +5,8 @@ All of it works on features; give pixels (rows of images) to look for exact copi
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,11 +16,16 @@ from latentover.metrics.labels import as_labels
 from latentover.metrics.neighbors import nearest_distances
 from latentover.seeds import as_generator
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 __all__ = [
     "COLLAPSED_BELOW",
     "COPIED_BELOW",
     "ClassMemorization",
+    "ColumnCopies",
     "Memorization",
+    "column_copies",
     "diversity_per_class",
     "diversity_ratio",
     "exact_copies",
@@ -37,6 +43,10 @@ _ROUNDING = 1e-5
 """Two samples are the same where their distance is below this share of their length: float32 knows no better."""
 _NEAREST = 0.05
 """Share of the training samples of a class that lie nearer to another one than the distance that is compared with."""
+_NAMES_ROWS = 0.5
+"""A column of which more values occur once than this share tells rows apart; if it holds text, no copy is chance."""
+_BY_CHANCE = 0.05
+"""In other columns so many copies beyond what is usual are not flagged."""
 
 
 class Memorization(NamedTuple):
@@ -96,6 +106,133 @@ class ClassMemorization(NamedTuple):
     n: int
     n_train: int
     flagged: bool
+
+
+class ColumnCopies(NamedTuple):
+    """How many new values of a column are somebody's: they equal a value that one training row alone has.
+
+    Attributes
+    ----------
+    copied : float
+        Share of the new values, missing ones left out, that equal a value which occurs exactly once in training.
+    usual : float
+        The share that an independent row would have: of the training rows, those whose value exactly one other training
+        row has (what each row is to all others). Cents and rare towns meet by chance, account numbers do not.
+    unique : float
+        Share of the training values that occur exactly once.
+    distinct : int
+        Different unique values that were copied.
+    n : int
+        New values that are not missing.
+    flagged : bool
+        More than twice what is usual, in columns that do not tell rows apart by text by more than one in twenty.
+    """
+
+    copied: float
+    usual: float
+    unique: float
+    distinct: int
+    n: int
+    flagged: bool
+
+
+def column_copies(
+    train: pd.DataFrame, new: pd.DataFrame, *, like: NDArray[np.bool_] | None = None
+) -> dict[Any, ColumnCopies]:
+    """Count for each column of a table the new values that equal a value which occurs once in the training rows.
+
+    Whole rows need not be copied to give persons away: a new row may carry one customer's account number and another's
+    amount.
+
+    Parameters
+    ----------
+    train : DataFrame of shape (n_train, d)
+        All that the generator was trained on, of every class.
+    new : DataFrame of shape (n_new, d)
+        With the columns of `train`, in any order.
+    like : ndarray of bool of shape (n_train,), optional
+        Training rows of the classes that the new rows are of, by which ``usual`` is measured too; the larger counts.
+
+    Returns
+    -------
+    dict of column to ColumnCopies
+        In the order of `train`.
+
+    Raises
+    ------
+    ValueError
+        If `new` lacks a column or a side has no row.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from latentover.metrics import column_copies
+    >>> train = pd.DataFrame({"iban": [f"AT{i}" for i in range(50)], "town": ["Graz", "Linz"] * 25})
+    >>> new = pd.DataFrame({"iban": ["AT3", "AT3", "AT7", "DE1"], "town": ["Graz"] * 4})
+    >>> found = column_copies(train, new)
+    >>> found["iban"].copied, found["iban"].distinct, found["iban"].flagged, found["town"].copied
+    (0.75, 2, True, 0.0)
+    """
+    if not len(train) or not len(new):
+        raise ValueError(f"Expected rows on both sides, but got {len(train)} in *train* and {len(new)} in *new*.")
+    missing = [column for column in train.columns if column not in new.columns]
+    if missing:
+        raise ValueError(f"Expected *new* to have the columns of *train*, but got none named {missing[0]!r}; add it.")
+    return {column: _copies_of(train[column], new[column], like) for column in train.columns}
+
+
+def _copies_of(train: pd.Series, new: pd.Series, like: NDArray[np.bool_] | None) -> ColumnCopies:
+    codes = common_codes([train, new])
+    first, second = codes[0], codes[1][codes[1] >= 0]
+    times = np.bincount(first[first >= 0], minlength=max(codes[0].max(), codes[1].max(), 0) + 1)
+    of_rows = np.where(first >= 0, times[first], 0)
+    copies = second[times[second] == 1]
+    known = max(int((first >= 0).sum()), 1)
+    usual = float((of_rows == 2).sum()) / known
+    if like is not None and (n_like := int((of_rows[like] > 0).sum())):
+        usual = max(usual, float((of_rows[like] == 2).sum()) / n_like)
+    unique = float((of_rows == 1).sum()) / known
+    copied = len(copies) / max(len(second), 1)
+    chance = 0.0 if unique > _NAMES_ROWS and _is_words(train) else _BY_CHANCE
+    return ColumnCopies(
+        copied=copied,
+        usual=usual,
+        unique=unique,
+        distinct=len(np.unique(copies)),
+        n=len(second),
+        flagged=copied > 2 * usual + chance,
+    )
+
+
+def _is_words(values: pd.Series) -> bool:
+    """Whether a column holds neither numbers nor times."""
+    import pandas as pd
+
+    known = values.dropna()
+    kinds = known.map(type).nunique() if known.dtype == object else 1
+    return kinds > 1 or pd.api.types.infer_dtype(known, skipna=True) in ("string", "bytes", "mixed", "categorical")
+
+
+def common_codes(parts: Sequence[pd.Series]) -> list[NDArray[np.intp]]:
+    """Number the values of columns that belong together, equal ones alike; -1 is missing.
+
+    Numbers are equal by value, whatever their types; whole numbers keep all their digits.
+    """
+    import pandas as pd
+
+    plain = [part.astype(part.cat.categories.dtype) if isinstance(part.dtype, pd.CategoricalDtype) else part
+             for part in parts]  # fmt: skip
+    if len({part.dtype for part in plain}) > 1:
+        plain = [part.astype(object) for part in plain]
+    codes, _ = pd.factorize(pd.concat(plain, ignore_index=True))
+    return np.split(codes, np.cumsum([len(part) for part in plain])[:-1])
+
+
+def row_copies(train: pd.DataFrame, new: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which new rows equal a training row in every column of `train`; missing values are equal to each other."""
+    codes = [np.concatenate(common_codes([train[column], new[column]])) for column in train.columns]
+    rows = np.stack(codes, axis=1)
+    return exact_copies(rows[: len(train)], rows[len(train) :])
 
 
 def exact_copies(train: ArrayLike, fake: ArrayLike) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ from latentover.networks.autoencoder import (
     check_input_shape,
     default_hidden_units,
 )
+from latentover.networks.autoregressive import AutoregressiveDecoder
 from latentover.networks.backbones import build_backbone
 from latentover.networks.conv import ConvCritic, ConvDecoder, ConvEncoder
 from latentover.networks.cosine import CosineClassifier
@@ -16,6 +17,7 @@ from latentover.networks.small_resnet import SmallResNet
 from latentover.networks.tabular import TabularCritic, TabularDecoder, TabularEncoder
 
 __all__ = [
+    "AutoregressiveDecoder",
     "ConvCritic",
     "ConvDecoder",
     "ConvEncoder",

@@ -2,7 +2,8 @@
 
 `collect_runs` and `compare` read and average, `failed_runs` and `unfinished_runs` say what is missing;
 `comparison_text` and `comparison_markdown` print; `write_report` makes the page and `write_markdown` a page for
-documents; `image_grid`, `minority_grid` and `save_minority_grid` show samples.
+documents; `image_grid`, `minority_grid` and `save_minority_grid` show samples. `write_table_quality` makes the page on
+new rows of a table.
 """
 
 from latentover.report.grid import image_grid, minority_grid
@@ -10,6 +11,7 @@ from latentover.report.html import write_report
 from latentover.report.markdown import write_markdown
 from latentover.report.runs import Cell, FailedRun, Row, Run, collect_runs, compare, failed_runs, unfinished_runs
 from latentover.report.samples import save_minority_grid
+from latentover.report.table_quality import write_table_quality
 from latentover.report.tables import comparison_markdown, comparison_text
 
 __all__ = [
@@ -28,4 +30,5 @@ __all__ = [
     "unfinished_runs",
     "write_markdown",
     "write_report",
+    "write_table_quality",
 ]

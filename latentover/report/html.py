@@ -169,13 +169,14 @@ def write_report(runs_folder: str | Path | Sequence[str | Path], path: str | Pat
         raise ValueError("Expected a path for the page on several runs folders, but got none; name a .html file.")
     single = len(comparisons) == 1
     parts = [_context(one, "" if single else f"part-{i}-") for i, one in enumerate(comparisons, start=1)]
-    page = _template().render(
+    page = template("report.html.j2").render(
         title=", ".join(one.title for one in comparisons), single=single, parts=parts, light=LIGHT, dark=DARK
     )
     return write_whole(path or comparisons[0].folder / "report.html", page.encode("utf-8"))
 
 
-def _template() -> Any:
+def template(name: str) -> Any:
+    """Return a template of this folder: what it is given are words, not HTML, unless they say otherwise."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -193,7 +194,7 @@ def _template() -> Any:
         "published": published_texts,
     }
     environment.globals |= {"plural": plural}
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)
 
 
 def _context(comparison: Comparison, prefix: str) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 Scores come as a table with one row a block (a data set, or a data set and a seed) and one column a method.
 ``friedman`` asks whether there is any difference, ``shaffer`` which pairs differ, ``bayesian_signed_rank`` how probable
 it is that one of two is better by more than a region of practical equivalence. Seeds of one data set are not
-independent data sets: what they show holds for that data set.
+independent data sets: what they show holds for that data set. ``corrected_resampled_t`` compares two methods over the
+folds of one.
 """
 
 from latentover.stats.bayesian import SignedRankPosterior, bayesian_signed_rank
@@ -20,13 +21,16 @@ from latentover.stats.ranks import (
     true_hypotheses,
     wilcoxon,
 )
+from latentover.stats.resampled import ResampledTTest, corrected_resampled_t
 
 __all__ = [
     "FriedmanTest",
     "PairwiseTest",
+    "ResampledTTest",
     "SignedRankPosterior",
     "WilcoxonTest",
     "bayesian_signed_rank",
+    "corrected_resampled_t",
     "critical_difference_diagram",
     "equal_groups",
     "friedman",

@@ -92,7 +92,7 @@ def test_nullable_and_boolean_columns():
 def test_to_dict_is_json_and_the_table_has_a_line_a_class():
     found = diagnose(labels_of(1756, 111))
     assert json.loads(json.dumps(found.to_dict()))["counts"] == [1756, 111]
-    lines = str(found).splitlines()
+    lines = found.sizes_text().splitlines()
     assert lines[2].split() == ["1", "111", "5.95%", "15.8", "1,645"]
     assert "imbalance ratio 15.8" in str(found)
 
@@ -101,3 +101,23 @@ def test_to_dict_is_json_and_the_table_has_a_line_a_class():
 def test_what_is_no_column_of_labels(y):
     with pytest.raises(ValueError, match="y"):
         diagnose(y)
+
+
+def test_what_helps_stands_first_and_in_order():
+    lines = str(diagnose(["ok"] * 95 + ["fault"] * 5)).splitlines()
+    assert [re.sub(r"\W.*", "", line[3:]) for line in lines[1:5]] == ["Measure", "Decide", "Weigh", "Resample"]
+    assert "'ok' is 95.0% accurate" in lines[1]
+    assert "'fault' above 5.00% is enough" in lines[2]
+    assert "latentover data advise" in lines[5]
+    assert lines[6:8] == ["", "class    samples    share  1 : ratio     to add"]
+
+
+def test_a_threshold_is_named_for_two_classes_alone():
+    assert "is enough" not in str(diagnose(labels_of(100, 20, 5)))
+
+
+@pytest.mark.parametrize("counts", [(100,), (100, 80), (10, 10, 10)])
+def test_balanced_classes_need_no_steps(counts):
+    found = diagnose(labels_of(*counts))
+    assert found.steps == []
+    assert str(found) == found.sizes_text()

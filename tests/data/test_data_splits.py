@@ -200,7 +200,10 @@ def test_path_below_the_data_root(tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("Fashion-MNIST", "one of digits, mnist, .* or a path to a folder of images, .npz, .csv or .parquet, but got "),
+        (
+            "Fashion-MNIST",
+            "one of digits, mnist, .* or a path to a folder of images or .parquet files, .npz, .csv or .parquet, but",
+        ),
         ("Fashion-MNIST", r"did you mean 'fashion_mnist'\?"),
         ("cifar", "did you mean 'cifar10"),
         ("notes.txt", r"but got .*notes\.txt; convert it to one of these formats"),

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from latentover.data.tables import read_npz, read_table
+from latentover.data.reading import open_source
+from latentover.data.source import class_number
+from latentover.data.tables import TableOptions, is_table, read_npz, read_table
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ def test_parquet_keeps_dtypes(tmp_path, frame):
 def test_parquet_without_a_reader(tmp_path, frame, monkeypatch):
     path = tmp_path / "loans.parquet"
     path.write_bytes(b"")
-    monkeypatch.setattr(pd, "read_parquet", lambda path: (_ for _ in ()).throw(ImportError("no pyarrow")))
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ImportError, match=r'pip install "latentover\[parquet\]"'):
         read_table(path, "default")
 
@@ -97,7 +99,7 @@ def test_table_without_features(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("t.csv", b""), ("t.csv", b"a,b\n1,2\n1,2,3,4\n"), ("t.csv", b"\xff\xfe\x00a,b"), ("t.parquet", b"PAR1 no")],
+    [("t.csv", b""), ("t.csv", b"a,b\n1,2\n1,2,3,4\n"), ("t.csv", b"\xff\x00a,b"), ("t.parquet", b"PAR1 no")],
 )
 def test_unreadable_table(tmp_path, name, content):
     if name.endswith("parquet"):
@@ -198,3 +200,69 @@ def test_a_header_with_a_name_twice_is_refused(tmp_path, header):
 def test_names_that_look_like_those_of_pandas_are_names(tmp_path):
     (tmp_path / "a.csv").write_text("y,y.1,x\n1,2,3\n4,5,6\n", encoding="utf-8")
     assert list(read_table(tmp_path / "a.csv", "y").X) == ["y.1", "x"]
+
+
+# --- labels that somebody means ---
+
+
+@pytest.mark.parametrize(
+    ("key", "labels", "spellings", "number"),
+    [
+        ("yes", ["no", "yes"], None, 1),
+        (True, ["no", "yes"], None, 1),
+        (False, ["no", "yes"], None, 0),
+        (1, ["01", "02"], None, 0),
+        (1, ["01", "1"], None, None),
+        (None, ["null", "x"], None, 0),
+        (1.0, [0, 1], None, 1),
+        ("1", [0, 1], None, 1),
+        ("1.0", [0.0, 1.0], None, 1),
+        ("1", [0.0, 1.0], [{"0"}, {"1"}], 1),
+        ("TRUE", [False, True], [{"FALSE"}, {"TRUE"}], 1),
+        ("true", [False, True], None, 1),
+        (True, [False, True], None, 1),
+        (1, [False, True], None, None),
+        (True, [0, 1], None, None),
+        ("maybe", ["no", "yes"], None, None),
+    ],
+)
+def test_which_label_is_meant(key, labels, spellings, number):
+    assert class_number(key, labels, spellings) == number
+
+
+# --- options ---
+
+
+def test_options_are_those_of_tables():
+    with pytest.raises(ValueError, match=r"Expected `parse_dates` to be 'auto', 'none' or a list .*, but got 'when'"):
+        TableOptions(parse_dates="when")
+    with pytest.raises(ValueError, match=r"Expected `table` to be left out with source 'digits', .* tables"):
+        open_source("digits", table=TableOptions())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"drop": ["towm"]}, "Expected `drop` to be a column of .*, but got 'towm'; did you mean 'town'?"),
+        ({"drop": ["default"]}, "Expected `drop` to name features, but got the label column 'default'; remove it"),
+        ({"drop": ["age", "income,town"]}, "to have feature columns beside 'default', but got none"),
+        ({"parse_dates": ["whem"]}, "Expected `parse_dates` to be a column of .*, but got 'whem'"),
+        ({"parse_dates": ["town"]}, r"Expected column 'town' of .* to hold dates of one form, but got 'Graz'"),
+    ],
+)
+def test_columns_that_are_not_there(tmp_path, frame, options, message):
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(ValueError, match=message):
+        read_table(tmp_path / "t.csv", "default", TableOptions(**options))
+
+
+def test_a_folder_is_of_images_or_of_tables(tmp_path, frame):
+    pytest.importorskip("pyarrow", reason="reading Parquet needs pyarrow")
+    (tmp_path / "table" / "year=2024").mkdir(parents=True)
+    frame.to_parquet(tmp_path / "table" / "year=2024" / "0.parquet")
+    (tmp_path / "table" / ".crc").touch()
+    assert list(open_source(str(tmp_path / "table"), "default").X) == ["age", "income", "town", "year"]
+    (tmp_path / "images" / "a").mkdir(parents=True)
+    (tmp_path / "images" / "a" / "0.png").touch()
+    assert not is_table(tmp_path / "images")
+    assert not is_table(tmp_path / "nothing")

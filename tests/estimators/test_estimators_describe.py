@@ -16,13 +16,16 @@ FRAME = pd.DataFrame(
     {
         "amount": [1.5, 2.0, 7.0, 3.0],
         "visits": [1, 2, 3, 4],
-        "town": pd.Categorical(["Graz", "Linz", "Graz", "Wien"]),
+        "town": pd.Categorical(["Graz", "Linz"] * 2),
         "since": pd.to_datetime(["2024-01-01", "2024-02-01", "2024-03-01", "2024-04-01"]),
         "year": [2024] * 4,
         "name": ["Ann", "Bob", "Cem", "Dan"],
         "active": [True, False, True, True],
     }
 )
+
+
+STARTS = ("What usually helps", "treatment", "1 : ratio")
 
 
 def treatments(plan):
@@ -37,13 +40,13 @@ def test_of_a_frame():
         "town": "category",
         "since": "date",
         "year": "constant",
-        "name": "category",
+        "name": "identifier",
         "active": "category",
     }
     known = learn_format(FRAME)
     assert plan.encoded_shape == known.shape
     assert plan.encoded_bytes == known.encode(FRAME).nbytes
-    assert any("every row" in note and "'name'" in note for note in plan.notes)
+    assert any("Identifiers" in note and "'name'" in note for note in plan.notes)
     assert any("Constant" in note and "'year'" in note for note in plan.notes)
 
 
@@ -112,6 +115,13 @@ def test_much_memory_is_said():
 def test_to_dict_is_json():
     plan = describe_plan(FRAME, ["a", "a", "a", "b"])
     assert json.loads(json.dumps(plan.to_dict()))["diagnosis"]["counts"] == [3, 1]
+
+
+def test_what_usually_helps_is_said_before_the_columns():
+    lines = str(describe_plan(FRAME, ["a", "a", "a", "b"])).splitlines()
+    steps, columns, sizes = (next(i for i, line in enumerate(lines) if word in line) for word in STARTS)
+    assert steps == 0 < columns < sizes
+    assert str(describe_plan(FRAME)).startswith("column")
 
 
 def test_many_columns_are_not_all_printed():

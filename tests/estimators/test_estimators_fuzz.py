@@ -13,7 +13,7 @@ from plain_sampler import PlainSampler
 from sklearn.base import ClassifierMixin, clone
 from test_estimators_contract import public_estimators, small
 
-from latentover import DeepClassifier, PriorCorrectedClassifier
+from latentover import DeepClassifier
 
 N_INPUTS = 1000
 SECONDS = 1.0
@@ -209,8 +209,11 @@ def samplers():
 def classifiers():
     public = [small(cls) for cls in public_estimators() if issubclass(cls, ClassifierMixin)]
     for classifier in public:
-        if isinstance(classifier, PriorCorrectedClassifier):  # of parts that know all of these kinds of data
-            classifier.set_params(estimator=small(DeepClassifier), sampler=PlainSampler(device="cpu"))
+        parts = {"estimator": small(DeepClassifier), "sampler": PlainSampler(device="cpu")}
+        # Of parts that know all of these kinds of data.
+        classifier.set_params(
+            **{name: part for name, part in parts.items() if name in classifier.get_params(deep=False)}
+        )
     return public
 
 

@@ -98,3 +98,48 @@ def test_what_does_not_do_is_refused():
         sampler.memorization_report(X, Y, n_samples=0)
     with pytest.raises(ValueError, match="without a decoder"):
         RAEClassifier(decoder=False, max_steps=1).fit(X, Y).memorization_report(X, Y)
+
+
+class TestColumns:
+    """Values of single rows that new rows carry, whichever rows they are otherwise like."""
+
+    frame = pd.DataFrame(X, columns=list("abcde")).assign(
+        iban=[f"AT{i:04d}" for i in range(len(X))], town=np.where(X[:, 0] > 3, "Graz", "Linz")
+    )
+
+    class Thief(ClassicalSampler):
+        """Gives each new row the account of a row of another class, and numbers of its own."""
+
+        def sample(self, n, y, *, random_state=None):
+            rows = super().sample(n, y, random_state=random_state)
+            return rows.assign(iban=TestColumns.frame["iban"][Y == "large"].iloc[np.arange(n) % 60].to_numpy())
+
+    def test_an_identifier_in_every_new_row_is_flagged(self):
+        report = self.Thief(random_state=0).fit(self.frame, Y).memorization_report(self.frame, Y, n_samples=50)
+        assert report.columns["iban"].copied == 1
+        assert report.flagged_columns == ["iban"]
+        assert report.columns["town"].copied == 0
+        assert list(report.columns) == list(self.frame)
+        assert report.columns_frame().loc["iban", "distinct"] == 50
+        assert report.to_dict()["flagged_columns"] == ["iban"]
+        assert report.to_dict()["columns"]["iban"]["copied"] == 1
+        (line,) = [line for line in repr(report).splitlines() if line.startswith("iban")]
+        assert line.endswith("copies values")
+
+    def test_fresh_values_are_not(self):
+        class Fresh(ClassicalSampler):
+            def sample(self, n, y, *, random_state=None):
+                rows = super().sample(n, y, random_state=random_state)
+                return rows.assign(iban=[f"DE{i}" for i in range(n)], a=np.arange(n) / 7)
+
+        report = Fresh(random_state=0).fit(self.frame, Y).memorization_report(self.frame, Y, n_samples=50)
+        assert report.columns["iban"].copied == 0
+        assert "iban" not in report.flagged_columns
+
+    def test_of_arrays_by_number_and_of_images_not_at_all(self):
+        report = ClassicalSampler(random_state=0).fit(X, Y).memorization_report(X, Y, n_samples=20)
+        assert list(report.columns) == [0, 1, 2, 3, 4]
+        images = (rng.random((88, 1, 8, 8)) * 255).astype(np.uint8)
+        report = ClassicalSampler(random_state=0).fit(images, Y).memorization_report(images, Y, n_samples=5)
+        assert report.columns == {}
+        assert "column" not in repr(report)

@@ -51,6 +51,7 @@ CHECKED_BY_THEIR_USE = {
     "decoder",
     "sampler",
     "categorical_features",  # learn_format
+    "identifiers",
     "clip",
     "options",  # ClassicalSampler's `_check_settings`, for it depends on the method
     "random_state",  # scikit-learn

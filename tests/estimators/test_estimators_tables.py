@@ -148,10 +148,10 @@ class TestFrames:
             resampled[0].encode(frame[frame.columns[::-1]])
 
     def test_too_many_categories_are_refused_with_their_size(self, monkeypatch):
-        monkeypatch.setattr("latentover.estimators.validation.MAX_DENSE_BYTES", 10_000)
-        X = pd.DataFrame({"name": [f"person {i}" for i in range(60)]})
-        with pytest.raises(ValueError, match=r"encoded columns to take at most .*\(60, 60\) would take 1\.34e-05 GiB"):
-            RAESampler(**TINY).fit_resample(X, np.arange(60) % 3 // 2)
+        monkeypatch.setattr("latentover.tables.checks.MAX_DENSE_BYTES", 10_000)
+        X = pd.DataFrame({"name": [f"person {i // 2}" for i in range(120)]})
+        with pytest.raises(ValueError, match=r"encoded columns to take at most .*\(120, 60\) would take 2\.68e-05 GiB"):
+            RAESampler(**TINY).fit_resample(X, np.arange(120) % 3 // 2)
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +255,7 @@ class TestOtherFrames:
         assert set(X_new["town"]) == {"Graz", "Linz"}
 
     def test_sparse_columns_that_are_too_many_when_dense(self, monkeypatch):
-        monkeypatch.setattr("latentover.estimators.validation.MAX_DENSE_BYTES", 1000)
+        monkeypatch.setattr("latentover.tables.checks.MAX_DENSE_BYTES", 1000)
         X = pd.DataFrame(
             {"x": pd.arrays.SparseArray(np.zeros(40)), "town": "Graz", "n": pd.arrays.SparseArray([0] * 40)}
         )
@@ -297,11 +297,11 @@ class TestOtherFrames:
 
 class TestFormat:
     def test_encoding_is_standardised_numbers_and_one_hot_columns(self):
-        X = pd.DataFrame({"a": [1.0, 2.0, 6.0], "b": ["u", "w", "u"]})
+        X = pd.DataFrame({"a": [1.0, 2.0, 6.0, 7.0], "b": ["u", "w", "u", "w"]})
         encoded = learn_format(X).encode(X).numpy()
-        a = np.array([1, 2, 6])
+        a = np.array([1, 2, 6, 7])
         np.testing.assert_allclose(encoded[:, 0], (a - a.mean()) / a.std(), rtol=1e-6)
-        assert encoded[:, 1:].tolist() == [[1, 0], [0, 1], [1, 0]]
+        assert encoded[:, 1:].tolist() == [[1, 0], [0, 1], [1, 0], [0, 1]]
 
     def test_inverts_itself(self, frame):
         known = learn_format(frame)
@@ -332,7 +332,7 @@ class TestFormat:
         np.testing.assert_allclose(decoded["amount"], [0.01, np.mean([0.01, 3.0, 40.0]), 40.0], rtol=1e-6)
 
     def test_the_most_likely_level_is_taken(self):
-        known = learn_format(pd.DataFrame({"a": ["u", "v", "w"]}))
+        known = learn_format(pd.DataFrame({"a": ["u", "v", "w"] * 2}))
         assert known.decode(torch.tensor([[0.1, 0.3, 0.2], [2.0, -1.0, 1.9]]))["a"].tolist() == ["v", "u"]
 
 
@@ -396,5 +396,5 @@ class TestSparse:
 def test_a_format_knows_no_row_of_the_data(frame):
     known = learn_format(frame)
     assert isinstance(known, TableFormat)
-    of_more_rows = learn_format(pd.concat([frame] * 50))
+    of_more_rows = learn_format(mixed_frame(2000))
     assert len(json.dumps(known.to_dict())) == pytest.approx(len(json.dumps(of_more_rows.to_dict())), abs=50)

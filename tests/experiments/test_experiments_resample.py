@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from imblearn.over_sampling import SMOTE, RandomOverSampler
 
 from latentover import RAESampler, cli
+from latentover.data import rows as rows_module
+from latentover.data.rows import open_rows
 from latentover.experiments import resample
 from latentover.experiments.resample import read_strategy, resample_file, rows_to_add, training_quotas
 
@@ -126,8 +128,8 @@ def test_new_rows_have_the_values_of_their_class_in_every_type(table, path, tmp_
 
 @pytest.mark.parametrize("batch_rows", [20, 65536])
 def test_no_more_than_a_batch_is_in_memory(path, tmp_path, monkeypatch, batch_rows):
-    monkeypatch.setattr(resample, "MAX_BATCH_ROWS", batch_rows)
-    rows = resample._open(path)
+    monkeypatch.setattr(rows_module, "MAX_BATCH_ROWS", batch_rows)
+    rows = open_rows(path, "label")
     sizes = [batch.num_rows for batch in rows.batches()]
     assert (max(sizes), sum(sizes)) == (min(batch_rows, 50), N)
     resample_file(path, "label", tmp_path / "balanced.parquet", sampler=Repeater())
@@ -255,15 +257,15 @@ def test_the_rarest_classes_are_trained_on_whole(sizes, more):
 
 
 def test_training_rows_are_a_uniform_sample_of_each_class(tmp_path, monkeypatch):
-    monkeypatch.setattr(resample, "MAX_BATCH_ROWS", 20)
+    monkeypatch.setattr(rows_module, "MAX_BATCH_ROWS", 20)
     labels = np.random.default_rng(0).permutation(np.repeat(["fine", "fraud"], [47, 13]))
     pq.write_table(pa.table({"row": np.arange(60), "label": labels}), tmp_path / "a.parquet")
-    rows = resample._open(tmp_path / "a.parquet")
-    counts = resample._count_classes(rows, "label")
+    rows = open_rows(tmp_path / "a.parquet", "label")
+    counts = rows.counts
     assert counts == {"fine": 47, "fraud": 13}
     quotas, times, seen = [12, 5], 200, np.zeros(60)
     for seed in range(times):
-        X, codes = resample._draw_rows(rows, "label", counts, quotas, np.random.default_rng(seed))
+        X, codes = resample._draw_rows(rows, quotas, np.random.default_rng(seed))
         assert np.bincount(codes).tolist() == quotas
         assert len(set(X["row"])) == 17
         assert (np.array(["fine", "fraud"])[codes] == labels[X["row"]]).all()
@@ -286,7 +288,7 @@ def fail():
 
 @pytest.mark.parametrize(("how", "error"), [(stop, KeyboardInterrupt), (fail, RuntimeError)])
 def test_what_fails_while_writing_leaves_nothing(path, tmp_path, monkeypatch, how, error):
-    monkeypatch.setattr(resample, "MAX_BATCH_ROWS", 20)
+    monkeypatch.setattr(rows_module, "MAX_BATCH_ROWS", 20)
     with pytest.raises(error):
         resample_file(path, "label", tmp_path / "balanced.parquet", sampler=Failing(how))
     assert [p.name for p in tmp_path.iterdir()] == ["all.parquet"]
@@ -296,8 +298,8 @@ def test_a_killed_process_leaves_no_output(path, tmp_path):
     code = f"""
 import os, signal, sys
 sys.path.insert(0, {str(__file__).rpartition("/")[0]!r})
-from test_experiments_resample import Failing, resample, resample_file
-resample.MAX_BATCH_ROWS = 20
+from test_experiments_resample import Failing, resample_file, rows_module
+rows_module.MAX_BATCH_ROWS = 20
 kill = lambda: os.kill(os.getpid(), signal.SIGKILL)
 resample_file({str(path)!r}, "label", {str(tmp_path / "balanced.parquet")!r}, sampler=Failing(kill))
 """
@@ -313,9 +315,13 @@ resample_file({str(path)!r}, "label", {str(tmp_path / "balanced.parquet")!r}, sa
     ("changes", "error", "message"),
     [
         ({"path": "nothing.parquet"}, FileNotFoundError, "Expected a table, but .*nothing.parquet does not exist"),
-        ({"path": "a.txt"}, ValueError, r"Expected a table that ends in .parquet or .csv, but got 'a.txt'"),
+        (
+            {"path": "a.txt"},
+            ValueError,
+            r"Expected a table that ends in .csv or .parquet, or a folder of .parquet files, but got 'a.txt'",
+        ),
         ({"path": "damaged.parquet"}, ValueError, "damaged.parquet to be a readable .parquet file, but got Arrow"),
-        ({"out": "b.csv"}, ValueError, "Expected the output to end in .parquet, as the input does, but got 'b.csv'"),
+        ({"out": "b.txt"}, ValueError, "Expected the output to end in .csv or .parquet, but got 'b.txt'"),
         ({"out": "there.parquet"}, FileExistsError, "there.parquet to be a free name, but it exists"),
         ({"out": "a.txt/b.parquet"}, NotADirectoryError, "a.txt to be a folder that can be written to"),
         ({"target": "clas"}, ValueError, "Expected `target` to be a column .*, but got 'clas'; did you mean 'class'?"),
@@ -354,14 +360,6 @@ def test_what_cannot_be_done_is_said(tmp_path, changes, error, message):
     with pytest.raises(error, match=message):
         resample_file(**arguments)
     assert sorted(tmp_path.iterdir()) == before
-
-
-def test_a_csv_whose_types_change_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr(resample, "CSV_BLOCK_BYTES", 100)
-    lines = [f"{i if i < 80 else 'many'},{i % 2}" for i in range(100)]
-    (tmp_path / "a.csv").write_text("\n".join(["n,y", *lines]), encoding="utf-8")
-    with pytest.raises(ValueError, match=r"a\.csv to be a readable \.csv file, but got ArrowInvalid: .*'many'"):
-        resample_file(tmp_path / "a.csv", "y", tmp_path / "b.csv", sampler=Repeater(), sampling_strategy={0: 99})
 
 
 def test_the_parquet_reader_is_named_where_it_is_missing(path, tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from latentover.estimators.columns import plain_value
+from latentover.tables.series import plain_value
 
 
 class _Kind(NamedTuple):

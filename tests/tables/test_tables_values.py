@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from latentover.estimators.values import VALUE_KINDS, from_json, labels_from_json, labels_to_json, to_json
+from latentover.tables.values import VALUE_KINDS, from_json, labels_from_json, labels_to_json, to_json
 
 VIENNA = zoneinfo.ZoneInfo("Europe/Vienna")
 VALUES = [
