@@ -32,7 +32,6 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from imblearn.over_sampling import RandomOverSampler
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
@@ -43,7 +42,6 @@ from sklearn.model_selection import RepeatedStratifiedKFold, StratifiedKFold
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
-from latentover import ClassicalSampler, RAESampler, SmoothedBootstrapSampler
 from latentover.experiments.environment import commit, hardware, versions
 from latentover.files import write_text
 from latentover.metrics import acsa, brier, gm_c, macro_f1, mauprc_ova, prior_correction
@@ -123,6 +121,10 @@ CLASSES = {
     "catboost": "catboost.CatBoostClassifier",
     "forest": "imblearn.ensemble.BalancedRandomForestClassifier",
     "ensemble": "imblearn.ensemble.EasyEnsembleClassifier",
+    "random": "imblearn.over_sampling.RandomOverSampler",
+    "smote": "latentover.ClassicalSampler",
+    "bootstrap": "latentover.SmoothedBootstrapSampler",
+    "rae": "latentover.RAESampler",
 }
 """Imported where they are used: the page needs none of them."""
 SAMPLINGS = {
@@ -230,23 +232,12 @@ class Table:
 # ---- Methods ---------------------------------------------------------------------------------------------------------
 
 
-def sampler(method: str, seed: int) -> Any:
-    """Return the sampler of that name."""
-    if method == "random":
-        return RandomOverSampler(random_state=seed)
-    if method == "smote":
-        return ClassicalSampler(**SETTINGS["smote"], random_state=seed)
-    if method == "bootstrap":
-        return SmoothedBootstrapSampler(device="cpu", random_state=seed)
-    return RAESampler(**SETTINGS["rae"], device="cpu", random_state=seed)
-
-
-def classifier(name: str, seed: int = 0) -> Any:
-    """Return the classifier of that name."""
+def made(name: str, seed: int) -> Any:
+    """Return the sampler or classifier of that name; the seed of `CLASSIFIERS` is among their settings."""
     module, _, kind = CLASSES[name].rpartition(".")
     quiet = {"lightgbm": {"verbose": -1}, "catboost": {"verbose": False, "allow_writing_files": False}}
-    seeds = {"random_state": seed} if name in ENSEMBLES else {}
-    return getattr(import_module(module), kind)(**SETTINGS[name], **quiet.get(name, {}), **seeds)
+    seeds = {} if name in CLASSIFIERS else {"random_state": seed}
+    return getattr(import_module(module), kind)(**SETTINGS.get(name, {}), **quiet.get(name, {}), **seeds)
 
 
 @dataclass
@@ -268,7 +259,7 @@ class Training:
         complete, labels = table.complete(X.iloc[rows]), codes[rows]
         start = time.perf_counter()
         if method in SAMPLERS:
-            complete, labels = sampler(method, seed).fit_resample(complete, labels)
+            complete, labels = made(method, seed).fit_resample(complete, labels)
         seconds = time.perf_counter() - start
         weights = compute_sample_weight("balanced", labels) if method == "weights" else None
         return cls(table.encode(complete), labels, table.encode(table.complete(X.iloc[asked])), seconds, weights)
@@ -276,7 +267,7 @@ class Training:
     def probabilities(self, name: str, seed: int) -> np.ndarray:
         """Return those of a classifier fitted here."""
         weights = {} if self.weights is None else {"sample_weight": self.weights}
-        table = classifier(name, seed).fit(self.inputs, self.labels, **weights).predict_proba(self.asked)
+        table = made(name, seed).fit(self.inputs, self.labels, **weights).predict_proba(self.asked)
         return table / table.sum(axis=1, keepdims=True)  # LightGBM's sum to 1 within 1e-7 only
 
 
@@ -456,10 +447,16 @@ def run(
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     start, busy = time.perf_counter(), time.process_time()
+    failed = []
     for done, task in enumerate(tasks, 1):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of convergence and of tiny classes
-            results = evaluate(*task)
+            try:
+                results = evaluate(*task)
+            except ValueError as error:  # the others need not wait for what has to be mended
+                failed.append(f"{task[:3]}: {str(error).splitlines()[0]}")
+                print(failed[-1], flush=True)
+                continue
         with path.open("a", encoding="utf-8") as file:
             pd.DataFrame(results, columns=list(COLUMNS)).to_csv(file, index=False, header=file.tell() == 0)
         minutes = (time.perf_counter() - start) / 60
@@ -471,6 +468,8 @@ def run(
             f"{done}/{len(tasks)}, {minutes:.1f} min, about {left:.1f} min left: {', '.join(map(str, task[:3]))}",
             flush=True,
         )
+    if failed:
+        raise SystemExit("\n".join([f"{len(failed)} of {len(tasks)} failed; run them again:", *failed]))
 
 
 def packages() -> dict[str, str]:
@@ -788,17 +787,18 @@ def budget(rows: pd.DataFrame, runs: Sequence[dict[str, Any]]) -> str:
 
 
 def settings_text(names: Iterable[str]) -> str:
-    """Return the classes of classifiers, and what differs from their defaults."""
+    """Return the classes behind these names, and what differs from their defaults."""
     texts = []
     for name in names:
-        arguments = ", ".join(f"{key}={value!r}" for key, value in SETTINGS[name].items() if key != "n_jobs")
+        arguments = ", ".join(f"{key}={value!r}" for key, value in SETTINGS.get(name, {}).items() if key != "n_jobs")
         texts.append(f"`{CLASSES[name].rpartition('.')[2]}({arguments})`")
     return ", ".join(texts)
 
 
-def write_page(path: Path) -> Path:
-    """Write the page, its pictures and the packed rows beside the rows at `path`; return the page."""
-    runs, rows = read_runs(path), complete(read_rows(path))
+def write_page(path: Path, methods: Sequence[str] = METHODS) -> Path:
+    """Write the page on these methods, its pictures and the packed rows beside the rows at `path`; return the page."""
+    runs, rows = read_runs(path), read_rows(path)
+    rows = complete(rows[rows["method"].isin(methods)])
     pictures = path.with_suffix("")
     pictures.mkdir(parents=True, exist_ok=True)
     names = list(dict.fromkeys(rows["set"]))
@@ -852,16 +852,16 @@ def write_page(path: Path) -> Path:
         f"{SMALLEST_CLASS} rows.",
         sets_table(names),
         "## How it was made",
-        f"{REPEATS} times a stratified split in halves, each half once for training and once as the test. Missing "
+        f"Stratified splits in halves, each half once for training and once as the test. Missing "
         "numbers get the median of the training rows, missing levels a level of their own. Samplers work on the frames "
         "as they are and make all classes equal; then numbers are standardised and levels become one-hot columns, the "
         f"same for all classifiers. A threshold is tuned for balanced accuracy on probabilities out of {INNER} inner "
         "folds, in each of which all is learned anew, the sampler too: with two classes it is the best threshold, with "
         "more one offset a class, moved in turn. ACSA is the mean of the recalls, GM their geometric mean, AUPRC and "
         "ROC AUC are means over one class against the rest.",
-        f"The classifiers: {settings_text(CLASSIFIERS)}. The ensembles: {settings_text(ENSEMBLES)}. SMOTE is "
-        "`ClassicalSampler`, aware of levels. What is not named has its default; all of it was fixed before any test "
-        "row was read.",
+        f"The samplers: {settings_text(SAMPLERS)}. The classifiers: {settings_text(CLASSIFIERS)}. The ensembles: "
+        f"{settings_text(ENSEMBLES)}. What is not named has its default; all of it was fixed before any test row was "
+        "read.",
         f"All folds: [{packed.name}]({packed.name}). The runs, with versions and settings: "
         f"[{path.stem}.json]({path.stem}.json).",
         "\n".join(certificate_lines(runs)),
@@ -885,13 +885,13 @@ def first_sentence(rows: pd.DataFrame) -> str:
 
 def certificate_lines(runs: Sequence[dict[str, Any]]) -> list[str]:
     """Return command, machine, commit, versions and date of each run."""
-    lines = []
-    for entry in runs:
-        numbers = ", ".join(f"{name} {number}" for name, number in entry["versions"].items())
-        lines += [
-            f"- `{entry['command']}`: {entry['minutes']:.1f} min of one core, {entry['started']} to "
-            f"{entry['finished']}, commit {entry['commit']}, {entry['hardware']}, one thread; {numbers}"
-        ]
+    lines = [
+        f"- `{entry['command']}`: {entry['minutes']:.1f} min of one core, {entry['started']} to {entry['finished']}, "
+        f"commit {entry['commit']}, {entry['hardware']}, one thread"
+        for entry in runs
+    ]
+    numbers = (", ".join(f"{name} {number}" for name, number in entry["versions"].items()) for entry in runs)
+    lines += [f"- Versions: {text}" for text in dict.fromkeys(numbers)]
     return lines
 
 
@@ -903,14 +903,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--classifiers", nargs="+", choices=list(CLASSIFIERS), default=list(CLASSIFIERS))
     parser.add_argument("--folds", type=int, default=REPEATS * HALVES, help=f"default: all, {REPEATS * HALVES}")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "tables.csv", help="the rows")
-    parser.add_argument("--page", action="store_true", help="write the page and its pictures beside the rows")
+    parser.add_argument(
+        "--page",
+        action="store_true",
+        help="write the page on --methods, from the folds that all of them have, beside the rows",
+    )
     options = parser.parse_args(arguments)
     if not 1 <= options.folds <= REPEATS * HALVES:
         parser.error(f"Expected --folds to be 1 to {REPEATS * HALVES}, but got {options.folds}.")
     given = sys.argv[1:] if arguments is None else list(arguments)
     command = shlex.join(["python", "benchmarks/tables.py", *given])
     if options.page:
-        print(write_page(options.out))
+        print(write_page(options.out, options.methods))
         return
     run(options.sets or [*KEEL, *REAL], options.methods, options.classifiers, options.folds, options.out, command)
 

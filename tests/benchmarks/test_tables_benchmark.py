@@ -351,6 +351,25 @@ def test_rows_of_other_settings_are_refused(small, fake, tmp_path, monkeypatch):
         small.main(arguments)
 
 
+def test_what_fails_does_not_stop_the_others(small, fake, tmp_path, monkeypatch):
+    path = tmp_path / "rows.csv"
+    arguments = ["--sets", "titanic", "car", "--folds", "2", "--methods", "none", "--classifiers", "logistic"]
+    working = small.evaluate
+
+    def evaluate(name, fold, *rest):
+        if (name, fold) == ("titanic", 0):
+            raise ValueError("Input X contains NaN.\nmore")
+        return working(name, fold, *rest)
+
+    monkeypatch.setattr(small, "evaluate", evaluate)
+    with pytest.raises(SystemExit, match=r"^1 of 4 failed; run them again:\n.*titanic.*: Input X contains NaN\.$"):
+        small.main([*arguments, "--out", str(path)])
+    assert len(pd.read_csv(path)) == 3
+    monkeypatch.setattr(small, "evaluate", working)
+    small.main([*arguments, "--out", str(path)])
+    assert len(pd.read_csv(path)) == 4
+
+
 def test_a_wrong_number_of_folds(small, capsys):
     with pytest.raises(SystemExit):
         small.main(["--folds", "5"])
@@ -447,7 +466,7 @@ def test_the_page_says_the_numbers_and_where_they_come_from(small, written):
     assert f"**Budget**: {10 * (5 * 12 + 4 + 1)} fits of a classifier and {10 * 2 * 4} of a sampler, 12 min" in text
     assert "2 folds each" in text
     assert "- `python benchmarks/tables.py`: 12.2 min of one core, 2026-01-01T00:00:00+00:00 to" in text
-    assert "commit abc, a machine, 2 cores, one thread; numpy 2.0" in text
+    assert "commit abc, a machine, 2 cores, one thread\n- Versions: numpy 2.0\n" in text
     # By groups: without car, the RAE is 8 points above the tuned threshold; titanic has 8 rare rows in a half.
     groups = text[text.index("## Which tables") : text.index("## Ranks")]
     header = [cell.strip() for cell in groups[groups.index("| Sets") :].splitlines()[0].split("|")]
