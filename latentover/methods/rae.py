@@ -122,8 +122,8 @@ DEFAULTS_IMAGES: dict[str, Any] = {
     "adversarial_every": 1,
 }
 DECODER_RATE = 3e-3
-DECODER_DECAY = 1e-2
-"""Learning rate, at its highest, and weight decay of an autoregressive decoder."""
+DECODER_DECAY = 3e-5
+"""Of an autoregressive decoder: the highest learning rate, and the fraction by which weights shrink in a step then."""
 DECODER_DROPOUT = 0.3
 DECODER_POWER = 0.75
 """It sees classes in proportion to their sizes to this power: how columns hang together is alike in all of them."""
@@ -336,9 +336,7 @@ class RAEProgram(Program):
         )
         if self.autoregressive and networks.decoder is not None:
             decoder_lr = settings.adversarial_learning_rate or DECODER_RATE
-            optimizers["decoder"] = torch.optim.AdamW(
-                networks.decoder.parameters(), decoder_lr, weight_decay=DECODER_DECAY
-            )
+            optimizers["decoder"] = make_optimizer("adamw", networks.decoder.parameters(), decoder_lr, DECODER_DECAY)
         elif networks.decoder is not None and networks.critic is not None:
             optimizers["decoder"] = adam(networks.decoder.parameters(), other_lr, GAN_BETAS)
             optimizers["decoder_joint"] = adam(networks.decoder.parameters(), other_lr)
@@ -630,15 +628,16 @@ class RAEProgram(Program):
         """Return how unlikely the members of tuples are, by their weights in its mixture, a column of the row."""
         decoder = self.networks.decoder
         assert isinstance(decoder, AutoregressiveDecoder)
-        # The encoder as it is in sampling: what is drawn there depends on nothing but the row, and its statistics are
-        # those of the classifier's batches.
-        encode, onehot = evaluating(self.networks.encoder), self.onehot(draws.labels)
+        # The encoder's statistics as in sampling: classes have other shares here than in the classifier's batches. With
+        # dropout the latents say less, and D learns what goes beyond the two rows.
+        encode, onehot = evaluating(self.networks.encoder, dropout=True), self.onehot(draws.labels)
         z = encode(draws.x.flatten(0, 1)).unflatten(0, draws.x.shape[:2])
         weights = self.mixer(z, onehot, draws.mixing).detach() if self.settings.alpha == "mixer" else draws.mixing
         mixed = convex_combination(z, weights)
-        members = range(self.t)
-        logs = torch.stack([decoder.log_prob(draws.x[:, j], mixed, onehot) for j in members], dim=1)
-        return {"reconstruction": -(weights * logs).sum(dim=1).mean() / len(decoder.columns)}
+        logs = decoder.log_prob(
+            draws.x.flatten(0, 1), mixed.repeat_interleave(self.t, dim=0), onehot.repeat_interleave(self.t, dim=0)
+        )
+        return {"reconstruction": -(weights.flatten() * logs).view(weights.shape).sum(dim=1).mean() / decoder.n_columns}
 
     def decoder_losses(self, draws: Draws) -> Losses:
         """Return Eq. 4."""
@@ -700,8 +699,9 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
     latent_dim: PositiveInt | None = None
     n_components: PositiveInt = 2
     alpha: Annotated[
-        Literal["mixer", "uniform"] | list[Positive], Expected("'mixer', 'uniform' or a list of positive numbers")
-    ] = "mixer"
+        Literal["mixer", "uniform"] | list[Positive] | None,
+        Expected("'mixer', 'uniform' or a list of positive numbers"),
+    ] = None
     class_preserving: bool = True
     decoder: Literal[True, False, "adversarial", "autoregressive"] = True
     # Networks
@@ -753,7 +753,7 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
 
     def _check_settings(self) -> list[str]:
         problems = []
-        if not isinstance(self.alpha, str) and len(self.alpha) != self.n_components:
+        if not isinstance(self.alpha, str | None) and len(self.alpha) != self.n_components:
             problems.append(
                 f"alpha to be a list of n_components = {self.n_components} concentrations, but got {self.alpha!r}"
             )
@@ -784,6 +784,9 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
         changed = {name: value for name, value in defaults.items() if getattr(self, name) is None}
         if self.decoder is True:
             changed["decoder"] = "autoregressive" if table and self.numbers == "scores" else "adversarial"
+        if self.alpha is None:
+            likely = changed.get("decoder", self.decoder) == "autoregressive"
+            changed["alpha"] = "uniform" if likely else "mixer"
         return replace(self, **changed)
 
     def _build_networks(self) -> RAENetworks:
@@ -853,9 +856,10 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
         def draw(sample: Any, *shape: int) -> Tensor:
             return sample(len(latents), *shape, generator=generator, device=latents.device)
 
-        if self.alpha == "mixer":
+        alpha: Any = self._resolved().alpha
+        if alpha == "mixer":
             return self.networks_.mixer(latents, onehot, draw(torch.randn, latents.shape[2]))
-        return drawn_weights(self.alpha, draw, self.n_components)
+        return drawn_weights(alpha, draw, self.n_components)
 
     def _generate(self, label: int, n: int, generator: torch.Generator) -> Synthetic:
         """Mix latents of class `label` with the mixer's weights and decode them."""
@@ -969,11 +973,11 @@ class RAEClassifier(_RAE, BaseClassifier):
     n_components : int, default=2
         How many latents t of one class are mixed; 1 mixes nothing, which with ``sampling_power=1`` switches
         oversampling off (row 2 of the paper's Table 4).
-    alpha : {"mixer", "uniform"} or t positive numbers, default="mixer"
+    alpha : {"mixer", "uniform"} or t positive numbers, default: "mixer", and "uniform" with an autoregressive decoder
         Where the mixing weights come from, in training and in sampling: the mixer network, the uniform distribution
         over all convex weights (row 4 of Table 4), or a Dirichlet distribution with these concentrations, for two
-        latents Beta(a, b). The mixer looks for mixtures that are hard to classify and often ends at one of the parents;
-        drawn weights give samples of more variety.
+        latents Beta(a, b). The mixer looks for mixtures that are hard to classify and often ends at one of the parents,
+        which an autoregressive decoder would repeat; drawn weights give samples of more variety.
     class_preserving : bool, default=True
         False keeps the classifier's loss from shaping the latent space (row 1 of Table 4): the linear classifier then
         learns, on real and mixed latents, from an autoencoder that does not learn from it.
@@ -1085,9 +1089,10 @@ class RAEClassifier(_RAE, BaseClassifier):
     match_moments : bool, default=True
         Of tables with ``decoder="adversarial"``: whether normal noise is added to what the decoder makes of mixtures,
         with the mean and the covariance that the samples of the class have beyond those of 4096 mixtures of it (drawn
-        to the pooled ones where the class is small, `shrunk`; of very wide tables the variances alone). A decoder
-        returns conditional means: columns that the latents do not hold would come out almost constant, and a classifier
-        would learn to tell made rows from real ones by them. Neither `decode` nor images have noise, nor does the paper: False is its way.
+        to the pooled ones where the class is small, `shrunk`; of very wide tables the variances alone). A decoder that
+        returns conditional means makes columns that the latents do not hold almost constant, and a classifier would
+        learn to tell made rows from real ones by them. Neither `decode` nor images have noise, nor does the paper:
+        False is its way.
     average_mirrored : bool, default=False
         Whether predictions are averaged over an image and its mirror image.
     small_class, base_selection, clip

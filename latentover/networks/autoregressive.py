@@ -190,6 +190,7 @@ class AutoregressiveDecoder(nn.Module):
         self.bias = nn.Parameter(torch.zeros(d, 1, h))
         self.start = nn.Parameter(torch.zeros(d, 1, h))
         self.dropout = Dropout(dropout)
+        self.n_columns = d
         for column in self.columns:
             head = column.logits if isinstance(column, Levels) else column.coefficients
             nn.init.zeros_(head.weight)

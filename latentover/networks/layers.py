@@ -124,12 +124,19 @@ class Flatten(nn.Module):
         return x.flatten(1)
 
 
-def evaluating(network: nn.Module) -> Callable[[Tensor], Tensor]:
-    """Return a network as a function that runs it in evaluation mode and leaves it in the mode that it is in."""
+def evaluating(network: nn.Module, *, dropout: bool = False) -> Callable[[Tensor], Tensor]:
+    """Return a network as a function that runs it in evaluation mode and leaves it in the mode that it is in.
+
+    With `dropout` its layers of dropout are as in training, and those of batch normalisation as in evaluation.
+    """
 
     def evaluated(x: Tensor) -> Tensor:
         training = network.training
-        outputs = network.eval()(images_last(x))
+        network.eval()
+        for layer in network.modules() if dropout else ():
+            if isinstance(layer, nn.Dropout | Dropout):
+                layer.train(training)
+        outputs = network(images_last(x))
         network.train(training)
         return outputs
 

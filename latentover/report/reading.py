@@ -46,6 +46,7 @@ MB = 2**20
 LARGEST_FLOAT = 3.4028235e38
 """Of float32, in which everything is computed that a run writes."""
 MAX_BRACKETS = 1_000_000
+MAX_DEPTH = 500
 MAX_COLUMNS = 50_000
 MAX_POINTS = 100_000
 MAX_PIXELS = 50_000_000
@@ -116,9 +117,18 @@ def read_object(path: Path, limit: int = 8 * MB) -> dict[str, Any]:
         found = json.loads(content.decode("utf-8"), parse_constant=_no_number, parse_float=_finite)
     except json.JSONDecodeError as error:
         raise DamageError(f"is no JSON: {error}") from error
+    if _depth(content) > MAX_DEPTH:  # which some versions of Python read
+        raise DamageError("is nested beyond reason")
     if not isinstance(found, dict):
         raise DamageError(f"is a {type(found).__name__} where a mapping is expected")
     return found
+
+
+def _depth(content: bytes) -> int:
+    """Return how deep brackets, those in texts included, are nested at the most."""
+    steps = np.frombuffer(content, dtype=np.uint8)
+    steps = np.isin(steps, list(b"[{")).astype(np.int8) - np.isin(steps, list(b"]}")).astype(np.int8)
+    return int(steps.cumsum(dtype=np.int64).max(initial=0))
 
 
 def _no_number(text: str) -> float:
