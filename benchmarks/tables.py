@@ -278,20 +278,23 @@ class Training:
     ) -> "Training":
         """Return the training on some of these training rows (of numbers `kept`), with the new rows of no other ones.
 
-        So many of them that the classes are equal, some more than once.
+        So many of them that the classes are equal, some more than once; a class without any repeats its rows.
         """
         table = Table(X.iloc[rows[kept]])
-        counts = np.bincount(codes[rows[kept]])
-        inside = np.isin(self.parents, kept).all(axis=1)
-        new_labels = self.labels[len(rows) :]
-        taken = [np.flatnonzero(inside & (new_labels == c)) for c in range(len(counts))]
-        taken = [np.resize(found, counts.max() - counts[c]) for c, found in enumerate(taken) if len(found)]
-        chosen = np.concatenate([np.empty(0, np.int64), *taken])
-        inputs = np.concatenate(
-            [table.encode(table.complete(X.iloc[rows[kept]])), table.encode(self.new_rows.iloc[chosen])]
-        )
-        labels = np.concatenate([codes[rows[kept]], new_labels[chosen]])
-        return Training(inputs, labels, table.encode(table.complete(X.iloc[rows[asked]])), 0.0)
+        own = codes[rows[kept]]
+        inputs = [table.encode(table.complete(X.iloc[rows[kept]]))]
+        inputs += [table.encode(self.new_rows)] if len(self.new_rows) else []
+        labels = np.concatenate([own, self.labels[len(rows) :]])
+        inside = np.flatnonzero(np.isin(self.parents, kept).all(axis=1)) + len(kept)
+        counts = np.bincount(own)
+        taken = [np.arange(len(kept))]
+        for c, count in enumerate(counts):
+            found = inside[labels[inside] == c]
+            found = found if len(found) else np.flatnonzero(own == c)
+            taken.append(np.resize(found, counts.max() - count))
+        chosen = np.concatenate(taken)
+        asked_inputs = table.encode(table.complete(X.iloc[rows[asked]]))
+        return Training(np.concatenate(inputs)[chosen], labels[chosen], asked_inputs, 0.0)
 
     def probabilities(self, name: str, seed: int) -> np.ndarray:
         """Return those of a classifier fitted here."""

@@ -287,6 +287,30 @@ def test_nothing_is_learned_or_resampled_from_rows_that_are_asked(small, monkeyp
     assert sorted(itertools.chain.from_iterable(asked for _, asked in seen[1:])) == sorted(train)
 
 
+def test_a_fold_of_a_sampler_trained_once_gets_no_new_row_of_a_row_that_is_asked(small):
+    X, y = made_up("car")
+    codes = np.unique(y, return_inverse=True)[1]
+    train, test = small.folds(y)[0]
+    whole = small.Training.of("rae", X, codes, train, test, 0)
+    assert len(whole.new_rows) == len(whole.parents) == 3 * 32 - 48
+    kept, asked = np.arange(24, 48), np.arange(24)
+    part = whole.within(X, codes, train, kept, asked)
+    table = small.Table(X.iloc[train[kept]])
+    np.testing.assert_allclose(part.inputs[:24], table.encode(X.iloc[train[kept]]))
+    np.testing.assert_allclose(part.asked, table.encode(X.iloc[train[asked]]))
+    own = [set(pair) <= set(kept) for pair in whole.parents.tolist()]
+    allowed = {tuple(row) for row in table.encode(whole.new_rows[own]).round(9).tolist()}
+    assert 0 < sum(own) < len(own)
+    assert {tuple(row) for row in part.inputs[24:].round(9).tolist()} <= allowed
+    assert len(set(np.bincount(part.labels))) == 1
+    # A class whose new rows all have other parents repeats its own.
+    whole.parents[:] = 0
+    part = whole.within(X, codes, train, kept, asked)
+    real = {tuple(row) for row in part.inputs[:24].tolist()}
+    assert {tuple(row) for row in part.inputs.tolist()} == real
+    assert len(set(np.bincount(part.labels))) == 1
+
+
 @pytest.mark.parametrize("method", ["random", "smote", "rae"])
 def test_only_training_rows_are_resampled_and_to_equal_classes(small, method):
     X, y = made_up("titanic")
@@ -322,11 +346,11 @@ def test_an_interrupted_run_goes_on(small, fake, tmp_path):
     small.main([*arguments, "--classifiers", "logistic", "neighbors"])
     complete = path.read_text()
     assert [call[:3] for call in fake[:5]] == [
+        ("car", 0, "none"),  # the smaller one first
+        ("car", 0, "forest"),
         ("titanic", 0, "none"),
         ("titanic", 0, "forest"),
-        ("car", 0, "none"),
-        ("car", 0, "forest"),
-        ("titanic", 1, "none"),
+        ("car", 1, "none"),
     ]
     assert len(complete.splitlines()) == 1 + 2 * 4 * 3
     fake.clear()
@@ -334,7 +358,7 @@ def test_an_interrupted_run_goes_on(small, fake, tmp_path):
     last, kept = complete.splitlines()[-2:], complete.splitlines(keepends=True)[:-2]
     path.write_text("".join(kept) + last[0][:9])
     small.main([*arguments, "--classifiers", "logistic", "neighbors"])
-    assert fake == [("car", 3, "none", ("neighbors",)), ("car", 3, "forest", ("forest",))]
+    assert fake == [("titanic", 3, "none", ("neighbors",)), ("titanic", 3, "forest", ("forest",))]
     assert path.read_text() == complete
     fake.clear()
     small.main([*arguments, "--classifiers", "logistic", "neighbors", "boosting"])
@@ -463,7 +487,7 @@ def test_the_page_says_the_numbers_and_where_they_come_from(small, written):
     assert "Best by Brier score: Balanced random forest with 5 of 5 classifiers." in text
     assert "SMOTE +0.0, RAE +5.0 with fewer than 15 rare rows to train on." in text  # all of these tables have so few
     # 5 sets, 2 folds: none, SMOTE and RAE with 4 fits each and weights with 1 for a classifier, the forest with 1.
-    assert f"**Budget**: {10 * (5 * 12 + 4 + 1)} fits of a classifier and {10 * 2 * 4} of a sampler, 12 min" in text
+    assert f"**Budget**: {10 * (5 * 12 + 4 + 1)} fits of a classifier and {10 * (4 + 1)} of a sampler, 12 min" in text
     assert "2 folds each" in text
     assert "- `python benchmarks/tables.py`: 12.2 min of one core, 2026-01-01T00:00:00+00:00 to" in text
     assert "commit abc, a machine, 2 cores, one thread\n- Versions: numpy 2.0\n" in text
