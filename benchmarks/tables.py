@@ -788,8 +788,24 @@ def advice(rows: pd.DataFrame) -> str:
         f"{100 * f1['Balanced random forest'].mean():.1f} against {100 * f1['No resampling'].mean():.1f} without "
         "resampling.",
     ]
-    note = "Means over all sets and the classifiers but k-NN."
+    note = f"Means over {len(acsa_)} sets and the classifiers but k-NN."
     return "\n".join(f"- {line}" for line in lines) + f"\n\n{note}"
+
+
+def ours(rows: pd.DataFrame) -> str:
+    """Say what the samplers with a tuned threshold do on these sets."""
+    table = average(rows)
+    gains = 100 * table.sub(table["Tuned threshold"], axis=0).mean()
+    shown = [name for name in table if name in (*OURS, "SMOTE, threshold", "Balanced random forest")]
+    texts = ", ".join(f"{name.partition(',')[0]} {gains[name]:+.1f}" for name in shown)
+    firsts = [ranks(means(rows, "acsa", name), "acsa") for name in CLASSIFIERS]
+    best = sum(found.idxmin() in OURS for found in firsts)
+    run_here = " and the ".join(name.partition(",")[0] for name in OURS if name in table)
+    return (
+        f"On the {len(table)} sets with runs of the {run_here}, points of ACSA above the tuned threshold alone: {texts}; "
+        "the samplers with a tuned threshold too. One of this package's, so tuned, is first in mean rank with "
+        f"{best} of 5 classifiers."
+    )
 
 
 def sets_table(names: Sequence[str]) -> str:
@@ -813,13 +829,14 @@ def budget(rows: pd.DataFrame, runs: Sequence[dict[str, Any]]) -> str:
     seconds = samplers.groupby("method", sort=False)["sample_seconds"].median()
     times = ", ".join(f"{SAMPLINGS[name]} {seconds[name]:.2g} s" for name in SAMPLERS if name in seconds)
     minutes = sum(entry["minutes"] for entry in runs)
+    each = " or ".join(map(str, sorted(set(folds_each))))
     return (
-        f"**Budget**: {n_fits:,} fits of a classifier and {n_trained:,} of a sampler, {minutes:.0f} "
-        f"minutes of one core, on {len(lengths)} tables of {min(lengths):,} to {max(lengths):,} rows, "
-        f"{folds_each.min()} folds each. The classifiers are small: {SETTINGS['boosting']['max_iter']} rounds of "
-        f"gradient boosting, {SETTINGS['lightgbm']['n_estimators']} of LightGBM, {SETTINGS['catboost']['iterations']} "
-        f"of CatBoost at depth {SETTINGS['catboost']['depth']}. Nothing but the thresholds is tuned. On the median "
-        f"training half a sampler learns and draws in: {times}."
+        f"**Budget**: {n_fits:,} fits of a classifier and {n_trained:,} of a sampler, {minutes:.0f} minutes of one "
+        f"core, on {len(lengths)} tables of {min(lengths):,} to {max(lengths):,} rows, {each} folds each. The "
+        f"classifiers are small: {SETTINGS['boosting']['max_iter']} rounds of gradient boosting, "
+        f"{SETTINGS['lightgbm']['n_estimators']} of LightGBM, {SETTINGS['catboost']['iterations']} of CatBoost at "
+        f"depth {SETTINGS['catboost']['depth']}; the RAE has {SETTINGS['rae'].get('max_steps')} steps. Nothing but the "
+        f"thresholds is tuned. On the median training half a sampler learns and draws in: {times}."
     )
 
 
@@ -835,10 +852,17 @@ def settings_text(names: Iterable[str]) -> str:
 def write_page(path: Path, methods: Sequence[str] = METHODS) -> Path:
     """Write the page on these methods, its pictures and the packed rows beside the rows at `path`; return the page."""
     runs, rows = read_runs(path), read_rows(path)
-    rows = complete(rows[rows["method"].isin(methods)])
+    # The slower a sampler is, the fewer folds it may have: without it there are more to compare the others on.
+    selections: dict[str, pd.DataFrame] = {}
+    for title, slow in {"": (), "Without the RAE": ("rae",), "The controls alone": ("rae", "bootstrap")}.items():
+        left = complete(rows[rows["method"].isin([name for name in methods if name not in slow])])
+        if not selections or n_folds(left) > n_folds(list(selections.values())[-1]):
+            selections[title] = left
+    rows, *_, wide = (*selections.values(), list(selections.values())[-1])
+    del selections[""]
     pictures = path.with_suffix("")
     pictures.mkdir(parents=True, exist_ok=True)
-    names = list(dict.fromkeys(rows["set"]))
+    names, every = list(dict.fromkeys(rows["set"])), list(dict.fromkeys(wide["set"]))
     draw_overview(rows, pictures / "ranks.png")
     for metric in METRICS:
         for name in CLASSIFIERS:
@@ -846,19 +870,25 @@ def write_page(path: Path, methods: Sequence[str] = METHODS) -> Path:
     packed = path.with_suffix(".csv.gz")
     packed.write_bytes(gzip.compress(path.read_bytes(), mtime=0))
     folder = pictures.name
-    keel = [name for name in names if name in KEEL]
+    keel = [name for name in every if name in KEEL]
     parts = [
         "# When to oversample a table, and when not",
         f"![Mean rank by balanced accuracy of each method with five classifiers]({folder}/ranks.png)",
         " ".join(first_sentence(rows).split()),
-        budget(rows, runs),
+        budget(pd.concat([rows, *selections.values()]).drop_duplicates(list(COLUMNS)), runs),
         "## When, and when not",
-        advice(rows),
+        advice(wide),
+        *(ours(some) for some in (rows, *list(selections.values())[:-1]) if selections),
         "## Which tables it helps",
         "Points of ACSA (balanced accuracy) above the tuned threshold without resampling: means over the sets of a "
         "kind and the classifiers but k-NN, which takes no class weights. Rare rows are those of the smallest class in "
         "a training half.",
         groups_table(rows),
+        *(
+            part
+            for title, some in selections.items()
+            for part in (f"{title}, on {n_folds(some)} folds and not {n_folds(rows)}:", groups_table(some))
+        ),
         "## Ranks",
         f"Mean ranks over the {len(names)} sets, 1 the best. Versions of one set share their rows, so they are no "
         f"independent witnesses: *origins* first takes the mean score over these, and the tests and the diagrams are "
@@ -878,16 +908,29 @@ def write_page(path: Path, methods: Sequence[str] = METHODS) -> Path:
             f"The same by {diagrams}.",
             ranks_table(rows, name),
         ]
+    for title, some in selections.items():
+        parts += [
+            f"## {title}",
+            f"The slower samplers were not run on every fold: the ranks above are over {len(names)} sets and "
+            f"{n_folds(rows)} folds in all. These are over {some['set'].nunique()} sets and {n_folds(some)} folds.",
+            verdicts(some),
+            *(ranks_table(some, name) for name in CLASSIFIERS),
+        ]
     parts += [
         "## Every set",
         "Mean ACSA in percent over the classifiers but k-NN.",
         scores_table(rows),
+        *(
+            part
+            for title, some in selections.items()
+            for part in (f"{title}, on {n_folds(some)} folds:", scores_table(some))
+        ),
         "## The sets",
-        f"{len(keel)} sets of KEEL from {len({origin(name) for name in keel})} origins and {len(names) - len(keel)} "
+        f"{len(keel)} sets of KEEL from {len({origin(name) for name in keel})} origins and {len(every) - len(keel)} "
         "tables of real size from R's ISLR and modeldata, none of them shortened. Sets of the origins on which "
         f"settings of the RAE were once chosen ({', '.join(CHOSEN_ON)}) are left out, and so are classes of fewer than "
         f"{SMALLEST_CLASS} rows.",
-        sets_table(names),
+        sets_table(every),
         "## How it was made",
         f"Stratified splits in halves, each half once for training and once as the test. Missing "
         "numbers get the median of the training rows, missing levels a level of their own. Samplers work on the frames "
@@ -907,6 +950,11 @@ def write_page(path: Path, methods: Sequence[str] = METHODS) -> Path:
     page = path.with_suffix(".md")
     write_text(page, "\n\n".join(parts) + "\n")
     return page
+
+
+def n_folds(rows: pd.DataFrame) -> int:
+    """Return on how many folds of all sets together the rows are."""
+    return len(rows[["set", "fold"]].drop_duplicates())
 
 
 def first_sentence(rows: pd.DataFrame) -> str:
