@@ -802,7 +802,7 @@ def ours(rows: pd.DataFrame) -> str:
     best = sum(found.idxmin() in OURS for found in firsts)
     run_here = " and the ".join(name.partition(",")[0] for name in OURS if name in table)
     return (
-        f"On the {len(table)} sets with runs of the {run_here}, points of ACSA above the tuned threshold alone: {texts}; "
+        f"On the {len(table)} sets with runs of the {run_here}, points of ACSA above the tuned threshold: {texts}; "
         "the samplers with a tuned threshold too. One of this package's, so tuned, is first in mean rank with "
         f"{best} of 5 classifiers."
     )
