@@ -516,10 +516,7 @@ def test_methods_that_are_slow_do_not_take_folds_from_the_others(small, written,
     assert "RAE" not in alone[alone.index("| Logistic") :]
     assert "## The controls alone" not in text  # no smoothed bootstrap that they would have more folds than
     assert "Means over 5 sets" in text
-    assert (
-        "On the 4 sets with runs of the RAE, points of ACSA above the tuned threshold alone: SMOTE +0.0, RAE +4.3"
-        in text
-    )
+    assert "On the 4 sets with runs of the RAE, points of ACSA above the tuned threshold: SMOTE +0.0, RAE +4.3" in text
 
 
 def test_pictures_and_packed_rows_stand_beside_the_page(small, written):
