@@ -549,3 +549,23 @@ def test_circles_of_users_are_refused():
 def test_text_alone_is_refused():
     with pytest.raises(ValueError, match="'auto', 'none' or a list of text"):
         find_dependencies(bank(np.random.default_rng(0)), constraints="amount >= 0")
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_what_cannot_be_computed_from_inputs_that_are_there_is_no_gap(whole):
+    """New rows may divide nothing by nothing, which no training row does."""
+    rng = np.random.default_rng(0)
+    area, ink = rng.integers(1, 400, 600), rng.integers(0, 300, 600)
+    share = ink // area if whole else np.round(ink / area, 3)
+    X = pd.DataFrame({"area": area.astype(float), "ink": ink.astype(float), "share": share})
+    found = find_dependencies(
+        X, constraints=["none", f"share = {'floor(ink / area)' if whole else 'round(ink / area, 3)'}"]
+    )
+    made = found.reduce(X)
+    made.loc[:2, ["area", "ink"]] = [[0.0, 0.0], [0.0, 7.0], [4.0, 1.0]]
+    restored = found.restore(made)
+    assert np.isfinite(restored["share"].astype(float)).all()
+    assert restored["share"].dtype == X["share"].dtype
+    assert restored.loc[2, "share"] == (0 if whole else 0.25)
+    made.loc[0, "area"] = np.nan
+    assert whole or np.isnan(found.restore(made).loc[0, "share"])  # an input is missing

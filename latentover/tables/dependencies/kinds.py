@@ -82,6 +82,10 @@ class Derived:
             given = frame[self.target]
             given = as_levels(given, self.column.dtype)
             computed = given.where(undecided | given.isna().to_numpy(), computed)
+        elif undecided.any():
+            # No training row had nothing here where all inputs are there: 0 / 0 is of a generator.
+            lost = undecided & ~frame[list(self.sources)].isna().any(axis=1).to_numpy()
+            computed = computed.mask(lost, self.column.filler) if lost.any() else computed
         return frame.assign(**{self.target: computed})
 
 
