@@ -163,7 +163,7 @@ class Port:
     """The same updates in plain PyTorch, written from the paper's equations and the switches' meanings."""
 
     def __init__(self, settings: RAEClassifier, X: np.ndarray, y: np.ndarray, networks: RAENetworks) -> None:
-        for name, value in {"n_components": 2, "class_preserving": True, "decoder": True}.items():
+        for name, value in {"n_components": 2, "class_preserving": True, "decoder": "adversarial"}.items():
             if getattr(settings, name) != value:
                 raise ValueError(
                     f"Expected {name} to be {value}, but got {getattr(settings, name)!r}; the port has one."

@@ -20,6 +20,7 @@ from latentover.tables.learning import Missing, learn_column
 from latentover.tables.levels import Levels
 from latentover.tables.numbers import Bounds, FloatColumns, Number
 from latentover.tables.series import is_categorical, is_time, plain_value
+from latentover.tables.steps import find_steps
 from latentover.tables.times import Time
 from latentover.tables.values import from_json
 
@@ -314,6 +315,10 @@ def table_dependencies(
     hidden = _identifier_columns(identifiers, X, categorical, names)
     bounded = set(clip) if isinstance(clip, Mapping) else set()
     visible = X[[name for i, name in enumerate(names) if i not in hidden and name not in bounded]]
+    if isinstance(constraints, str) and all(map(_is_measured, (visible[name] for name in visible))):
+        return (
+            None  # an array with names: all that is to be found are formulas, which measured numbers only nearly keep
+        )
     as_levels = {name: "category" for i, name in enumerate(names) if i in categorical and name in visible}
     texts = None
     if labels is not None:
@@ -326,6 +331,13 @@ def table_dependencies(
         for item in found.items
     ]
     return Dependencies(found.columns, tuple(items)) if items else None
+
+
+def _is_measured(values: pd.Series) -> bool:
+    """Whether a column holds floats without steps."""
+    if not isinstance(values.dtype, np.dtype) or values.dtype.kind != "f":
+        return False
+    return find_steps(values.dropna().to_numpy()[:1000], values.dtype.name) is None
 
 
 def reduced_table(

@@ -63,7 +63,7 @@ def test_a_table_of_samples_holds_no_formula_and_says_what_differs(tmp_path):
         {"=a": [1.5, -2.0], "day": pd.to_datetime(["2026-01-01", "2026-01-02"]), "text": ["@x", "-1"], "n": [-1, 2]}
     )
     with pytest.warns(UserWarning, match="in =a, text, label some begin like formulas, which a spreadsheet"):
-        _write_table(table, "=1+1", tmp_path / "a.csv")
+        _write_table(table, "label", "=1+1", tmp_path / "a.csv")
     assert (tmp_path / "a.csv").read_text().splitlines() == [
         "'=a,day,text,n,label",
         "1.5,2026-01-01,'@x,-1,'=1+1",
@@ -74,5 +74,5 @@ def test_a_table_of_samples_holds_no_formula_and_says_what_differs(tmp_path):
 @pytest.mark.filterwarnings("error")
 def test_a_table_without_formulas_is_written_as_it_is(tmp_path):
     table = pd.DataFrame({"a": pd.Categorical(["+", "-"]), "b": [True, False], 3: [None, "x"]})
-    _write_table(table, "+", tmp_path / "a.csv")
+    _write_table(table, "label", "+", tmp_path / "a.csv")
     assert (tmp_path / "a.csv").read_text() == "a,b,3,label\n+,True,,+\n-,False,x,+\n"
