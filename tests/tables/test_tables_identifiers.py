@@ -140,7 +140,7 @@ class TestFresh:
 
     def test_domains_of_few_are_not_kept(self):
         values = pd.Series([f"me@secret{i}.org" for i in range(N)])
-        column = Identifier.learn(values, "str")
+        column = Identifier.learn(values, str(values.dtype))
         assert "secret" not in json.dumps(column.to_dict())
         assert column.fresh(5, rng(), values).str.endswith("@example.org").all()
 
@@ -169,7 +169,7 @@ class TestFresh:
 
     def test_missing_if_wanted(self):
         values = pd.Series(IDENTIFIERS["iban"])
-        assert Identifier.learn(values, "str", new="missing").fresh(5, rng(), values).isna().all()
+        assert Identifier.learn(values, str(values.dtype), new="missing").fresh(5, rng(), values).isna().all()
 
 
 SENTENCES = [" ".join(rng().choice(WORDS, 7)) + f" {i}" for i in range(N)]
