@@ -523,6 +523,12 @@ def _report(options: argparse.Namespace) -> int:
     return 0
 
 
+def _add_labelled_table(command: Any) -> None:
+    command.add_argument("table", help="a .csv or .parquet file, or a folder of .parquet files")
+    command.add_argument("--target", required=True, help="name of the label column")
+    _add_table_options(command)
+
+
 def _add_data(commands: Any) -> None:
     text = "What data sets there are."
     data = commands.add_parser("data", help=text, description=text, allow_abbrev=False)
@@ -535,18 +541,14 @@ def _add_data(commands: Any) -> None:
         _data_diagnose,
         "Say what usually helps, how imbalanced a table is, and how it would be treated.",
     )
-    command.add_argument("table", help="a .csv or .parquet file, or a folder of .parquet files")
-    command.add_argument("--target", required=True, help="name of the label column")
-    _add_table_options(command)
+    _add_labelled_table(command)
     command = _add(
         actions,
         "advise",
         _data_advise,
         "Compare, on the table itself, what may help with unequal classes, and say what to do first.",
     )
-    command.add_argument("table", help="a .csv or .parquet file, or a folder of .parquet files")
-    command.add_argument("--target", required=True, help="name of the label column")
-    _add_table_options(command)
+    _add_labelled_table(command)
     command.add_argument(
         "--goal",
         default="balanced_accuracy",

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from sklearn.utils.validation import has_fit_parameter
 
 from latentover.estimators.parameters import wrong_parameters
 from latentover.tables.checks import warn_user
@@ -120,3 +121,18 @@ def check_images(X: np.ndarray) -> None:
         raise ValueError("Expected images X to have no missing values, but X contains NaN; drop those images.")
     if not largest <= MAX_PIXEL:
         raise ValueError(f"Expected images X to have values within +-{MAX_PIXEL:g}, but got {largest:g}; rescale them.")
+
+
+def check_method(name: str, part: Any, method: str) -> None:
+    """Raise TypeError unless a part, of that parameter's name, has a method."""
+    if not hasattr(part, method):
+        raise TypeError(f"Expected {name} to have {method}, but got {part!r}; pass one that has it.")
+
+
+def check_takes_weights(estimator: Any, weights: np.ndarray | None) -> None:
+    """Raise TypeError where there are weights and an estimator takes none in ``fit``."""
+    if weights is not None and not has_fit_parameter(estimator, "sample_weight"):
+        raise TypeError(
+            f"Expected estimator to take sample_weight in fit, but got {estimator!r}; pass one that does, or no "
+            "sample_weight."
+        )

@@ -14,6 +14,7 @@ errors. Where every class counts alike the decision has to be another one, and t
   classes that is one threshold, as in scikit-learn's `TunedThresholdClassifierCV`, which knows no more than two.
 """
 
+from abc import ABC, abstractmethod
 from typing import Any, Self
 
 import numpy as np
@@ -21,10 +22,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.utils import get_tags
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, has_fit_parameter
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from latentover.estimators.labels import check_labels, check_sample_weight
-from latentover.estimators.validation import check_class_count, naming
+from latentover.estimators.validation import check_class_count, check_method, check_takes_weights, naming
 from latentover.seeds import as_random_state
 
 _UNDERSTOOD = "data that estimator understands"
@@ -50,7 +51,7 @@ _SCORES = {
 """What a class adds to a score: of its rows that were named so, of all that were, and of its rows, each as weights."""
 
 
-class _OtherDecision(ClassifierMixin, BaseEstimator):
+class _OtherDecision(ClassifierMixin, BaseEstimator, ABC):
     """What both share: a classifier is fitted as it is, and `offsets_` are added to its log-probabilities."""
 
     estimator: Any
@@ -80,18 +81,13 @@ class _OtherDecision(ClassifierMixin, BaseEstimator):
             If a parameter is out of its range, there are fewer than two classes, or what `estimator` raises.
         """
         estimator = self._estimator()
-        if not hasattr(estimator, "predict_proba"):
-            raise TypeError(f"Expected estimator to have predict_proba, but got {estimator!r}; pass one that has it.")
+        check_method("estimator", estimator, "predict_proba")
         self._check_settings()
         labels, _ = check_labels(y, one_hot=False)
         with naming("X and y", "of one length"):
             check_consistent_length(X, labels)
         weights = check_sample_weight(sample_weight, labels)
-        if weights is not None and not has_fit_parameter(estimator, "sample_weight"):
-            raise TypeError(
-                f"Expected estimator to take sample_weight in fit, but got {estimator!r}; pass one that does, or no "
-                "sample_weight."
-            )
+        check_takes_weights(estimator, weights)
         classes, numbers = np.unique(labels, return_inverse=True)
         check_class_count(classes)
         fitted = clone(estimator)
@@ -107,13 +103,15 @@ class _OtherDecision(ClassifierMixin, BaseEstimator):
     def _estimator(self) -> Any:
         return LogisticRegression() if self.estimator is None else self.estimator
 
+    @abstractmethod
     def _check_settings(self) -> None:
-        raise NotImplementedError
+        """Raise ValueError for parameters out of their ranges."""
 
+    @abstractmethod
     def _learn_offsets(
         self, estimator: Any, X: Any, labels: np.ndarray, numbers: np.ndarray, weights: np.ndarray | None
     ) -> np.ndarray:
-        raise NotImplementedError
+        """Return what is added to the log-probabilities (C,) before the largest decides."""
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the probabilities (n, C) of `estimator_`, unchanged, columns as ``classes_``."""

@@ -14,11 +14,11 @@ from imblearn.over_sampling import RandomOverSampler
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.utils import get_tags
-from sklearn.utils.validation import check_consistent_length, check_is_fitted, has_fit_parameter
+from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from latentover.estimators.labels import check_labels, check_sample_weight
 from latentover.estimators.resampled import fit_resample
-from latentover.estimators.validation import naming
+from latentover.estimators.validation import check_method, check_takes_weights, naming
 from latentover.metrics import prior_correction
 
 _UNDERSTOOD = "data that estimator and sampler understand"
@@ -96,18 +96,13 @@ class PriorCorrectedClassifier(ClassifierMixin, BaseEstimator):
             If the sampler leaves no sample of a class, or what the two raise.
         """
         estimator, sampler = self._parts()
-        for name, part, verb in (("estimator", estimator, "predict_proba"), ("sampler", sampler, "fit_resample")):
-            if not hasattr(part, verb):
-                raise TypeError(f"Expected {name} to have {verb}, but got {part!r}; pass one that has it.")
+        check_method("estimator", estimator, "predict_proba")
+        check_method("sampler", sampler, "fit_resample")
         labels, _ = check_labels(y, one_hot=False)
         with naming("X and y", "of one length"):
             check_consistent_length(X, labels)
         weights = check_sample_weight(sample_weight, labels)
-        if weights is not None and not has_fit_parameter(estimator, "sample_weight"):
-            raise TypeError(
-                f"Expected estimator to take sample_weight in fit, but got {estimator!r}; pass one that does, or no "
-                "sample_weight."
-            )
+        check_takes_weights(estimator, weights)
         sampler, estimator = clone(sampler), clone(estimator)
         with naming("X", _UNDERSTOOD):
             X_resampled, y_resampled, weights_after = fit_resample(sampler, X, labels, weights)

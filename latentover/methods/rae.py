@@ -641,7 +641,7 @@ class RAEProgram(Program):
             draws.x.flatten(0, 1), mixed.repeat_interleave(self.t, dim=0), onehot.repeat_interleave(self.t, dim=0)
         )
         # All members alike: by their weights, those that the mixer prefers would be drawn more often than they occur.
-        return {"reconstruction": -logs.mean() / decoder.n_columns}
+        return {"reconstruction": -logs.mean() / len(decoder.columns)}
 
     def decoder_losses(self, draws: Draws) -> Losses:
         """Return Eq. 4."""

@@ -48,7 +48,7 @@ class _Place(NamedTuple):
     when: int | None
 
 
-class Levels(nn.Module):
+class LevelHead(nn.Module):
     """One of n levels: what it adds to later columns, and its log probabilities.
 
     Parameters
@@ -78,7 +78,7 @@ class Levels(nn.Module):
         return self.embedding(cells)
 
 
-class Score(nn.Module):
+class ScoreHead(nn.Module):
     """The score of a number: what it adds to later columns, and the log probabilities of its cells.
 
     Parameters
@@ -90,6 +90,7 @@ class Score(nn.Module):
 
     edges: Tensor
     log_widths: Tensor
+    frequencies: Tensor
     series: Tensor
 
     def __init__(self, ties: Sequence[tuple[float, float]], hidden_units: int) -> None:
@@ -99,6 +100,7 @@ class Score(nn.Module):
         self.register_buffer("log_widths", edges.diff().log(), persistent=False)
         middles = (edges[1:] + edges[:-1]) / 2
         frequencies = torch.arange(1, FREQUENCIES + 1)
+        self.register_buffer("frequencies", frequencies, persistent=False)
         series = torch.cos(math.pi * frequencies.unsqueeze(1) * middles) / frequencies.unsqueeze(1)
         self.register_buffer("series", series, persistent=False)
         self.free = len(middles) <= FREE_CELLS
@@ -124,8 +126,7 @@ class Score(nn.Module):
         """Return what the scores add to later columns (B, hidden_units)."""
         if self.free:
             return self.embedding(cells)
-        frequencies = torch.arange(1, FREQUENCIES + 1, device=x.device)
-        return self.embedding(torch.cos(math.pi * frequencies * ndtr(x)) * math.sqrt(2))
+        return self.embedding(torch.cos(math.pi * self.frequencies * ndtr(x)) * math.sqrt(2))
 
 
 def cell_edges(ties: Sequence[tuple[float, float]]) -> Tensor:
@@ -159,7 +160,8 @@ class AutoregressiveDecoder(nn.Module):
     dropout : float in [0, 1), default=0.2
     """
 
-    columns: Any  # Levels and Scores, in their order
+    before: Tensor
+    columns: Any  # heads of levels and scores, in their order
 
     def __init__(
         self,
@@ -181,25 +183,25 @@ class AutoregressiveDecoder(nn.Module):
         self.places = [places[i] for i in order]
         self.states = [None if place.state is None else order.index(place.state) for place in self.places]
         self.columns = nn.ModuleList(
-            Levels(parts[i].n, hidden_units) if parts[i].kind == "levels" else Score(parts[i].ties, hidden_units)
+            LevelHead(parts[i].n, hidden_units) if parts[i].kind == "levels" else ScoreHead(parts[i].ties, hidden_units)
             for i in order
         )
         d, h = len(order), hidden_units
+        # What sums over the columns before each are divided by.
+        self.register_buffer("before", torch.arange(d).clamp(min=1).sqrt().view(-1, 1, 1), persistent=False)
         self.context = linear(latent_dim + n_classes, h)
         self.weight = nn.Parameter(torch.randn(d, h, h) / math.sqrt(h))
         self.bias = nn.Parameter(torch.zeros(d, 1, h))
         self.start = nn.Parameter(torch.zeros(d, 1, h))
         self.dropout = Dropout(dropout)
-        self.n_columns = d
         for column in self.columns:
-            head = column.logits if isinstance(column, Levels) else column.coefficients
+            head = column.logits if isinstance(column, LevelHead) else column.coefficients
             nn.init.zeros_(head.weight)
             nn.init.zeros_(head.bias)
 
     def hidden(self, sums: Tensor, context: Tensor, columns: slice) -> Tensor:
         """Return what each column (d, B, h) is predicted from, given the sums (d, B, h) of what is before it."""
-        order = torch.arange(len(self.columns), device=sums.device)[columns].clamp(min=1).view(-1, 1, 1)
-        x = self.dropout(F.silu(sums / order.sqrt() + context + self.start[columns]))
+        x = self.dropout(F.silu(sums / self.before[columns] + context + self.start[columns]))
         return self.dropout(F.silu(torch.baddbmm(self.bias[columns], x, self.weight[columns])))
 
     def log_prob(self, x: Tensor, z: Tensor, onehot: Tensor) -> Tensor:

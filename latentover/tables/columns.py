@@ -4,6 +4,7 @@ A column is learned from the training rows, goes to the networks as one or more 
 generate, in the user's type. Nothing that it keeps is a row of the data.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Literal, Self
 
@@ -30,8 +31,6 @@ class Part:
         Of a number: it says something where the levels before it are this one; None for always.
     ties : tuple of (float, float)
         Of a score: the ranks between which all are of one value; a value is encoded as the middle.
-    ranked : bool
-        Whether a number is a normal score of ranks.
     """
 
     kind: Literal["number", "levels"]
@@ -39,16 +38,15 @@ class Part:
     n: int
     when: int | None = None
     ties: tuple[tuple[float, float], ...] = ()
-    ranked: bool = False
 
 
 def number_part(scale: Any, when: int | None = None) -> Part:
     """Return the part of a number by a scale."""
-    return Part("number", 1, 1, when, getattr(scale, "ties", ()), scale.kind == "quantiles")
+    return Part("number", 1, 1, when, getattr(scale, "ties", ()))
 
 
 @dataclass(frozen=True)
-class Column:
+class Column(ABC):
     """A column of a table, of whatever kind.
 
     Attributes
@@ -68,9 +66,9 @@ class Column:
     kind: ClassVar[str]
 
     @property
+    @abstractmethod
     def parts(self) -> tuple[Part, ...]:
         """Its parts in their order."""
-        raise NotImplementedError
 
     @property
     def width(self) -> int:
@@ -82,6 +80,7 @@ class Column:
         """Whether it has one value alone, and none is missing."""
         return False
 
+    @abstractmethod
     def encode(self, values: pd.Series) -> np.ndarray:
         """Return encoded values (n, width), float32, without NaN or infinity.
 
@@ -90,23 +89,25 @@ class Column:
         ValueError
             For values of another kind than in fit.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def decode(self, block: np.ndarray) -> pd.Series:
         """Return values in the user's pandas type for encoded ones (n, width)."""
-        raise NotImplementedError
 
     def decode_array(self, block: np.ndarray) -> np.ndarray:
-        """Return values in the user's NumPy type for encoded ones (n, width); NaN where they are missing."""
-        raise NotImplementedError
+        """Return values in the user's NumPy type for encoded ones (n, width); NaN where they are missing.
+
+        Of kinds that an array has: numbers and levels.
+        """
+        raise TypeError(f"Expected a column of an array to hold numbers or levels, but got a {self.kind}.")
 
     def unknown(self, values: pd.Series, block: np.ndarray) -> pd.Series:
         """Return the values that were not known in fit, for which `encode` made rows of zeros in `block`."""
         return values[:0]
 
+    @abstractmethod
     def describe(self) -> str:
         """Return in words what becomes of the column."""
-        raise NotImplementedError
 
     def to_dict(self) -> dict[str, Any]:
         """Return the column as JSON-able values; raise ValueError for a name that is none."""

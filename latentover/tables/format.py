@@ -273,12 +273,15 @@ class TableFormat:
         settings: dict[str, Any] = {"numbers": numbers, "categorical_features": categorical_features, "clip": clip}
         settings |= {"identifiers": identifiers, "new_identifiers": new_identifiers, "missing": missing}
         is_frame = isinstance(X, pd.DataFrame)
-        names = X.columns.tolist() if is_frame else None
+        names = X.columns.tolist() if is_frame else []
         if not is_frame and not isinstance(constraints, str) and len(constraints):
             raise ValueError(
                 f"Expected X to be a frame whose columns constraints name, but got an array and {constraints[0]!r}; "
                 "pass a frame."
             )
+        if is_frame:  # they are looked for once
+            named = _named_columns(categorical_features, names)
+            settings["identifiers"] = [names[i] for i in sorted(_identifier_columns(identifiers, X, named, names))]
         dependencies = table_dependencies(X, labels, constraints=constraints, **settings) if is_frame else None
         if dependencies is not None:
             for name in dependencies.derived if missing == "error" else ():
@@ -316,9 +319,7 @@ def table_dependencies(
     bounded = set(clip) if isinstance(clip, Mapping) else set()
     visible = X[[name for i, name in enumerate(names) if i not in hidden and name not in bounded]]
     if isinstance(constraints, str) and all(map(_is_measured, (visible[name] for name in visible))):
-        return (
-            None  # an array with names: all that is to be found are formulas, which measured numbers only nearly keep
-        )
+        return None  # an array with names, which is to give what an array gives
     as_levels = {name: "category" for i, name in enumerate(names) if i in categorical and name in visible}
     texts = None
     if labels is not None:

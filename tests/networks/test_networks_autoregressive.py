@@ -10,14 +10,14 @@ from scipy import stats
 from torch import nn
 
 from latentover.networks import AutoregressiveDecoder
-from latentover.networks.autoregressive import CELLS, FREE_CELLS, FREQUENCIES, Score, cell_edges
+from latentover.networks.autoregressive import CELLS, FREE_CELLS, FREQUENCIES, ScoreHead, cell_edges
 from latentover.tables.columns import Part
 from latentover.tables.levels import level_rows
 
 THIRDS = ((0.0, 0.2), (0.2, 0.5), (0.5, 1.0))
 """Ties that leave nothing between them: a number of three values."""
-NUMBER = Part("number", 1, 1, ranked=True)
-MASS = (Part("levels", 2, 2), Part("number", 1, 1, when=1, ties=((0.0, 0.4), (0.4, 1.0)), ranked=True))
+NUMBER = Part("number", 1, 1)
+MASS = (Part("levels", 2, 2), Part("number", 1, 1, when=1, ties=((0.0, 0.4), (0.4, 1.0))))
 """A number with a point mass, level 0 of its state, and two values besides."""
 
 
@@ -26,7 +26,7 @@ def levels(n):
 
 
 def tied(*ties):
-    return Part("number", 1, 1, ties=ties, ranked=True)
+    return Part("number", 1, 1, ties=ties)
 
 
 TABLES = {
@@ -34,7 +34,7 @@ TABLES = {
     "levels": [levels(2), levels(5), levels(200)],
     "mixed": [NUMBER, levels(3), *MASS, tied(*THIRDS), levels(2)],
     "one column": [NUMBER],
-    "a state behind other columns": [levels(3), NUMBER, levels(4), Part("number", 1, 1, when=2, ranked=True)],
+    "a state behind other columns": [levels(3), NUMBER, levels(4), Part("number", 1, 1, when=2)],
 }
 WHERE = [(1, 4), (4, 6), (8, 10), (0, 1), (6, 7), (7, 8)]
 """Where the columns of the mixed one are, in the order in which they are drawn."""
@@ -180,7 +180,7 @@ class TestCells:
         np.testing.assert_allclose(cell_edges([]), np.linspace(0, 1, CELLS + 1))
 
     def test_every_score_has_one(self):
-        score = Score([(0.3, 0.55)], 4)
+        score = ScoreHead([(0.3, 0.55)], 4)
         cells, known = score.cells(torch.tensor([[-40.0], [-8.0], [0.0], [8.0], [40.0]]))
         n = len(score.edges) - 1
         assert cells.tolist() == [0, 0, 39, n - 1, n - 1]  # the tie is behind 39 even ones
@@ -188,7 +188,7 @@ class TestCells:
 
     @pytest.mark.parametrize("u", [0.0, 0.3, 0.999])
     def test_values_lie_in_their_cells(self, u):
-        score = Score([(0.3, 0.55), (0.55, 0.6)], 4)
+        score = ScoreHead([(0.3, 0.55), (0.55, 0.6)], 4)
         cells = torch.arange(len(score.edges) - 1)
         drawn = score.values(cells, torch.full_like(cells, u, dtype=torch.float32))
         assert drawn.isfinite().all()

@@ -93,12 +93,9 @@ class Dependencies:
         frame = self._named(X)
         shares = {}
         for item in self.items:
-            if isinstance(item, ClassConstant):
-                if y is None:
-                    continue
-                broken = item.violated(frame, np.asarray(y, dtype=object))
-            else:
-                broken = item.violated(frame)
+            if y is None and isinstance(item, ClassConstant):
+                continue
+            broken = item.violated(frame, None if y is None else np.asarray(y, dtype=object))
             shares[item.describe()] = float(broken.mean()) if len(frame) else 0.0
         return shares
 

@@ -1,6 +1,7 @@
 """The kinds of dependencies: each knows what it says of a column, recomputes it and counts the rows that break it."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -29,7 +30,48 @@ _TIME_STEPS = (_DAY, _DAY // 24, 60 * 10**9, 10**9, 10**6, 10**3, 1)
 
 
 @dataclass(frozen=True)
-class Derived:
+class Dependency(ABC):
+    """Something that holds of a column in every row.
+
+    Attributes
+    ----------
+    column : TypedColumn
+        The column that is computed, replaced or held.
+    """
+
+    column: TypedColumn
+
+    kind: ClassVar[str]
+
+    @property
+    def target(self) -> str:
+        """The name of that column."""
+        return self.column.name
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The columns that it follows from, or is held against."""
+        return ()
+
+    @abstractmethod
+    def describe(self) -> str:
+        """Return it in plain words."""
+
+    @abstractmethod
+    def violated(self, frame: pd.DataFrame, y: np.ndarray | None = None) -> np.ndarray:
+        """Return which rows (n,) of the classes (n,) break it; missing values break nothing."""
+
+    @abstractmethod
+    def restore(self, frame: pd.DataFrame, y: np.ndarray | None) -> pd.DataFrame:
+        """Return rows of the classes y (n,) in which it holds."""
+
+    @abstractmethod
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON-able values."""
+
+
+@dataclass(frozen=True)
+class Derived(Dependency):
     """A column that follows from others.
 
     Attributes
@@ -41,26 +83,13 @@ class Derived:
         learned, with `column.filler` in the place of what is computed.
     """
 
-    column: TypedColumn
     own: bool
 
-    kind: ClassVar[str]
-
-    @property
-    def target(self) -> str:
-        """The column that follows."""
-        return self.column.name
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """The columns that it follows from."""
-        raise NotImplementedError
-
+    @abstractmethod
     def compute(self, frame: pd.DataFrame) -> tuple[pd.Series, np.ndarray]:
         """Return the column for rows (n, d), and in which rows (n,) an input is missing."""
-        raise NotImplementedError
 
-    def violated(self, frame: pd.DataFrame) -> np.ndarray:
+    def violated(self, frame: pd.DataFrame, y: np.ndarray | None = None) -> np.ndarray:
         """Return which rows (n,) hold another value than the computed one."""
         computed, undecided = self.compute(frame)
         given = frame[self.target]
@@ -121,7 +150,7 @@ class Formula(Derived):
         undecided = is_missing(values)
         return self.column.cast(values, undecided, frame.index), undecided
 
-    def violated(self, frame: pd.DataFrame) -> np.ndarray:
+    def violated(self, frame: pd.DataFrame, y: np.ndarray | None = None) -> np.ndarray:
         """Return which rows (n,) hold another number, however ties were rounded."""
         if not self.column.is_number:
             return super().violated(frame)
@@ -274,7 +303,7 @@ class Lookup(Derived):
             codes = np.where((codes < 0) & ~undecided, len(values) - 1, codes)
         return _taken(self.column, values, codes, codes < 0, frame.index), undecided
 
-    def violated(self, frame: pd.DataFrame) -> np.ndarray:
+    def violated(self, frame: pd.DataFrame, y: np.ndarray | None = None) -> np.ndarray:
         """Return which rows (n,) of known keys hold another value."""
         return super().violated(frame) & (self._codes(frame) >= 0)
 
@@ -319,7 +348,7 @@ class Lookup(Derived):
 
 
 @dataclass(frozen=True)
-class Order:
+class Order(Dependency):
     """A column that is never below (or above) others; its distance to them is learned in its place.
 
     Attributes
@@ -338,7 +367,6 @@ class Order:
         Nanoseconds of which times are multiples; 1 for numbers.
     """
 
-    column: TypedColumn
     others: tuple[str, ...]
     above: bool
     strict: bool
@@ -347,11 +375,6 @@ class Order:
     step: int
 
     kind: ClassVar[str] = "order"
-
-    @property
-    def target(self) -> str:
-        """The column that is replaced by its distance."""
-        return self.column.name
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -400,7 +423,7 @@ class Order:
         base = np.maximum.reduce(ends) if self.above else np.minimum.reduce(ends)
         return np.where(np.logical_and.reduce(missing), anchor, base)
 
-    def violated(self, frame: pd.DataFrame) -> np.ndarray:
+    def violated(self, frame: pd.DataFrame, y: np.ndarray | None = None) -> np.ndarray:
         """Return which rows (n,) break the order."""
         values = _ticks(frame[self.target])
         broken = np.zeros(len(values), dtype=bool)
@@ -493,7 +516,7 @@ def _ticks(series: pd.Series) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Bound:
+class Bound(Dependency):
     """A limit that no value of a number column passes: ``a >= 0``.
 
     Attributes
@@ -503,27 +526,16 @@ class Bound:
     limit : float
     """
 
-    column: TypedColumn
     sign: str
     limit: float
 
     kind: ClassVar[str] = "bound"
 
-    @property
-    def target(self) -> str:
-        """The column that is limited."""
-        return self.column.name
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """None."""
-        return ()
-
     def describe(self) -> str:
         """Return the limit as text."""
         return f"{quote(self.target)} {self.sign} {self.limit:g}"
 
-    def violated(self, frame: pd.DataFrame) -> np.ndarray:
+    def violated(self, frame: pd.DataFrame, y: np.ndarray | None = None) -> np.ndarray:
         """Return which rows (n,) pass the limit."""
         values = as_floats(frame[self.target])
         inside = {">=": np.greater_equal, ">": np.greater, "<=": np.less_equal, "<": np.less}[self.sign]
@@ -556,7 +568,7 @@ class Bound:
 
 
 @dataclass(frozen=True)
-class ClassConstant:
+class ClassConstant(Dependency):
     """A column that has one value in all rows of a class.
 
     Attributes
@@ -566,21 +578,10 @@ class ClassConstant:
         The classes, and what stands in their rows; None is missing.
     """
 
-    column: TypedColumn
     labels: tuple[Any, ...]
     values: tuple[Any, ...]
 
     kind: ClassVar[str] = "class constant"
-
-    @property
-    def target(self) -> str:
-        """The column that is constant."""
-        return self.column.name
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        """None."""
-        return ()
 
     def describe(self) -> str:
         """Return what stands in which class."""
@@ -590,7 +591,7 @@ class ClassConstant:
         ]
         return f"{quote(self.target)} is {', '.join(parts)}"
 
-    def violated(self, frame: pd.DataFrame, y: np.ndarray) -> np.ndarray:
+    def violated(self, frame: pd.DataFrame, y: np.ndarray | None = None) -> np.ndarray:
         """Return which rows (n,) of the classes (n,) hold another value."""
         given = frame[self.target]
         broken = np.zeros(len(frame), dtype=bool)
@@ -631,7 +632,6 @@ def _same(series: pd.Series, value: Any) -> np.ndarray:
     return (series.astype(object) == value).fillna(False).to_numpy(dtype=bool)  # noqa: FBT003
 
 
-Dependency = Formula | Steps | Lookup | Order | Bound | ClassConstant
 _KINDS: dict[str, Any] = {kind.kind: kind for kind in (Formula, Steps, Lookup, Order, Bound, ClassConstant)}
 
 
