@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import sklearn
+from matplotlib.mathtext import MathTextParser
 
 from latentover import cli
 from latentover.experiments.recipe import load_recipes
@@ -48,6 +49,14 @@ def test_recipes_load(page, tmp_path):
         recipe = tmp_path / f"{number}.yaml"
         recipe.write_text(text, encoding="utf-8")
         load_recipes(recipe)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "math")], ids=name)
+def test_equations_can_be_drawn(page):
+    """The site draws them by matplotlib, which knows a part of TeX."""
+    for tex in blocks(page, "math"):
+        for line in filter(None, map(str.strip, tex.splitlines())):
+            MathTextParser("path").parse(f"${line}$")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)
