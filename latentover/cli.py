@@ -146,9 +146,11 @@ def _add_machine_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--checkpoint-every",
         type=int,
+        default=1000,
         metavar="N",
-        help="keep a checkpoint every N training steps; the same command goes on from it",
+        help="keep a checkpoint every N training steps, from which the same command goes on; 0: none (default: 1000)",
     )
+    command.add_argument("--retry-failed", action="store_true", help="try runs again that failed before")
     command.add_argument("--quiet", action="store_true", help="say nothing about progress")
     command.set_defaults(stopped="finished runs are kept, the same command goes on from there")
 
@@ -212,7 +214,7 @@ def _machine(options: argparse.Namespace) -> Any:
         data_root=options.data_root,
         download=options.download,
         verbose=0 if options.quiet else 1,
-        checkpoint_every=options.checkpoint_every,
+        checkpoint_every=options.checkpoint_every or None,
     )
 
 
@@ -239,6 +241,7 @@ def _train(options: argparse.Namespace) -> int:
         print("".join(head + recipe.text for head, recipe in zip(heads, recipes, strict=True)), end="")
         return 0
     options.recipes, options.jobs, options.at_once = [options.recipe], 1, 1
+    options.backend, options.only, options.list = "processes", None, False
     options.seeds = None if options.seed is None else [options.seed]
     return _run_and_compare(options, report=False)
 
@@ -253,7 +256,7 @@ def _add_benchmark(commands: Any) -> None:
     )
     command.add_argument("recipes", nargs="+", help="recipes or folders of them, yours or shipped (configs/digits)")
     command.add_argument("--out", help="runs folder (default: runs/<folder of the recipes>)")
-    command.add_argument("--jobs", type=int, default=1, help="processes that share the cores (default: 1)")
+    _add_backend(command)
     command.add_argument(
         "--at-once",
         type=lambda text: text if text == "auto" else int(text),
@@ -262,15 +265,89 @@ def _add_benchmark(commands: Any) -> None:
         help="runs that one process trains interleaved on a GPU; auto: as many as memory allows (default: 1)",
     )
     command.add_argument("--seeds", type=int, nargs="+", help="instead of the recipes' own")
+    command.add_argument("--list", action="store_true", help="list the runs with their numbers and states, and stop")
+    command.add_argument(
+        "--only",
+        type=_part,
+        metavar="I/N",
+        help="make the runs number I, I + N, I + 2N ... alone, counted from 0: a part for each job of a scheduler",
+    )
     _add_machine_options(command)
     command.set_defaults(takes_overrides=True)
 
 
+def _add_backend(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--jobs",
+        type=int,
+        help="processes that share the cores (default: 1); with --backend ray runs at the same time (default: as many "
+        "as there are cores or GPUs for)",
+    )
+    command.add_argument(
+        "--backend",
+        choices=("processes", "ray"),
+        default="processes",
+        help="processes of this machine (default), or a Ray cluster",
+    )
+    command.add_argument(
+        "--ray-address", help="of the cluster: auto, HOST:PORT, ray://... (default: one of this machine is started)"
+    )
+    command.add_argument(
+        "--cpus-per-run", type=float, default=1.0, metavar="N", help="cores that a run takes on Ray (default: 1)"
+    )
+    command.add_argument(
+        "--gpus-per-run",
+        type=float,
+        default=0.0,
+        metavar="N",
+        help="GPUs that a run takes on Ray; 0.25 lets four share one (default: 0)",
+    )
+
+
+def _part(text: str) -> tuple[int, int]:
+    number, _, parts = text.partition("/")
+    return int(number), int(parts)
+
+
+def _backend(options: argparse.Namespace) -> Any:
+    """Return the backend that is asked for; None for processes, which `--jobs` and `--at-once` say more of."""
+    if options.backend == "processes":
+        if options.ray_address:
+            raise ValueError("Expected --ray-address with --backend ray, but got it without; add --backend ray.")
+        return None
+    from latentover.experiments.backends.ray import RayBackend
+
+    return RayBackend(options.ray_address, options.cpus_per_run, options.gpus_per_run, options.jobs)
+
+
 def _benchmark(options: argparse.Namespace) -> int:
-    return _run_and_compare(options, report=True)
+    return _list_runs(options) if options.list else _run_and_compare(options, report=options.only is None)
+
+
+def _list_runs(options: argparse.Namespace) -> int:
+    from latentover.experiments.benchmark import list_runs
+    from latentover.experiments.recipe import find_recipes
+
+    rows = list_runs(
+        find_recipes(options.recipes),
+        _machine(options),
+        out=options.out,
+        seeds=options.seeds,
+        overrides=options.overrides,
+        trust_modules=options.trust_modules,
+        only=options.only,
+    )
+    width = max((len(row.job.name) for row in rows), default=0)
+    for row in rows:
+        print(f"{row.number:>5}  {row.job.name:<{width}}  {row.state}")
+    return 0
 
 
 def _run_and_compare(options: argparse.Namespace, *, report: bool) -> int:
+    if (options.jobs or 1) > 1 and options.backend == "processes":
+        from latentover.experiments.backends.server import start_server
+
+        start_server()  # it imports what the processes need while this one does so too
     from latentover.experiments.benchmark import benchmark
     from latentover.experiments.recipe import find_recipes
     from latentover.training import parallel
@@ -279,11 +356,14 @@ def _run_and_compare(options: argparse.Namespace, *, report: bool) -> int:
         find_recipes(options.recipes),
         _machine(options),
         out=options.out,
-        jobs=options.jobs,
+        jobs=options.jobs or 1,
         at_once=options.at_once,
+        backend=_backend(options),
         seeds=options.seeds,
         overrides=options.overrides,
         trust_modules=options.trust_modules,
+        only=options.only,
+        retry_failed=options.retry_failed,
     )
     if parallel.rank() > 0:  # the first process speaks for all
         return 1 if outcome.failures else 0
@@ -299,10 +379,12 @@ def _run_and_compare(options: argparse.Namespace, *, report: bool) -> int:
 
 
 def _print_comparison(folder: Path, *, report: bool) -> None:
-    from latentover.report import collect_runs, compare, comparison_text, failed_runs, write_report
+    from latentover.report import compare, comparison_text, write_report
+    from latentover.runs.collection import read_finished
 
     print(f"\n{folder}")
-    print(comparison_text(compare(collect_runs(folder), failed=failed_runs(folder))))
+    found = read_finished(folder)
+    print(comparison_text(compare(found.runs, failed=found.failed, stale=found.stale)))
     if report:
         print(f"\nreport: {write_report(folder)}")
 

@@ -2,7 +2,8 @@
 
 Temporary files and folders are locked by the process that writes them, and the system lets go of a lock when its
 process ends, however it ends. So what lies there unlocked was left by a process that was killed, and the next one that
-writes to the same place removes it.
+writes to the same place removes it. A path may be a URL too (`latentover.places`): what is written there is made in a
+local file first, and claims take the place of locks.
 """
 
 import ctypes
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import latentover
+from latentover.places import as_path, claimed, is_local, uploading
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _EXCHANGE = 2
@@ -39,7 +41,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     OSError
         Naming `path`, if there is no space for it.
     """
-    path = Path(path)
+    path = as_path(path)
+    if not is_local(path):
+        with uploading(path) as temporary:
+            yield temporary
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_left_over(path)
     with _temporary(path, lambda temporary: temporary.touch(exist_ok=False)) as temporary:
@@ -123,7 +129,11 @@ def locked(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[None]
     BlockingIOError
         If another has the lock, and `wait` is False.
     """
-    path = Path(path)
+    path = as_path(path)
+    if not is_local(path):
+        with claimed(path, wait=wait):
+            yield
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = path.with_name(f".{path.name}.lock")
     while True:
@@ -148,7 +158,9 @@ def locked(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[None]
 
 def remove_left_over(path: str | os.PathLike[str]) -> None:
     """Remove what processes that were killed have left beside `path`, and put back what one had moved away."""
-    path = Path(path)
+    path = as_path(path)
+    if not is_local(path):
+        return
     name, token = glob.escape(path.name), "[0-9a-f]" * 2 * _TOKEN_BYTES
     for old in path.parent.glob(f".{name}.{token}.old"):
         if not path.exists():
@@ -250,7 +262,7 @@ def write_whole(path: str | os.PathLike[str], content: bytes) -> Path:
     """Write a file whole or not at all, and return its path."""
     with replacing(path) as temporary:
         temporary.write_bytes(content)
-    return Path(path)
+    return as_path(path)
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> Path:
@@ -271,29 +283,32 @@ def shipped_folder(name: str) -> Path:
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
     """Return the SHA-256 of a file."""
-    with Path(path).open("rb") as file:
+    with as_path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_free_file(path: str | os.PathLike[str]) -> None:
     """Raise IsADirectoryError, or as `check_writable`, unless a file can be written to `path`."""
-    if Path(path).is_dir():
+    path = as_path(path)
+    if path.is_dir():
         raise IsADirectoryError(
-            f"Expected {os.fspath(path)} to be a file or a free name, but it is a folder; choose another name."
+            f"Expected {path} to be a file or a free name, but it is a folder; choose another name."
         )
-    check_writable(Path(path).parent)
+    check_writable(path.parent)
 
 
 def check_writable(folder: str | os.PathLike[str]) -> None:
     """Raise PermissionError or NotADirectoryError unless files can be made in `folder`, which is created if need be."""
+    folder = as_path(folder)
     try:
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        folder.mkdir(parents=True, exist_ok=True)
+        if is_local(folder):
+            with tempfile.TemporaryFile(dir=folder):
+                pass
     except OSError as error:
         kind = PermissionError if isinstance(error, PermissionError) else NotADirectoryError
         raise kind(
-            f"Expected {os.fspath(folder)} to be a folder that can be written to, but {error.strerror or error}; "
+            f"Expected {folder} to be a folder that can be written to, but {error.strerror or error}; "
             "choose another one."
         ) from error
 
@@ -301,7 +316,7 @@ def check_writable(folder: str | os.PathLike[str]) -> None:
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the mapping in a JSON file, or an empty one if there is no such file or it is damaged."""
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(as_path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -1,10 +1,12 @@
 """Where and with what a run was made: its birth certificate."""
 
+import hashlib
 import os
 import platform
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,11 @@ import torch
 
 import latentover
 
+_SOURCES = (
+    *("data", "estimators", "losses", "methods", "metrics", "mixing", "networks", "tables", "training", "seeds.py"),
+    *("experiments/evaluate.py", "experiments/run.py"),
+)
+"""Files and folders of the package that what a run trains and scores depends on."""
 _PACKAGES = ("torch", "scikit-learn", "imbalanced-learn", "numpy", "scipy")
 
 
@@ -48,6 +55,21 @@ def commit() -> str | None:
     return out[0].strip() + ("+changes" if out[1].strip() else "")
 
 
+@lru_cache(maxsize=1)
+def code_version() -> str:
+    """Return the version of latentover and a hash of those of its sources that a run's numbers depend on.
+
+    Two runs of one recipe with one seed and the same data have the same scores where this is the same.
+    """
+    root = Path(latentover.__file__).parent
+    digest = hashlib.sha256()
+    for place in _SOURCES:
+        path = root / place
+        for source in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(source.relative_to(root).as_posix().encode() + b"\0" + source.read_bytes())
+    return f"{latentover.__version__}+{digest.hexdigest()[:8]}"
+
+
 def peak_memory() -> int | None:
     """Return the most bytes that this process has had resident so far, or None where the system does not tell."""
     try:
@@ -64,6 +86,7 @@ def environment(device: str) -> dict[str, Any]:
         "device": device,
         "hardware": hardware(device),
         "commit": commit(),
+        "code": code_version(),
         "python": platform.python_version(),
         "versions": versions(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -17,11 +17,12 @@ from latentover.bundle import load
 from latentover.data import Splits, load_splits
 from latentover.estimators import learn_format
 from latentover.experiments.recipe import Evaluation, load_data_config, load_recipe
-from latentover.files import read_json, write_json, write_text
+from latentover.files import write_text
 from latentover.metrics import classification_scores
 from latentover.report import save_minority_grid
-from latentover.report.text import guarded
+from latentover.runs.folder import RunFolder
 from latentover.tables.values import labels_to_json
+from latentover.text import guarded
 
 PRIMARY_SPLIT = "test_balanced"
 PICTURE_SEED = 0
@@ -117,7 +118,7 @@ def evaluate_run(
     """
     estimator, splits = open_run(run, root=root, download=download, trust_modules=trust_modules)
     scores = score_splits(estimator, splits)
-    _count_read(Path(run))
+    _count_read(RunFolder(run))
     return scores
 
 
@@ -137,7 +138,7 @@ def open_run(
             "without a recipe, load it in Python."
         )
     splits = load_splits(load_data_config(recipe), root=root, download=download)
-    trained_on = (read_json(Path(run) / "metrics.json").get("certificate") or {}).get("data_hash", splits.data_hash)
+    trained_on = RunFolder(run).certificate.get("data_hash", splits.data_hash)
     if splits.data_hash != trained_on:
         warnings.warn(
             f"Expected the data that {run} was trained on (hash {trained_on}), but got other data (hash "
@@ -188,21 +189,20 @@ def _named_networks(recipe: Path, trust_modules: Collection[str]) -> dict[str, n
 
 def reads_of_test_data(run: str | os.PathLike[str]) -> int | None:
     """Return how often the test data of a run has been read, by its own scoring too; None if nobody counted."""
-    return read_json(Path(run) / "metrics.json").get("test_reads")
+    return (RunFolder(run).metrics or {}).get("test_reads")
 
 
-def _count_read(run: Path) -> None:
-    metrics = read_json(run / "metrics.json")
-    if not metrics:
+def _count_read(run: RunFolder) -> None:
+    if not run.metrics:
         return
-    reads = metrics.get("test_reads", 1) + 1
+    reads = run.metrics.get("test_reads", 1) + 1
     warnings.warn(
-        f"Expected the test data of {run} to be read once, but this was read {reads}; choose settings on validation "
-        "data, and give the scores of the first read.",
+        f"Expected the test data of {run.path} to be read once, but this was read {reads}; choose settings on "
+        "validation data, and give the scores of the first read.",
         stacklevel=3,
     )
-    if os.access(run, os.W_OK):
-        write_json(run / "metrics.json", {**metrics, "test_reads": reads})
+    if os.access(run.path, os.W_OK):
+        run.update({**run.metrics, "test_reads": reads})
 
 
 def generator_of(estimator: Any) -> Any:

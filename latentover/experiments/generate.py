@@ -15,8 +15,8 @@ from latentover.experiments.evaluate import generator_of
 from latentover.experiments.recipe import check_seeds, load_data_config
 from latentover.files import check_free_file, replacing
 from latentover.report import image_grid
-from latentover.report.text import guarded
 from latentover.tables.checks import check_dense_size
+from latentover.text import guarded
 
 SUFFIXES = (".png", ".npz", ".csv")
 

@@ -15,7 +15,7 @@ from latentover.data.folders import IMAGE_SUFFIXES, find_images, open_images
 from latentover.estimators import BaseDeepEstimator, ImageFormat
 from latentover.experiments.environment import environment
 from latentover.experiments.evaluate import PRIMARY_SPLIT, generator_of, open_run
-from latentover.files import read_json, write_json
+from latentover.files import read_json
 from latentover.metrics import (
     FeatureExtractor,
     as_extractor,
@@ -24,7 +24,7 @@ from latentover.metrics import (
     generation_scores,
     module_features,
 )
-from latentover.report.generation import GENERATION_FILE
+from latentover.runs.folder import RunFolder
 
 CLASSIFIER = "classifier:"
 ROWS = "rows"
@@ -115,8 +115,7 @@ def record_generation(run: str | os.PathLike[str], result: dict[str, Any]) -> Pa
     Path
         The run's ``generation.json``.
     """
-    path = Path(run) / GENERATION_FILE
-    return write_json(path, {**read_json(path), result["features"]: result})
+    return RunFolder(run).record_generation(result)
 
 
 def evaluate_folders(

@@ -9,6 +9,7 @@ from argparse import ArgumentError
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ class Recipe:
             step.set_params(**{k: v for k, v in {"random_state": seed, **machine}.items() if k in parameters})
         return steps[0] if len(steps) == 1 else make_pipeline(*steps)
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """Identifies what is trained: the resolved recipe without title, list of seeds and published numbers."""
         content = {k: v for k, v in yaml.safe_load(self.text).items() if k not in _LABELS}

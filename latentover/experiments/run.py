@@ -1,10 +1,9 @@
 """One run: a recipe and a seed become a folder that holds the trained estimator and all that is known of it."""
 
-import glob
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,11 @@ import numpy as np
 import pandas as pd
 from imblearn.pipeline import Pipeline
 
-from latentover.bundle import WEIGHTS, is_whole, save
+from latentover.bundle import WEIGHTS, save
 from latentover.data import Splits, load_splits
 from latentover.data.source import class_number
 from latentover.experiments.card import model_card
-from latentover.experiments.environment import environment
+from latentover.experiments.environment import code_version, environment
 from latentover.experiments.evaluate import (
     PRIMARY_SPLIT,
     check_scorable,
@@ -27,18 +26,21 @@ from latentover.experiments.evaluate import (
     write_tsne,
 )
 from latentover.experiments.recipe import Recipe
-from latentover.files import (
-    check_writable,
-    locked,
-    read_json,
-    remove_left_over,
-    replacing_folder,
-    sha256_of,
-    write_json,
-    write_text,
+from latentover.files import write_json, write_text
+from latentover.places import as_path
+from latentover.runs.folder import (
+    CARD,
+    ENVIRONMENT,
+    HISTORY,
+    MAP,
+    PICTURE,
+    RECIPE,
+    SAMPLER_HISTORY,
+    RunFolder,
 )
+from latentover.runs.store import append
 from latentover.training import parallel, resolve_device, resolve_precision
-from latentover.training.checkpoints import PARTS, keeping
+from latentover.training.checkpoints import keeping
 from latentover.training.turns import sharing
 
 RUNS = Path("runs")
@@ -85,56 +87,41 @@ class Machine:
 
 def run_folder(recipe: Recipe, seed: int, out: str | os.PathLike[str] | None = None) -> Path:
     """Return the folder of a run: ``<out>/<recipe>/seed-<seed>``, by default below ``runs/<group>``."""
-    return (RUNS / recipe.group if out is None else Path(out)) / recipe.name / f"seed-{seed}"
+    return (RUNS / recipe.group if out is None else as_path(out)) / recipe.name / f"seed-{seed}"
 
 
-def check_run_folder(folder: Path) -> None:
-    """Raise PermissionError or NotADirectoryError unless a run can be written to `folder`."""
-    check_writable(folder.parent)
-    if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"Expected {folder} to be a folder or a free name, but it is a file; move it away.")
-
-
-def is_finished(recipe: Recipe, seed: int, folder: Path) -> bool:
-    """Return whether the folder holds this recipe's run with this seed, and all its files as they were written.
+def is_finished(recipe: Recipe, seed: int, folder: RunFolder, data_hash: str | None = None) -> bool:
+    """Return whether a folder holds the run of this recipe and code with this seed, and all its files as written.
 
     What can be written again without training (the recipe and the card) need not be there: see `refresh_labels`.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    seed : int
+    folder : RunFolder
+    data_hash : str, optional
+        Of the data that is there now; without it that is not looked at.
     """
-    metrics = read_json(folder / "metrics.json")
-    certificate, known = metrics.get("certificate") or {}, metrics.get("files")
-    if certificate.get("recipe_sha256") != recipe.sha256 or certificate.get("seed") != seed:
+    found = folder.identity
+    if found is None or found[:3] != (recipe.sha256, code_version(), seed):
         return False
-    if known is None:  # of an older version, which knew the hash of the weights alone
-        return is_whole(folder)
-    return all((folder / name).is_file() and sha256_of(folder / name) == sha256 for name, sha256 in known.items())
+    return data_hash in (None, found.data_hash) and folder.is_whole()
 
 
-def refresh_labels(recipe: Recipe, folder: Path) -> None:
+def refresh_labels(recipe: Recipe, folder: RunFolder) -> None:
     """Write the recipe's title and published numbers, which change nothing about the training, to a finished run.
 
     The recipe and the card are written anew where they are missing too.
     """
-    metrics = read_json(folder / "metrics.json")
+    metrics = dict(folder.metrics or {})
     labels = _labels(recipe)
     certificate = {k: v for k, v in metrics["certificate"].items() if k != "published"}
-    there = all((folder / name).is_file() for name in ("recipe.yaml", "README.md"))
-    if metrics["certificate"] == certificate | labels and there:
+    if metrics["certificate"] == certificate | labels and folder.has(RECIPE) and folder.has(CARD):
         return
     metrics["certificate"] = certificate | labels
-    parts = {"has_picture": (folder / "samples.png").is_file(), "has_weights": (folder / WEIGHTS).is_file()}
-    write_text(folder / "recipe.yaml", recipe.text)
-    write_text(folder / "README.md", model_card(recipe, metrics, **parts))
-    write_json(folder / "metrics.json", metrics)
-
-
-def remove_checkpoints(folder: Path) -> None:
-    """Remove the checkpoints beside a finished run that are older than it: it was made from them."""
-    with suppress(OSError):  # where that cannot be done, the run is finished all the same
-        made = (folder / "environment.json").stat().st_mtime_ns
-        for pattern in (".*checkpoint", *(f".*checkpoint.{part}" for part in PARTS)):
-            for path in folder.parent.glob(glob.escape(folder.name) + pattern):
-                if path.stat().st_mtime_ns <= made:
-                    path.unlink(missing_ok=True)
+    card = model_card(recipe, metrics, has_picture=folder.has(PICTURE), has_weights=folder.has(WEIGHTS))
+    folder.update(metrics, recipe=recipe.text, card=card)
 
 
 def _labels(recipe: Recipe) -> dict[str, Any]:
@@ -181,16 +168,15 @@ def run_recipe(
     BlockingIOError
         If another process makes this run, and `wait` is False.
     """
-    folder = Path(folder)
-    check_run_folder(folder)
+    run = RunFolder(folder)
+    run.check()
     # Of processes that train together the first one alone writes, and all have to go the same way.
-    with nullcontext() if parallel.rank() > 0 else locked(folder, wait=wait):
-        if parallel.rank() == 0:
-            remove_left_over(folder)
-        if parallel.n_processes() == 1 and is_finished(recipe, seed, folder):
-            remove_checkpoints(folder)
-            return read_json(folder / "metrics.json")
-        return _made(recipe, seed, folder, machine, splits)
+    with nullcontext() if parallel.rank() > 0 else run.locked(wait=wait):
+        known = None if splits is None else splits.data_hash
+        if parallel.n_processes() == 1 and is_finished(recipe, seed, run, known):
+            run.remove_checkpoints()
+            return run.metrics or {}
+        return _made(recipe, seed, run, machine, splits)
 
 
 def _name_classes(estimator: Any, y: np.ndarray) -> None:
@@ -204,7 +190,7 @@ def _name_classes(estimator: Any, y: np.ndarray) -> None:
             step.set_params(sampling_strategy=named)
 
 
-def _made(recipe: Recipe, seed: int, folder: Path, machine: Machine, splits: Splits | None) -> dict[str, Any]:
+def _made(recipe: Recipe, seed: int, folder: RunFolder, machine: Machine, splits: Splits | None) -> dict[str, Any]:
     """Train, evaluate and write; parameters and result as those of `run_recipe`."""
     if splits is None:
         splits = load_splits(recipe.data, root=machine.data_root, download=machine.download)
@@ -213,7 +199,7 @@ def _made(recipe: Recipe, seed: int, folder: Path, machine: Machine, splits: Spl
     check_scorable(estimator, splits)
     start, at_once = time.perf_counter(), sharing()
     # What is trained is kept until the folder is there: scores and pictures take their time.
-    with _checkpoints(estimator, folder, machine.checkpoint_every), keeping():
+    with _checkpoints(estimator, folder, machine.checkpoint_every), keeping(), folder.telling_progress():
         estimator.fit(splits.X_train, splits.y_train)
     fit_seconds = max(time.perf_counter() - start, _seconds_of(estimator))
     at_once = max(at_once, sharing())
@@ -230,20 +216,18 @@ def _made(recipe: Recipe, seed: int, folder: Path, machine: Machine, splits: Spl
         **({"at_once": at_once} if at_once > 1 else {}),
         **place,
     }
-    with replacing_folder(folder) as partial:
+    with folder.replacing() as partial:
         if machine.keep_weights:
             save(estimator, partial)
         _write_histories(estimator, partial)
-        has_picture = draw_minority_grid(estimator, splits, recipe.evaluation, partial / "samples.png")
-        write_tsne(estimator, splits, recipe.evaluation, partial / "tsne.csv")
+        has_picture = draw_minority_grid(estimator, splits, recipe.evaluation, partial / PICTURE)
+        write_tsne(estimator, splits, recipe.evaluation, partial / MAP)
+        write_json(partial / ENVIRONMENT, place)
         metrics = _metrics(recipe, seed, splits, estimator, final, certificate)
-        write_json(partial / "environment.json", place)
-        metrics["files"] = {path.name: sha256_of(path) for path in sorted(partial.iterdir())}
-        write_text(partial / "recipe.yaml", recipe.text)
-        parts = {"has_picture": has_picture, "has_weights": machine.keep_weights}
-        write_text(partial / "README.md", model_card(recipe, metrics, **parts))
-        write_json(partial / "metrics.json", metrics)
-    remove_checkpoints(folder)
+        card = model_card(recipe, metrics, has_picture=has_picture, has_weights=machine.keep_weights)
+        metrics = folder.complete(partial, metrics, recipe=recipe.text, card=card)
+    append(folder.path.parent.parent, metrics)
+    folder.remove_checkpoints()
     return metrics
 
 
@@ -258,15 +242,14 @@ def _seconds_of(estimator: Any) -> float:
 
 
 @contextmanager
-def _checkpoints(estimator: Any, folder: Path, every: int | None) -> Iterator[None]:
+def _checkpoints(estimator: Any, folder: RunFolder, every: int | None) -> Iterator[None]:
     """Let every step that is trained keep a checkpoint in a file beside the run folder while it is fitted."""
     trained = [
         (name, step) for name, step in _steps(estimator) if every and "checkpoint" in step.get_params(deep=False)
     ]
     before = [(step.checkpoint, step.checkpoint_every) for _, step in trained]
     for name, step in trained:
-        path = folder.with_name(".".join(filter(None, [folder.name, name, "checkpoint"])))
-        step.set_params(checkpoint=str(path), checkpoint_every=every)
+        step.set_params(checkpoint=str(folder.checkpoint(name)), checkpoint_every=every)
     yield
     for (_, step), (checkpoint, checkpoint_every) in zip(trained, before, strict=True):
         step.set_params(checkpoint=checkpoint, checkpoint_every=checkpoint_every)  # a bundle is not to name the file
@@ -274,7 +257,7 @@ def _checkpoints(estimator: Any, folder: Path, every: int | None) -> Iterator[No
 
 def _write_histories(estimator: Any, folder: Path) -> None:
     """Write the losses of the classifier, and beside them those of a sampler before it that was trained."""
-    for name, (_, step) in zip(("history.csv", "history_sampler.csv"), reversed(_steps(estimator)), strict=False):
+    for name, (_, step) in zip((HISTORY, SAMPLER_HISTORY), reversed(_steps(estimator)), strict=False):
         if hasattr(step, "history_"):
             write_text(folder / name, pd.DataFrame(step.history_).to_csv(index=False))
 
@@ -313,7 +296,6 @@ def _metrics(
     scores = score_splits(estimator, splits)
     counts = pd.Series(splits.y_train).value_counts()
     return {
-        "format": 1,
         "split": PRIMARY_SPLIT,
         **scores[PRIMARY_SPLIT],
         "splits": scores,

@@ -6,13 +6,14 @@ documents; `image_grid`, `minority_grid` and `save_minority_grid` show samples. 
 new rows of a table.
 """
 
+from latentover.report.comparison import Cell, Row, compare
 from latentover.report.grid import image_grid, minority_grid
 from latentover.report.html import write_report
 from latentover.report.markdown import write_markdown
-from latentover.report.runs import Cell, FailedRun, Row, Run, collect_runs, compare, failed_runs, unfinished_runs
 from latentover.report.samples import save_minority_grid
 from latentover.report.table_quality import write_table_quality
 from latentover.report.tables import comparison_markdown, comparison_text
+from latentover.runs.collection import FailedRun, Run, collect_runs, failed_runs, unfinished_runs
 
 __all__ = [
     "Cell",

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from latentover.report.text import line, short_name
+from latentover.text import line, short_name
 
 if TYPE_CHECKING:
     from markupsafe import Markup

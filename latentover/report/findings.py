@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from latentover.report.runs import Row, Run, RunsFolder, compare
+from latentover.report.comparison import Row, compare
 from latentover.report.tables import failures, percent
-from latentover.report.text import short_name
+from latentover.runs.collection import Run, RunsFolder, name_of
+from latentover.text import short_name
 
 __all__ = ["Tile", "cautions", "key_finding", "key_tiles", "plural", "rarest_class", "split_title"]
 
@@ -175,10 +176,12 @@ def cautions(found: RunsFolder) -> list[str]:
         Sentences; empty if all runs finished and are alike in all but recipe and seed.
     """
     runs, sentences = found.runs, [f"{failure}." for failure in failures(found.failed)]
-    by_reason: dict[str, list[str]] = {}
-    for run, reason in found.left_out.items():
-        by_reason.setdefault(reason, []).append(run)
-    sentences += [f"Left out: {', '.join(names)} ({reason})." for reason, names in by_reason.items()]
+    left_out = {"Left out": found.left_out, "Stale, and in no mean": {name_of(run): run.stale for run in found.stale}}
+    for words, reasons in left_out.items():
+        by_reason: dict[str, list[str]] = {}
+        for name, reason in reasons.items():
+            by_reason.setdefault(reason, []).append(name)
+        sentences += [f"{words}: {', '.join(names)} ({reason})." for reason, names in by_reason.items()]
     damaged = [f"{run.recipe}/{run.path.name}/{file} {reason}" for run in runs for file, reason in run.damaged.items()]
     if damaged:
         sentences.append(f"Damaged, and what it would show is left out: {'; '.join(damaged)}.")

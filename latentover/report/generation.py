@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from latentover.report.runs import GENERATION_FILE, Run
-from latentover.report.text import line, markdown, short_name
+from latentover.runs.collection import Run
+from latentover.runs.folder import GENERATION
+from latentover.text import line, markdown, short_name
 
-__all__ = ["GENERATION_FILE", "GenerationRow", "GenerationTable", "generation_markdown", "generation_tables"]
+__all__ = ["GENERATION", "GenerationRow", "GenerationTable", "generation_markdown", "generation_tables"]
 
 COLUMNS = {"fid": "FID", "kid": "KID", "density": "Density", "coverage": "Coverage", "diversity": "Diversity"}
 
@@ -44,7 +45,7 @@ def generation_tables(runs: Sequence[Run]) -> list[GenerationTable]:
     """Return a table for each set of results with the same features, n and k; none where nothing was evaluated."""
     found: dict[tuple[str, int, int], dict[str, list[tuple[Run, dict[str, Any]]]]] = {}
     for run in runs:
-        for result in run.content(GENERATION_FILE) or []:
+        for result in run.content(GENERATION) or []:
             key = (result["features"], result["n"], result["k"])
             found.setdefault(key, {}).setdefault(run.recipe, []).append((run, result))
     return [

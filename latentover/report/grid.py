@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from latentover.report.text import line
+from latentover.text import line
 
 __all__ = ["image_grid", "minority_grid"]
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from latentover.files import write_whole
+from latentover.report.comparison import DEFAULT_METRICS, Row, compare
 from latentover.report.figures import (
     class_accuracy_figure,
     confusion_figure,
@@ -38,8 +39,6 @@ from latentover.report.margins import (
     tracked_curves,
     tracked_part,
 )
-from latentover.report.reading import Curve, Png
-from latentover.report.runs import DEFAULT_METRICS, FailedRun, Row, Run, RunsFolder, compare, read_finished
 from latentover.report.samples import png_bytes, side_by_side
 from latentover.report.tables import (
     NONE,
@@ -53,8 +52,10 @@ from latentover.report.tables import (
     published_texts,
     seconds,
 )
-from latentover.report.text import line, short_name
 from latentover.report.theme import DARK, LIGHT, Picture
+from latentover.runs.collection import Run, RunsFolder, read_finished
+from latentover.runs.reading import Curve, Png
+from latentover.text import line, short_name
 
 __all__ = ["Comparison", "read_comparisons", "write_report"]
 
@@ -208,7 +209,7 @@ def _context(comparison: Comparison, prefix: str) -> dict[str, Any]:
         "tiles": key_tiles(runs),
         "facts": _facts(runs, groups) + ([f"{len(failed)} failed"] if failed else []),
         "data": _data_panel(runs[0]),
-        "tables": [{"prefix": prefix, **_table(runs, groups, split, failed)} for split in _splits(runs)],
+        "tables": [{"prefix": prefix, **_table(comparison.found, groups, split)} for split in _splits(runs)],
         "failed": failed,
         "recall": _recall_panel(groups),
         "samples": _samples(groups),
@@ -262,12 +263,13 @@ def _data_panel(run: Run) -> dict[str, Any] | None:
     }
 
 
-def _table(runs: Sequence[Run], groups: Sequence[Group], split: str, failed: Sequence[FailedRun]) -> dict[str, Any]:
+def _table(found: RunsFolder, groups: Sequence[Group], split: str) -> dict[str, Any]:
     """One comparison table: main scores, the rest for those who unfold it, and the ACSA of each seed as dots."""
-    scored = [run for run in runs if run.scores(split)]
+    scored = [run for run in found.runs if run.scores(split)]
+    stale = [run for run in found.stale if run.scores(split)]
     index = {group.row.recipe: group.index for group in groups}
-    rows = compare(scored, scored_metrics(scored, split), split, failed=failed)
-    main = [row for row in rows if row.n_seeds]
+    rows = compare(scored, scored_metrics(scored, split), split, failed=found.failed, stale=stale)
+    main = [row for row in rows if row.n_seeds and not row.stale]
     more = compare(scored, scored_metrics(scored, split, MORE_METRICS), split)
     order = [row.recipe for row in main]
     return {
@@ -275,6 +277,7 @@ def _table(runs: Sequence[Run], groups: Sequence[Group], split: str, failed: Seq
         "samples": sorted({sum(run.scores(split).get("support") or [0]) for run in scored}),
         "rows": main,
         "failed": [(row.title, failures(row.failed, named=False)) for row in rows if not row.n_seeds],
+        "stale": [row for row in rows if row.stale],
         "more": sorted(more, key=lambda row: order.index(row.recipe)),
         "metrics": list(main[0].cells),
         "more_metrics": list(more[0].cells),

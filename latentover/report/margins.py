@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 
 from scipy.stats import spearmanr
 
-from latentover.report.runs import Run, run_titles
+from latentover.report.comparison import run_titles
 from latentover.report.tables import NONE, SideTable
+from latentover.runs.collection import Run
 
 __all__ = ["class_accuracies", "gap_points", "is_tracked", "margin_tables", "tracked_curves", "tracked_part"]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from latentover.files import write_text, write_whole
+from latentover.report.comparison import compare
 from latentover.report.findings import cautions, key_finding, split_title
 from latentover.report.generation import generation_markdown, generation_tables
 from latentover.report.html import (
@@ -17,7 +18,6 @@ from latentover.report.html import (
     scored_metrics,
 )
 from latentover.report.margins import margin_tables
-from latentover.report.runs import Run, compare
 from latentover.report.tables import (
     calibration_table,
     comparison_markdown,
@@ -26,7 +26,8 @@ from latentover.report.tables import (
     recall_table,
     side_markdown,
 )
-from latentover.report.text import markdown
+from latentover.runs.collection import Run
+from latentover.text import markdown
 
 __all__ = ["write_markdown"]
 
@@ -69,12 +70,14 @@ def write_markdown(runs_folder: str | Path | Sequence[str | Path], path: str | P
 
 def _section(comparison: Comparison, level: str, page: Path) -> list[str]:
     """Return the blocks of text on one folder, below a heading of a level such as ``"##"``, for that page."""
-    runs = comparison.runs
+    runs, found = comparison.runs, comparison.found
     blocks = list[str]()
     for split in runs[0].splits:
         size = sum(runs[0].scores(split).get("support") or [])
         blocks += [f"{level}# {markdown(split_title(split).capitalize())} split, {size:,} samples"]
-        rows = compare(runs, scored_metrics(runs, split), split, failed=comparison.found.failed)
+        rows = compare(
+            runs, scored_metrics(runs, split), split, failed=comparison.found.failed, stale=comparison.found.stale
+        )
         blocks += [comparison_markdown(rows)]
         beside = (order_table(rows), epoch_table(runs, split), calibration_table(runs, split))
         blocks += [side_markdown(table) for table in beside if table]

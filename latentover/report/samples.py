@@ -14,7 +14,7 @@ from PIL import Image
 
 from latentover.files import write_whole
 from latentover.report.grid import PAPER, minority_grid
-from latentover.report.reading import LABELS
+from latentover.runs.reading import LABELS
 from latentover.seeds import as_random_state
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from latentover.metrics.table_results import ColumnQuality, TableQuality
 from latentover.metrics.table_verdicts import known_or_zero, percent, signed
 from latentover.report.drawings import heat_map, histogram, intervals, scale
 from latentover.report.html import template
-from latentover.report.text import line, short_name
 from latentover.report.theme import DARK, LIGHT
+from latentover.text import line, short_name
 
 __all__ = ["write_table_quality"]
 

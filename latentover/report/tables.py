@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from scipy.stats import rankdata, spearmanr
 
-from latentover.report.runs import Cell, FailedRun, Row, Run, mean_cell, run_titles
-from latentover.report.text import markdown, short_name
+from latentover.report.comparison import Cell, Row, mean_cell, run_titles
+from latentover.runs.collection import FailedRun, Run
+from latentover.text import markdown, short_name
 
 __all__ = [
     "METRIC_TITLES",
@@ -24,9 +25,11 @@ __all__ = [
     "published_sources",
     "published_texts",
     "recall_table",
+    "row_title",
     "seconds",
     "seeds_text",
     "side_markdown",
+    "stale_texts",
 ]
 
 MAX_CLASSES = 12
@@ -86,6 +89,20 @@ def published_sources(rows: Sequence[Row]) -> str:
     texts = set(sources.values())
     named = texts.pop() if len(texts) == 1 else "; ".join(f"{title}: {source}" for title, source in sources.items())
     return f"Published numbers: {named}."
+
+
+def row_title(row: Row) -> str:
+    """Name of a row for people; of a stale one it says so."""
+    return f"{row.title} (stale)" if row.stale else row.title
+
+
+def stale_texts(rows: Sequence[Row]) -> list[str]:
+    """Say why rows are stale, a line for each reason, without a full stop."""
+    titles: dict[str, list[str]] = {}
+    for row in rows:
+        if row.stale:
+            titles.setdefault(row.stale, []).append(row.title)
+    return [f"Stale, and in no mean: {', '.join(dict.fromkeys(names))} ({reason})" for reason, names in titles.items()]
 
 
 def seeds_text(row: Row) -> str:
@@ -157,7 +174,7 @@ def comparison_text(rows: Sequence[Row]) -> str:
     Percent, mean ± standard deviation over seeds. * best mean
     """
     metrics = _check(rows)
-    columns = [["Method", *(row.title for row in rows)]]
+    columns = [["Method", *map(row_title, rows)]]
     columns += [[metric_title(m), *_score_column([row.cells[m] for row in rows], len(rows) > 1)] for m in metrics]
     columns.append(["Seeds", *map(seeds_text, rows)])
     columns.append(["Fit s", *(seconds(row.fit_seconds) for row in rows)])
@@ -165,7 +182,8 @@ def comparison_text(rows: Sequence[Row]) -> str:
     lines = ["  ".join(line).rstrip() for line in zip(*padded, strict=True)]
     lines.insert(1, "-" * max(map(len, lines)))
     legend = "Percent, mean ± standard deviation over seeds." + (" * best mean" if len(rows) > 1 else "")
-    return "\n".join([*lines, "", legend, *failures([run for row in rows for run in row.failed])])
+    told = [*failures([run for row in rows for run in row.failed]), *stale_texts(rows)]
+    return "\n".join([*lines, "", legend, *told])
 
 
 def _score_column(cells: Sequence[Cell], mark: bool) -> list[str]:
@@ -222,7 +240,7 @@ def comparison_markdown(rows: Sequence[Row]) -> str:
         bold = [cell.best and len(rows) > 1 for cell in row.cells.values()]
         marked = [f"**{text}**" if strong else text for text, strong in zip(scores, bold, strict=True)]
         marked += [", ".join(published_texts(row.published))] if sources else []
-        lines.append(_markdown_line([markdown(row.title), *marked, seeds_text(row), seconds(row.fit_seconds)]))
+        lines.append(_markdown_line([markdown(row_title(row)), *marked, seeds_text(row), seconds(row.fit_seconds)]))
     return "\n".join([*lines, *(["", markdown(sources)] if sources else [])])
 
 

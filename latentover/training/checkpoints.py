@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import torch
 
 from latentover.files import check_free_file, remove_left_over, write_whole
+from latentover.places import as_path
 
 FORMAT = 2
 PARTS = ("guide", "sampler")
@@ -71,7 +72,7 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | os.PathLike[str], every: int, fingerprint: str) -> None:
-        self.path, self.every, self.fingerprint = Path(path), every, fingerprint
+        self.path, self.every, self.fingerprint = as_path(path), every, fingerprint
         self._warned = False
         check_free_file(self.path)
 
@@ -138,7 +139,7 @@ class Checkpoint:
 
 def part_of(path: str | os.PathLike[str], name: str) -> Path:
     """Return where the checkpoint of a training within another one is, one of `PARTS`, given that of the whole."""
-    path = Path(path)
+    path = as_path(path)
     return path.with_name(f"{path.name}.{name}")
 
 

@@ -23,6 +23,7 @@ from latentover.training.device import autocast
 from latentover.training.memory import memory_kept
 from latentover.training.optimizers import LearningRates
 from latentover.training.program import Losses, Objective, Phase, Program, Stream
+from latentover.training.progress import tell
 from latentover.training.randomness import Randomness
 from latentover.training.stopping import ConstantPrediction, EarlyStopping, TrainingDiverged
 from latentover.training.turns import give_turn
@@ -271,6 +272,7 @@ class Engine:
         shown = {name: row[name] for name in losses}
         self.program.report(row)
         self.history.append(row)
+        tell(self.description, self._step, self.program.n_steps)
         bar.set_postfix({name: f"{value:.3g}" for name, value in shown.items()}, refresh=False)
         n_steps = self.program.n_steps
         lines_every = max(report_every, math.ceil(n_steps / LINES))

@@ -6,9 +6,12 @@ import sys
 
 import pytest
 
-from latentover.experiments import benchmark as benchmark_module
+from latentover.experiments import jobs as jobs_module
+from latentover.experiments import progress as progress_module
 from latentover.experiments.benchmark import Outcome, benchmark
+from latentover.experiments.environment import code_version
 from latentover.experiments.run import Machine
+from latentover.runs.folder import RunFolder
 
 RUNS = r"\[\d/\d\] out/\w+, seed \d: "
 
@@ -29,15 +32,16 @@ def trained(monkeypatch):
             raise RuntimeError("the classifier loss became nan")
         if recipe.title == "stopped":
             raise KeyboardInterrupt
-        certificate = {"recipe_sha256": recipe.sha256, "seed": seed, "fit_seconds": 1.25}
+        certificate = {"recipe_sha256": recipe.sha256, "seed": seed, "fit_seconds": 1.25, "code": code_version()}
+        certificate |= {"data_hash": getattr(splits, "data_hash", None), "recipe": recipe.name}
         metrics = {"format": 1, "acsa": 0.5, "certificate": certificate, "files": {}}
-        benchmark_module.check_run_folder(folder)
+        RunFolder(folder).check()
         folder.mkdir(exist_ok=True)
         (folder / "metrics.json").write_text(str(metrics).replace("'", '"'))
         return metrics
 
-    monkeypatch.setattr(benchmark_module, "run_recipe", run_recipe)
-    monkeypatch.setattr(benchmark_module, "refresh_labels", lambda recipe, folder: None)
+    monkeypatch.setattr(jobs_module, "run_recipe", run_recipe)
+    monkeypatch.setattr("latentover.experiments.benchmark.refresh_labels", lambda recipe, folder: None)
     return made
 
 
@@ -167,7 +171,7 @@ def test_a_folder_that_cannot_be_written_costs_no_training(write_recipe, machine
 
 def test_the_data_is_read_once_and_not_kept(write_recipe, machine, tmp_path, trained, monkeypatch):
     read = []
-    monkeypatch.setattr(benchmark_module, "load_splits", lambda config, **kwargs: read.append(config.source))
+    monkeypatch.setattr(jobs_module, "load_splits", lambda config, **kwargs: read.append(config.source))
     recipes = [
         write_recipe({"seeds": [0, 1]}),
         write_recipe(name="b", kind="control"),
@@ -185,7 +189,7 @@ def test_an_interrupt_is_passed_on_and_finished_runs_stay(write_recipe, machine,
         benchmark(recipes, machine, out=tmp_path / "out")
     assert trained == ["a 0", "b 0"]
     assert benchmark(recipes[:1], machine, out=tmp_path / "out").repeated == 1
-    assert not benchmark_module._LAST_SPLITS
+    assert not jobs_module._LAST_SPLITS
 
 
 # ---- Progress --------------------------------------------------------------------------------------------------------
@@ -204,23 +208,26 @@ def test_a_log_has_a_line_a_run_and_no_bars(write_recipe, tmp_path, capsys):
 
 def test_a_log_of_long_runs_says_how_much_is_left(write_recipe, tmp_path, trained, monkeypatch, capsys):
     clock = iter([0, 90, 180, 7380, 7400])  # seconds at the start and after each run
-    monkeypatch.setattr(benchmark_module.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(progress_module.time, "perf_counter", lambda: next(clock))
     benchmark([write_recipe({"seeds": [0, 1, 2, 3]})], Machine(device="cpu"), out=tmp_path / "out")
     ends = [line.partition(" s to fit")[2] for line in capsys.readouterr().err.splitlines()]
     assert ends == [", about 4 min left", ", about 3 min left", ", about 41 min left", ""]
 
 
-def test_a_terminal_has_a_bar_for_the_runs_and_below_it_one_for_the_fit(write_recipe, tmp_path, monkeypatch):
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_terminal_shows_all_runs_with_their_steps(write_recipe, tmp_path, monkeypatch, jobs):
     monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    monkeypatch.setenv("COLUMNS", "80")
-    changes = {"evaluation.tsne_points": 0, "seeds": [0, 1]}
-    benchmark([write_recipe(changes)], Machine(device="cpu", precision="float32"), out=tmp_path / "out")
-    text = terminal.getvalue()
-    assert "runs:   0%" in text
-    assert "runs: 100%" in text
-    assert "2/2 [" in text
-    assert "out/tiny, seed 1" in text
-    assert re.search(r"\n\r?RAEClassifier: .*\x1b\[A", text)  # the inner bar is drawn one line below, then up again
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(progress_module, "LOOK_SECONDS", 0.05)
+    changes = {"evaluation.tsne_points": 0, "seeds": [0, 1], "method.init_args.max_steps": 1500 // jobs}
+    machine = Machine(device="cpu", precision="float32", checkpoint_every=20)
+    benchmark([write_recipe(changes)], machine, out=tmp_path / "out", jobs=jobs)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.getvalue())
+    assert re.search(r"runs +\S+ 0/2 ", text)
+    assert re.search(r"runs +\S+ 2/2 ", text)
+    assert re.search(r"out/tiny, seed [01] \S+ [\d,]+/[\d,]+ steps .*RAEClassifier", text)
+    assert "RAEClassifier:" not in text  # no bar of the training itself
     assert not re.search(RUNS, text)
 
 

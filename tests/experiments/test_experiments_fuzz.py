@@ -197,7 +197,7 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_a_thousand_malformed_command_lines_are_one_line_each(folder, capsys, monkeypatch):
-    monkeypatch.setattr("latentover.experiments.benchmark.run_recipe", lambda *args, **kwargs: pytest.fail("trained"))
+    monkeypatch.setattr("latentover.experiments.jobs.run_recipe", lambda *args, **kwargs: pytest.fail("trained"))
     before, rng = sorted(folder.iterdir()), np.random.default_rng(0)
     for name in ("experiments.resample", "methods.rae"):  # imports are paid once
         importlib.import_module(f"latentover.{name}")

@@ -19,6 +19,7 @@ from latentover.experiments import run as run_module
 from latentover.experiments.benchmark import benchmark
 from latentover.experiments.recipe import load_recipe
 from latentover.experiments.run import Machine, run_recipe
+from latentover.runs.folder import RunFolder
 from latentover.training import Engine
 from latentover.training.checkpoints import Checkpoint
 
@@ -194,7 +195,7 @@ def test_a_checkpoint_that_a_finished_run_has_left_is_removed_and_a_newer_one_is
             run_recipe(recipe, 0, folder, MACHINE)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "remove_checkpoints", kill)
+        patch.setattr(RunFolder, "remove_checkpoints", kill)
         with pytest.raises(Killed):
             run_recipe(recipe, 0, folder, MACHINE)
     assert len(list(folder.parent.glob("seed-0.*.checkpoint"))) == 2

@@ -24,6 +24,7 @@ from latentover.experiments.evaluate import evaluate_run, memorization_of
 from latentover.experiments.recipe import load_recipe
 from latentover.experiments.run import Machine, is_finished, refresh_labels, run_folder, run_recipe
 from latentover.report import write_report
+from latentover.runs.folder import RunFolder
 
 BUNDLE = {
     "README.md",
@@ -118,6 +119,7 @@ def test_the_certificate_says_where_the_numbers_come_from(tiny):
         "n_train",
         "n_test",
         "fit_seconds",
+        "code",
         "hardware",
         "commit",
         "python",
@@ -269,23 +271,23 @@ def test_a_run_that_fails_leaves_the_one_before(write_recipe, machine, tmp_path,
 
 def test_a_finished_run_is_that_of_its_recipe_and_seed(tiny, write_recipe, tmp_path):
     recipe, _, folder = tiny
-    assert is_finished(recipe, 0, folder)
-    assert not is_finished(recipe, 1, folder)
-    assert is_finished(load_recipe(write_recipe({"title": "Other", "seeds": [0, 5]})), 0, folder)
-    assert not is_finished(load_recipe(write_recipe({"method.init_args.max_steps": 3})), 0, folder)
-    assert not is_finished(recipe, 0, tmp_path)
+    assert is_finished(recipe, 0, RunFolder(folder))
+    assert not is_finished(recipe, 1, RunFolder(folder))
+    assert is_finished(load_recipe(write_recipe({"title": "Other", "seeds": [0, 5]})), 0, RunFolder(folder))
+    assert not is_finished(load_recipe(write_recipe({"method.init_args.max_steps": 3})), 0, RunFolder(folder))
+    assert not is_finished(recipe, 0, RunFolder(tmp_path))
 
 
 def test_a_finished_run_takes_over_the_title_and_the_published_numbers_of_its_recipe(tiny, write_recipe, tmp_path):
     folder = shutil.copytree(tiny[2], tmp_path / "run")
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
-    refresh_labels(tiny[0], folder)
+    refresh_labels(tiny[0], RunFolder(folder))
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
     published = {"source": "A paper, Table 1", "test_balanced": {"acsa": 84.79, "sd": {"acsa": 0.15}}}
     recipe = load_recipe(write_recipe({"title": "Renamed", "published": published}))
-    assert is_finished(recipe, 0, folder)
-    refresh_labels(recipe, folder)
+    assert is_finished(recipe, 0, RunFolder(folder))
+    refresh_labels(recipe, RunFolder(folder))
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     assert (metrics["certificate"]["title"], metrics["certificate"]["published"]) == ("Renamed", published)
     assert metrics["splits"] == tiny[1]["splits"]
@@ -307,25 +309,15 @@ def test_a_run_whose_files_are_not_those_that_were_written_is_not_finished(tiny,
         for number, damaged in enumerate([None, content[:-1], bytes([content[0] ^ 1]) + content[1:]]):
             copy = shutil.copytree(folder, tmp_path / f"{name}-{number}")
             (copy / name).unlink() if damaged is None else (copy / name).write_bytes(damaged)
-            assert not is_finished(recipe, 0, copy), name
-
-
-def test_a_run_from_before_the_hashes_is_finished_if_it_opens(tiny, tmp_path):
-    folder = shutil.copytree(tiny[2], tmp_path / "run")
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    del metrics["files"]
-    (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
-    assert is_finished(tiny[0], 0, folder)
-    (folder / "model.safetensors").unlink()
-    assert not is_finished(tiny[0], 0, folder)
+            assert not is_finished(recipe, 0, RunFolder(copy)), name
 
 
 def test_what_can_be_written_again_without_training_is(tiny, tmp_path):
     folder = shutil.copytree(tiny[2], tmp_path / "run")
     for name in ("recipe.yaml", "README.md"):
         (folder / name).unlink()
-    assert is_finished(tiny[0], 0, folder)
-    refresh_labels(tiny[0], folder)
+    assert is_finished(tiny[0], 0, RunFolder(folder))
+    refresh_labels(tiny[0], RunFolder(folder))
     for name in ("recipe.yaml", "README.md"):
         assert (folder / name).read_bytes() == (tiny[2] / name).read_bytes()
 
@@ -371,7 +363,7 @@ def test_what_killed_processes_have_left_is_removed_before_training(write_recipe
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"certificate": null}'])
 def test_a_run_with_damaged_metrics_is_not_finished(tiny, tmp_path, content):
     (tmp_path / "metrics.json").write_text(content)
-    assert not is_finished(tiny[0], 0, tmp_path)
+    assert not is_finished(tiny[0], 0, RunFolder(tmp_path))
 
 
 def test_a_run_lies_below_the_group_of_its_recipe(tiny, tmp_path):
@@ -407,7 +399,7 @@ def test_a_run_without_its_weights_is_finished_and_reported(write_recipe, tiny, 
     found = run_recipe(recipe, 0, folder, light)
     assert names_in(folder) == BUNDLE - {"config.json", "model.safetensors"}
     assert found["splits"] == metrics["splits"]
-    assert is_finished(recipe, 0, folder)
+    assert is_finished(recipe, 0, RunFolder(folder))
     assert benchmark([write_recipe({"title": "Renamed"})], light, out=tmp_path / "runs").repeated == 1
     for place, has_weights in ((folder, False), (whole, True)):
         card = (place / "README.md").read_text(encoding="utf-8")

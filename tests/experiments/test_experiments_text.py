@@ -10,7 +10,7 @@ from latentover.experiments.card import model_card
 from latentover.experiments.evaluate import write_tsne
 from latentover.experiments.generate import _write_table
 from latentover.experiments.recipe import Evaluation
-from latentover.report.reading import read_map
+from latentover.runs.reading import read_map
 
 EVIL = "# <script>x</script> | [a](b) _c_\n# d"
 

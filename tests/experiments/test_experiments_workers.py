@@ -16,11 +16,14 @@ from pathlib import Path
 import pytest
 
 import latentover
-from latentover.experiments import benchmark as benchmark_module
-from latentover.experiments.benchmark import Failure, benchmark, naming_warnings
+from latentover.experiments import jobs as jobs_module
+from latentover.experiments.backends import processes as processes_module
+from latentover.experiments.backends.processes import _Lost
+from latentover.experiments.benchmark import benchmark
+from latentover.experiments.jobs import naming_warnings
 from latentover.experiments.run import Machine
 from latentover.report import failed_runs, write_report
-from latentover.report.runs import FAILURE_FILE
+from latentover.runs.folder import FAILURE
 
 MACHINE = Machine(device="cpu", precision="float32", verbose=0)
 QUICK = {"evaluation.tsne_points": 0, "evaluation.grid_samples": 0}
@@ -40,12 +43,12 @@ def wait_for(condition):
 
 
 def children(pid):
-    """The processes that a process has begun, but for those that only look after it."""
+    """The workers of a benchmark: the processes that its server has begun."""
     found = []
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        command = Path(f"/proc/{child}/cmdline").read_bytes()
-        if b"spawn_main" in command:
-            found.append(int(child))
+    with suppress(OSError):
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            if b"forkserver" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found += map(int, Path(f"/proc/{child}/task/{child}/children").read_text().split())
     return found
 
 
@@ -85,8 +88,8 @@ def start(tmp_path):
         process.communicate()
 
 
-def test_a_worker_that_dies_costs_the_run_that_it_makes(write_recipe, tmp_path, monkeypatch, capsys):
-    """One is killed from outside, and code of somebody's own ends another; all other runs are made."""
+def test_a_worker_that_dies_is_replaced_and_one_that_leaves_costs_its_run(write_recipe, tmp_path, monkeypatch, capsys):
+    """One is killed from outside, and its run made by another; code of somebody's own ends another's process."""
     (tmp_path / "leaving.py").write_text(
         "import os\nfrom torch import nn\n\n\nclass Net(nn.Module):\n    def __init__(self, code: int = 3):\n"
         "        super().__init__()\n        self.code = code\n\n"
@@ -107,27 +110,51 @@ def test_a_worker_that_dies_costs_the_run_that_it_makes(write_recipe, tmp_path, 
         outcome = benchmark([good, bad], MACHINE, out=out, jobs=2, trust_modules=["leaving"])
     killer.join()
     assert not active_children()
-    left, (killed, failure) = outcome.failures.pop("out/bad, seed 0"), outcome.failures.popitem()
-    assert (outcome.finished, outcome.failures) == (5, {})
+    left = outcome.failures.pop("out/bad, seed 0")
+    assert (outcome.finished, outcome.failures) == (6, {})
     assert left.message == (
         "its process ended with exit code 3 before the run was finished; what it wrote on stderr may say why"
     )
-    assert failure.message == "its process was killed, perhaps for want of memory; try again with fewer --jobs"
-    assert f"{killed}: failed: its process was killed" in capsys.readouterr().err
-    failed = failed_runs(out)
-    assert [(run.recipe, run.message) for run in failed] == [("bad", left.message), ("tiny", failure.message)]
-    assert f"out/tiny, seed {failed[1].seed}" == killed
+    assert "out/bad, seed 0: failed: its process ended with exit code 3" in capsys.readouterr().err
+    assert [(run.recipe, run.message) for run in failed_runs(out)] == [("bad", left.message)]
 
-    again = benchmark([good], MACHINE, out=out)
-    assert (again.finished, again.repeated, again.failures) == (1, 5, {})
-    assert [run.recipe for run in failed_runs(out)] == ["bad"]
+    again = benchmark([good, bad], MACHINE, out=out, jobs=2, trust_modules=["leaving"])
+    assert (again.finished, again.repeated) == (0, 6)
+    assert again.failures["out/bad, seed 0"].message == f"failed before: {left.message}"
+
+
+def test_a_run_whose_process_is_killed_again_and_again_has_failed(write_recipe, tmp_path, monkeypatch):
+    (tmp_path / "killed.py").write_text(
+        "import os, signal\nfrom torch import nn\n\n\nclass Net(nn.Module):\n"
+        "    def forward(self, x):\n        os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    network = {"method.init_args.backbone": {"class_path": "killed.Net"}, "method.init_args.channels": ...}
+    bad = write_recipe({**QUICK, **network, "method.init_args.hidden_units": ...}, kind="control")
+    outcome = benchmark([bad], MACHINE, out=tmp_path / "out", jobs=2, trust_modules=["killed"])
+    assert outcome.failures["out/tiny, seed 0"].message == (
+        "its process was killed 5 times, perhaps for want of memory; try again with fewer --jobs"
+    )
+
+
+def test_a_run_that_failed_is_tried_again_on_request_or_where_it_is_another(write_recipe, tmp_path, monkeypatch):
+    out, made = tmp_path / "out", []
+    recipe = write_recipe(QUICK, kind="control")
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs_module, "run_recipe", lambda *_, **__: made.append(1) or [][0])
+        for options in ({}, {}, {"retry_failed": True}, {"overrides": ["--method.init_args.max_epochs", "1"]}):
+            assert len(benchmark([recipe], MACHINE, out=out, **options).failures) == 1
+    assert len(made) == 3
+    assert benchmark([recipe], MACHINE, out=out).finished == 1  # of another recipe is what failed last
+    assert failed_runs(out) == []
 
 
 def test_a_process_that_was_killed_is_no_riddle():
-    assert Failure.of_process(-9).message == (
-        "its process was killed, perhaps for want of memory; try again with fewer --jobs"
+    assert _Lost(-9, begun=True).failure(5).message == (
+        "its process was killed 5 times, perhaps for want of memory; try again with fewer --jobs"
     )
-    assert "was ended by signal 11 (Segmentation fault) before the run was finished" in Failure.of_process(-11).message
+    ended = _Lost(-11, begun=True).failure(5).message
+    assert "was ended by signal 11 (Segmentation fault) 5 times before the run was finished" in ended
 
 
 @proc
@@ -142,7 +169,7 @@ def test_workers_end_with_the_benchmark(write_recipe, tmp_path, start, number):
     assert process.wait(30) == -number
     killed = time.monotonic()
     wait_for(lambda: not any(map(is_running, workers)))
-    assert time.monotonic() - killed < 5 * benchmark_module.GRACE
+    assert time.monotonic() - killed < 5 * processes_module.GRACE
     assert not list(tmp_path.glob("out/tiny/.*.part*"))
 
 
@@ -257,7 +284,7 @@ def broken(monkeypatch):
     def run_recipe(*_, **__):
         raise RuntimeError("lost \udcff its way")
 
-    monkeypatch.setattr(benchmark_module, "run_recipe", run_recipe)
+    monkeypatch.setattr(jobs_module, "run_recipe", run_recipe)
 
 
 @pytest.mark.usefixtures("broken")
@@ -265,8 +292,8 @@ def test_a_failure_is_recorded_whole_in_the_folder_of_its_run(write_recipe, tmp_
     out = tmp_path / "out"
     benchmark([write_recipe({"seeds": [4]})], MACHINE, out=out)
     folder = out / "tiny" / "seed-4"
-    assert [path.name for path in folder.iterdir()] == [FAILURE_FILE]
-    account = json.loads((folder / FAILURE_FILE).read_text(encoding="utf-8"))
+    assert [path.name for path in folder.iterdir()] == [FAILURE]
+    account = json.loads((folder / FAILURE).read_text(encoding="utf-8"))
     assert account["message"] == "RuntimeError: lost \\udcff its way"
     assert account["traceback"].startswith("Traceback")
     assert (account["title"], account["seed"], len(account["recipe_sha256"])) == ("Tiny RAE", 4, 64)
@@ -278,7 +305,7 @@ def test_a_failure_of_another_recipe_is_forgotten_when_the_old_one_is_asked_for_
     out, old = tmp_path / "out", write_recipe(QUICK)
     benchmark([old], MACHINE, out=out)
     with monkeypatch.context() as patch:
-        patch.setattr(benchmark_module, "run_recipe", lambda *_, **__: [][0])
+        patch.setattr(jobs_module, "run_recipe", lambda *_, **__: [][0])
         other = benchmark([old], MACHINE, out=out, overrides=["--method.init_args.max_steps", "3"])
     assert other.failures["out/tiny, seed 0"].message == "IndexError: list index out of range"
     assert len(failed_runs(out)) == 1
@@ -292,5 +319,5 @@ def test_a_failure_that_cannot_be_recorded_does_not_end_the_other_runs(write_rec
     def full(*_):
         raise OSError("no space left")
 
-    monkeypatch.setattr(benchmark_module, "write_json", full)
+    monkeypatch.setattr("latentover.runs.folder.write_json", full)
     assert len(benchmark([write_recipe({"seeds": [0, 1]})], MACHINE, out=tmp_path / "out").failures) == 2

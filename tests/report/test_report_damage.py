@@ -15,9 +15,10 @@ import pytest
 
 from latentover.report import collect_runs, compare, failed_runs, write_markdown, write_report
 from latentover.report.findings import cautions
-from latentover.report.reading import DamageError, attempt, read_history, read_map, read_metrics, read_panels, read_png
-from latentover.report.runs import FAILURE_FILE, read_folder
 from latentover.report.theme import Picture
+from latentover.runs.collection import read_folder
+from latentover.runs.folder import FAILURE
+from latentover.runs.reading import DamageError, attempt, read_history, read_map, read_metrics, read_panels, read_png
 
 pytestmark = pytest.mark.filterwarnings("ignore:Expected runs that can be compared")
 
@@ -276,7 +277,7 @@ def test_only_damage_speaks_for_itself():
 
 
 def redo(path, **certificate):
-    change(lambda metrics: metrics["certificate"].update(date="2026-02-04T10:00:00+00:00", **certificate))(
+    change(lambda metrics: metrics["certificate"].update({"date": "2026-02-04T10:00:00+00:00", **certificate}))(
         path / "metrics.json"
     )
 
@@ -290,9 +291,26 @@ def test_results_of_another_recipe_or_of_other_data_are_not_averaged_with_the_ne
     row = next(row for row in compare(runs) if row.recipe == "rae")
     assert row.n_seeds == 1
     assert row.cells["acsa"].mean == json.loads((new / "metrics.json").read_text())["acsa"]
-    text = f"Left out: rae/seed-0 (made with {word} than the newest run beside it)."
-    assert text in write_report(rae.parent.parent).read_text(encoding="utf-8")
-    assert text in write_markdown(rae.parent.parent, tmp_path / "a.md").read_text(encoding="utf-8")
+    text = f"Stale, and in no mean: rae/seed-0 (made with {word} than the newest run beside it)."
+    page = write_report(rae.parent.parent).read_text(encoding="utf-8")
+    assert text in page
+    assert f'<span class="failed">stale: made with {word} than the newest run beside it</span>' in page
+    document = write_markdown(rae.parent.parent, tmp_path / "a.md").read_text(encoding="utf-8")
+    assert text in document
+    assert "| RAE (stale) |" in document
+    stale = compare(runs, stale=read_folder(rae.parent.parent).stale)[-1]
+    assert (stale.recipe, stale.n_seeds, stale.stale) == ("rae", 1, f"made with {word} than the newest run beside it")
+    assert stale.cells["acsa"].mean == json.loads((rae / "metrics.json").read_text())["acsa"]
+
+
+def test_runs_of_other_code_are_stale_whatever_their_recipe(rae):
+    for run in rae.parent.parent.glob("*/seed-*"):
+        redo(run, code="0.1.0+old")
+    redo(rae, code="0.2.0+new", **{"date": "2026-03-04T10:00:00+00:00"})
+    found = read_folder(rae.parent.parent)
+    assert [(run.recipe, run.seed) for run in found.runs] == [("rae", 0)]
+    assert len(found.stale) == 5
+    assert {run.stale for run in found.stale} == {"made with another version of the code than the newest run"}
 
 
 def test_runs_without_a_date_are_the_oldest(rae):
@@ -317,7 +335,7 @@ def fail(folder, seed, message="RuntimeError: the loss became nan", **more):
     path = folder / f"seed-{seed}"
     path.mkdir(parents=True, exist_ok=True)
     account = {"format": 1, "title": "GAMO", "seed": seed, "message": message, "traceback": "Traceback: in gamo.py"}
-    (path / FAILURE_FILE).write_text(json.dumps(account | more))
+    (path / FAILURE).write_text(json.dumps(account | more))
 
 
 def test_a_method_that_failed_on_every_seed_is_a_row_with_its_reason(runs_folder, tmp_path):
@@ -372,7 +390,7 @@ def test_a_folder_of_failures_says_why(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"[1]", DEEP, b'{"title": ["a"], "message": {"b": 1}, "recipe_sha256": []}'])
 def test_a_damaged_record_of_a_failure_is_still_a_failure(runs_folder, content):
     fail(runs_folder / "gamo", 0)
-    (runs_folder / "gamo" / "seed-0" / FAILURE_FILE).write_bytes(content)
+    (runs_folder / "gamo" / "seed-0" / FAILURE).write_bytes(content)
     (failed,) = failed_runs(runs_folder)
     assert failed.recipe == "gamo"
     assert "gamo" in write_report(runs_folder).read_text(encoding="utf-8")

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from latentover.report import write_markdown, write_report
-from latentover.report.generation import GENERATION_FILE, generation_tables
-from latentover.report.runs import collect_runs
+from latentover.report.generation import GENERATION, generation_tables
+from latentover.runs.collection import collect_runs
 
 
 def result(fid, *, features="pixels", n=100, flagged=False, collapsed=False):
@@ -18,7 +18,7 @@ def result(fid, *, features="pixels", n=100, flagged=False, collapsed=False):
 
 
 def leave(run, *results):
-    (run.path / GENERATION_FILE).write_text(json.dumps({one["features"]: one for one in results}))
+    (run.path / GENERATION).write_text(json.dumps({one["features"]: one for one in results}))
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from PIL import Image, ImageChops
 
 from latentover.report import image_grid, minority_grid, save_minority_grid
 from latentover.report.grid import GAP, INK, PAPER
-from latentover.report.reading import read_panels
 from latentover.report.samples import side_by_side
+from latentover.runs.reading import read_panels
 
 
 def pixels(image):

@@ -10,8 +10,8 @@ import pytest
 
 from latentover.report import collect_runs, write_report
 from latentover.report.findings import cautions, key_finding, key_tiles
-from latentover.report.runs import read_folder
 from latentover.report.theme import Picture
+from latentover.runs.collection import read_folder
 
 VOID = {"meta", "link", "img", "source", "br"}
 

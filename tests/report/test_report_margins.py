@@ -7,8 +7,8 @@ import re
 import pytest
 
 from latentover.report import collect_runs, compare, write_markdown, write_report
+from latentover.report.comparison import Cell, Row
 from latentover.report.margins import class_accuracies, gap_points, is_tracked, margin_tables, tracked_curves
-from latentover.report.runs import Cell, Row
 from latentover.report.tables import epoch_table, order_table, side_markdown
 
 GAPS = {"rae": -0.5, "class_balanced_batches": 0.25, "none": 3.0}

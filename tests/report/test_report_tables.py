@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from latentover.report import Cell, Row, comparison_markdown, comparison_text
-from latentover.report.runs import Run
 from latentover.report.tables import calibration_table, published_sources, recall_table, seconds
+from latentover.runs.collection import Run
 
 ROWS = [
     Row("rae", "RAE", {"acsa": Cell(0.84789, 0.00151, 5, best=True), "mauprc_ova": Cell(1.0, 0.0, 5)}, 5, 12.34),

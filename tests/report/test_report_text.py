@@ -7,8 +7,8 @@ from itertools import groupby
 import pytest
 
 from latentover.report import collect_runs, compare, comparison_text, minority_grid, write_markdown, write_report
-from latentover.report.text import guarded, inline_code, line, markdown, short_name, without_guard
 from latentover.report.theme import Picture
+from latentover.text import guarded, inline_code, line, markdown, short_name, without_guard
 
 EVIL = "# <img src=x onerror=alert(1)> | `a` **b** _c_ [d](e) ![f](g) &lt; ~~h~~ $i$\n## j \x1b[31m\u202ek"
 

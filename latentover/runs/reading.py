@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from latentover.report.text import line, short_name, without_guard
+from latentover.text import line, short_name, without_guard
 
 __all__ = [
     "Curve",
