@@ -75,9 +75,7 @@ def _section(comparison: Comparison, level: str, page: Path) -> list[str]:
     for split in runs[0].splits:
         size = sum(runs[0].scores(split).get("support") or [])
         blocks += [f"{level}# {markdown(split_title(split).capitalize())} split, {size:,} samples"]
-        rows = compare(
-            runs, scored_metrics(runs, split), split, failed=comparison.found.failed, stale=comparison.found.stale
-        )
+        rows = compare(runs, scored_metrics(runs, split), split, failed=found.failed, stale=found.stale)
         blocks += [comparison_markdown(rows)]
         beside = (order_table(rows), epoch_table(runs, split), calibration_table(runs, split))
         blocks += [side_markdown(table) for table in beside if table]
