@@ -39,6 +39,7 @@ __all__ = [
     "failed_runs",
     "mean_cell",
     "read_folder",
+    "run_folders",
     "run_titles",
     "unfinished_runs",
 ]
@@ -215,7 +216,7 @@ def read_folder(folder: str | Path) -> RunsFolder:
     """
     runs, failed, left_out = list[Run](), list[FailedRun](), dict[str, str]()
     made: dict[Path, tuple[str, str]] = {}  # when a run was made, and the hash of its recipe
-    for path, seed in _bundles(Path(folder)):
+    for path, seed in run_folders(Path(folder)):
         if (path / FAILURE_FILE).is_file():
             account = attempt(read_object, path / FAILURE_FILE)[0] or {}
             failed.append(_failed_run(path, seed, account))
@@ -283,7 +284,7 @@ def _newest(runs: Sequence[T], kind: Callable[[T], Hashable], date: Callable[[T]
     return kept
 
 
-def _bundles(folder: Path) -> list[tuple[Path, int]]:
+def run_folders(folder: Path) -> list[tuple[Path, int]]:
     """All ``<recipe>/seed-<s>`` folders with their seeds, in order of recipe and seed."""
     found = []
     for path in folder.glob("*/seed-*"):

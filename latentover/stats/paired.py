@@ -60,9 +60,9 @@ def paired_difference(first: ArrayLike, second: ArrayLike, *, level: float = 0.9
 
     Notes
     -----
-    Seeds of one data set share its samples: what they show holds for that data set alone, and says nothing about how the
-    methods would do on another one; for that compare over data sets (`friedman`, `wilcoxon`). With two or three seeds
-    the interval is wide, and rests on the differences being normally distributed.
+    Seeds of one data set share its samples: what they show holds for that data set alone, and says nothing about how
+    the methods would do on another one; for that compare over data sets (`friedman`, `wilcoxon`). With two or three
+    seeds the interval is wide, and rests on the differences being normally distributed.
 
     References
     ----------

@@ -318,7 +318,9 @@ class TestFindings:
         shutil.copytree(runs_folder / "rae" / "seed-1", runs_folder / "rae" / "seed-7")
         values = {"rae": (0.8, 0.82, *[None] * 5, 0.99), "class_balanced_batches": (0.79, 0.8), "none": (0.5, 0.5)}
         text = key_finding(self.set_acsa(runs_folder, **values))
-        assert "It is 7.50 points ahead of Class-balanced batches (1.50 over 2 shared seeds, 95 % interval -4.85" in text
+        assert (
+            "It is 7.50 points ahead of Class-balanced batches (1.50 over 2 shared seeds, 95 % interval -4.85" in text
+        )
 
     def test_no_resampling_wins(self, runs_folder):
         runs = self.set_acsa(runs_folder, rae=(0.8, 0.8), class_balanced_batches=(0.7, 0.7), none=(0.9, 0.9))
