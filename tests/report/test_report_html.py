@@ -11,7 +11,6 @@ import pytest
 from latentover.report import collect_runs, write_report
 from latentover.report.findings import cautions, key_finding, key_tiles
 from latentover.report.runs import read_folder
-from latentover.report.theme import Picture
 
 VOID = {"meta", "link", "img", "source", "br"}
 
@@ -43,15 +42,6 @@ class Page(HTMLParser):
 
     def words(self):
         return " ".join(" ".join(self.text).split())
-
-
-@pytest.fixture
-def no_drawing(monkeypatch):
-    """For tests of the text: pictures are empty."""
-    empty = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
-    monkeypatch.setattr(
-        "latentover.report.figures.render", lambda draw, alt, kind="svg": Picture(empty, empty, "image/svg+xml", alt)
-    )
 
 
 @pytest.fixture(scope="module")
