@@ -137,16 +137,16 @@ def difference_text(found: PairedDifference, *, mean: bool = False) -> str:
 
 
 def p_text(p_value: float) -> str:
-    """A p-value for people: two decimals, three below 0.01, and never 0.
+    """A p-value for people: two decimals, three below 0.01 and near 0.05, and never 0.
 
     Examples
     --------
-    >>> p_text(0.0312), p_text(0.0049), p_text(1e-9), p_text(0.999)
-    ('p = 0.03', 'p = 0.005', 'p < 0.001', 'p = 1.00')
+    >>> p_text(0.0312), p_text(0.0049), p_text(1e-9), p_text(0.999), p_text(0.0497)
+    ('p = 0.03', 'p = 0.005', 'p < 0.001', 'p = 1.00', 'p = 0.050')
     """
     if p_value < 0.001:
         return "p < 0.001"
-    return f"p = {p_value:.3f}" if p_value < 0.0095 else f"p = {p_value:.2f}"
+    return f"p = {p_value:.3f}" if p_value < 0.0095 or 0.045 <= p_value < 0.055 else f"p = {p_value:.2f}"
 
 
 def _acsa_by_seed(runs: Sequence[Run], recipe: str) -> dict[int, float]:

@@ -19,6 +19,8 @@ from made_up_runs import metrics_of
 import latentover
 from latentover.runs.store import FORMAT, SCHEMA, append, append_missing, read
 
+FOLDERS = [Path(latentover.__file__).parents[1], Path(__file__).parents[1]]
+"""Of the package, and of what these tests share."""
 GENERATION = {
     "features": "pixels",
     "n": 40,
@@ -193,7 +195,7 @@ class TestDamage:
         for after in (0.003, 0.02):
             process = subprocess.Popen(
                 [sys.executable, str(Path(__file__).with_name("crashing_store.py")), str(tmp_path)],
-                env={**os.environ, "PYTHONPATH": str(Path(latentover.__file__).parents[1])},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, FOLDERS))},
                 stdout=subprocess.PIPE,
             )
             assert process.stdout.readline()  # it is at work
