@@ -537,8 +537,8 @@ def _add_results(commands: Any) -> None:
         action="append",
         default=[],
         metavar="COLUMN=VALUE",
-        help="keep what has this value (recipe=rae, split=test_balanced); may be repeated: on one column any, of several "
-        "all have to hold",
+        help="keep what has this value (recipe=rae, split=test_balanced); may be repeated: on one column any has to "
+        "hold, on several all",
     )
     command.add_argument("--metrics", nargs="+", default=[], metavar="NAME", help="scores to show (acsa macro_f1)")
     command.add_argument("--seeds", type=int, nargs="+", help="keep runs with these seeds")
