@@ -99,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_resample(commands)
     _add_benchmark(commands)
     _add_report(commands)
+    _add_results(commands)
     _add_data(commands)
     return parser
 
@@ -602,6 +603,48 @@ def _report(options: argparse.Namespace) -> int:
         check_free_file(options.out)
     markdown = options.out is not None and Path(options.out).suffix == ".md"
     print((write_markdown if markdown else write_report)(options.runs, options.out))
+    return 0
+
+
+def _add_results(commands: Any) -> None:
+    command = _add(
+        commands,
+        "results",
+        _results,
+        "Print the results of finished runs from their stores; the store of a runs folder is its folder results.",
+    )
+    command.add_argument("places", nargs="+", metavar="PLACE", help="runs folders (runs/digits) or stores")
+    command.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="COLUMN=VALUE",
+        help="keep what has this value (recipe=rae, split=test_balanced); may be repeated: on one column any has to "
+        "hold, on several all",
+    )
+    command.add_argument("--metrics", nargs="+", default=[], metavar="NAME", help="scores to show (acsa macro_f1)")
+    command.add_argument("--seeds", type=int, nargs="+", help="keep runs with these seeds")
+    command.add_argument("--classes", action="store_true", help="scores of each class: recall, or those of --metrics")
+    command.add_argument(
+        "--runs", action="store_true", help="a row a run, stale ones marked, instead of a row a recipe"
+    )
+    command.add_argument(
+        "--against", metavar="PLACE", help="compare with another store, recipe by recipe over the seeds that both have"
+    )
+    command.add_argument("--out", help="write to this file: .csv or .parquet for rows, .md or .tex for tables")
+
+
+def _results(options: argparse.Namespace) -> int:
+    from latentover.experiments.results import against, blocks, check_out, open_results, terminal_text, write_results
+
+    if options.against and (options.classes or options.runs):
+        raise ValueError("Expected --against without --classes and --runs; leave those out.")
+    if options.out:
+        check_out(options.out)
+    kept = {name: getattr(options, name) for name in ("where", "seeds", "metrics", "classes", "runs")}
+    results = open_results(options.places, **kept)
+    found = against(results, open_results([options.against], **kept)) if options.against else blocks(results)
+    print(write_results(options.out, results, found) if options.out else terminal_text(found))
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["guarded", "inline_code", "line", "markdown", "short_name", "without_guard"]
+__all__ = ["guarded", "inline_code", "latex", "line", "markdown", "short_name", "without_guard"]
 
 NAME_LETTERS = 60
 LINE_LETTERS = 300
@@ -58,6 +58,33 @@ def markdown(text: object) -> str:
     for character in "&<~$":  # the first is in the references themselves
         text = text.replace(character, {"&": "&amp;", "<": "&lt;", "~": "&#126;", "$": "&#36;"}[character])
     return re.sub(r"^[-+=>:]|^\d+(?=[.)](\s|$))", lambda found: _behind_backslash(found[0]), text)
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "±": r"$\pm$",
+    **{character: f"\\{character}" for character in "{}$&#_%"},
+    **{character: f"{{{character}}}" for character in "[]*-`'"},
+}
+"""What LaTeX would not print as it is. Behind the end of a table's row it also reads stars and brackets, and it joins
+hyphens and quotation marks."""
+
+
+def latex(text: object) -> str:
+    r"""Return words as LaTeX that prints them as they are.
+
+    Examples
+    --------
+    >>> print(latex("50% of a_b & \\x{1}"))
+    50\% of a\_b \& \textbackslash{}x\{1\}
+    """
+    return "".join(_LATEX.get(character, character) for character in line(text))
 
 
 def _behind_backslash(start: str) -> str:

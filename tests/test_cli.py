@@ -26,6 +26,7 @@ COMMANDS = [
     ["resample"],
     ["benchmark"],
     ["report"],
+    ["results"],
     ["data"],
     ["data", "list"],
     ["data", "diagnose"],

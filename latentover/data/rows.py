@@ -191,8 +191,6 @@ def open_rows(
     Raises
     ------
     FileNotFoundError
-    ImportError
-        If there is no reader for Parquet.
     ValueError
         If the file cannot be read, lacks a column, or an option is not for its kind.
     """
@@ -214,12 +212,6 @@ def open_rows(
                 f"Expected `{name}` to be left out for {path}, but got {value!r}; it is for .csv files, and Parquet "
                 "says itself what its columns are."
             )
-    try:
-        import pyarrow.parquet  # noqa: F401
-    except ImportError as error:
-        raise ImportError(
-            f'Expected a Parquet reader to be installed to read {path}; run pip install "latentover[parquet]".'
-        ) from error
     return ParquetRows(path, target, options, identifiers)
 
 

@@ -105,8 +105,6 @@ def read_table(
     ------
     FileNotFoundError
         If there is no such file.
-    ImportError
-        If no Parquet reader is installed.
     ValueError
         If the file cannot be read, two of its columns have one name, none has this one, or its labels are missing or no
         class labels.

@@ -79,8 +79,6 @@ class Container:
         ------
         ValueError
             If a polars column has a type without an encoding, or the rows of a list differ in length.
-        ImportError
-            If pyarrow, through which polars and pandas exchange columns, is not installed.
         """
         if self.kind == "list":
             try:
@@ -196,12 +194,7 @@ def _polars_to_pandas(series: Any) -> pd.Series:
             f"Expected columns of numbers, booleans, text, categories or dates, but column {series.name!r} holds "
             f"polars' {series.dtype}; cast it to one of them."
         )
-    try:
-        return series.to_pandas(**arguments)
-    except ImportError as error:
-        raise ImportError(
-            'Expected pyarrow to be installed to read polars columns; run pip install "latentover[polars]".'
-        ) from error
+    return series.to_pandas(**arguments)
 
 
 def _into_polars(rows: Any, like: Any) -> Any:

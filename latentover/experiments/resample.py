@@ -172,8 +172,6 @@ def resample_file(
     ------
     FileNotFoundError, FileExistsError, PermissionError, NotADirectoryError
         If there is no file `path`, one at `out`, or none can be made there.
-    ImportError
-        Without pyarrow, for Parquet.
     ValueError
         If the file cannot be read, lacks `target` or has a column `mark`, its classes cannot be balanced, or the
         sampler cannot be trained on its columns. Nothing is left at `out`.

@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from latentover.report.theme import FONT, MARKERS, Picture, Theme, new_axes, render, style
+from latentover.stats import PairwiseTest, critical_difference_diagram, equal_groups
 
 __all__ = [
     "class_accuracy_figure",
     "confusion_figure",
     "curves_figure",
     "gap_figure",
+    "ranks_figure",
     "recall_figure",
     "tracked_figure",
     "tsne_figure",
@@ -25,6 +27,7 @@ MAX_ROWS = 24  # classes drawn one by one; more are averaged in groups of equal 
 MAX_POINTS = 300  # of a curve; longer ones are averaged in bins
 LOG_RATIO = 50.0  # a positive loss that spans more than this is drawn on a logarithmic axis
 MAX_LEGEND = 20
+RANKED_LETTERS = 28  # of a name beside the critical-difference diagram
 
 Curve = tuple[Sequence[float], Sequence[float]]
 
@@ -439,6 +442,34 @@ def confusion_figure(confusion: ArrayLike, classes: Sequence[str], title: str) -
         return figure
 
     return render(draw, f"Confusion matrix of {title}: percent of each true class (row) by predicted class (column).")
+
+
+def ranks_figure(ranks: Mapping[str, float], pairs: Sequence[PairwiseTest]) -> Picture:
+    """Critical-difference diagram of methods over data sets.
+
+    Parameters
+    ----------
+    ranks : mapping of str to float
+        Mean rank of each method, at least two, the best first.
+    pairs : sequence of PairwiseTest
+        All pairs, by their titles.
+
+    Returns
+    -------
+    Picture
+    """
+    cut = {name: _short(name, RANKED_LETTERS) for name in ranks}
+    texts = list(cut.values())
+    names = {name: f"{i}. {text}" if texts.count(text) > 1 else text for i, (name, text) in enumerate(cut.items(), 1)}
+    renamed = [pair._replace(first=names[pair.first], second=names[pair.second]) for pair in pairs]
+    places = {names[name]: rank for name, rank in ranks.items()}
+
+    def draw(theme: Theme) -> Any:
+        return critical_difference_diagram(places, renamed, ink=theme.ink, accent=theme.accent)
+
+    said = ", ".join(f"{name} {rank:.2f}" for name, rank in ranks.items())
+    joined = "; ".join(", ".join(group) for group in equal_groups(ranks, pairs)) or "none"
+    return render(draw, f"Critical-difference diagram. Mean ranks: {said}. Not told apart: {joined}.")
 
 
 def _from_transparent(theme: Theme) -> Any:

@@ -8,9 +8,20 @@ from typing import Any
 from latentover.report.comparison import Row, compare
 from latentover.report.tables import failures, percent
 from latentover.runs.collection import Run, RunsFolder, name_of
+from latentover.stats import PairedDifference, paired_difference
 from latentover.text import short_name
 
-__all__ = ["Tile", "cautions", "key_finding", "key_tiles", "plural", "rarest_class", "split_title"]
+__all__ = [
+    "Tile",
+    "cautions",
+    "difference_text",
+    "key_finding",
+    "key_tiles",
+    "p_text",
+    "plural",
+    "rarest_class",
+    "split_title",
+]
 
 SPLITS = {"test_balanced": "balanced test", "test_imbalanced": "imbalanced test", "validation": "validation"}
 NO_RESAMPLING = {"none", "no_resampling", "no resampling", "erm", "plain"}
@@ -53,7 +64,8 @@ def key_finding(runs: Sequence[Run]) -> str:
     Returns
     -------
     str
-        Plain text.
+        Plain text. Differences come with the interval and the test of `latentover.stats.paired_difference` over shared
+        seeds. They do not know that the best of several methods was chosen by the same scores.
     """
     rows = compare(runs, metrics=("acsa",))
     best, where = rows[0], split_title(runs[0].split)
@@ -65,34 +77,77 @@ def key_finding(runs: Sequence[Run]) -> str:
         sentences = [f"{best.title} reaches a mean ACSA of {value} on the {where} split."]
     else:
         sentences = [f"{best.title} has the best mean ACSA on the {where} split: {value}."]
-        sentences += _distances(rows) + _certainty(runs, rows)
+        sentences += _distances(runs, rows)
     return " ".join([*sentences, *_rarest_sentence(runs, rows)])
 
 
-def _distances(rows: Sequence[Row]) -> list[str]:
+def _distances(runs: Sequence[Run], rows: Sequence[Row]) -> list[str]:
+    """How far the best recipe is ahead of the second, and of training without resampling, and how sure that is."""
     best, second, baseline = rows[0], rows[1], _baseline(rows)
-    lead = _lead(best, second)
-    if lead is None:
+    if _lead(best, second) is None:
         return []
-    text = f"It is {lead:.2f} points ahead of {second.title}"
+    others = [(second, second.title)]
+    if baseline is not None and baseline not in (best, second):
+        others.append((baseline, "training without resampling"))
+    parts = [
+        f"{lead:.2f} points ahead of {name}{_certainty(runs, best, other)}"
+        for other, name in others
+        if (lead := _lead(best, other)) is not None
+    ]
+    text = f"It is {' and '.join(parts)}"
     if baseline is best:
-        return [f"{text}: no method in this comparison improves on leaving the data as it is."]
-    far = _lead(best, baseline) if baseline and baseline is not second else None
-    if far is not None:
-        text += f" and {far:.2f} points ahead of training without resampling"
+        text += ": no method in this comparison improves on leaving the data as it is"
     return [f"{text}."]
 
 
-def _certainty(runs: Sequence[Run], rows: Sequence[Row]) -> list[str]:
-    """On how many shared seeds the best recipe beats the second."""
-    first, second = (_acsa_by_seed(runs, row.recipe) for row in rows[:2])
-    shared = first.keys() & second.keys()
-    wins = sum(first[seed] > second[seed] for seed in shared)
+def _certainty(runs: Sequence[Run], best: Row, other: Row) -> str:
+    """Say in brackets, and behind them, what the seeds that two recipes share say about their difference."""
+    first, second = (_acsa_by_seed(runs, row.recipe) for row in (best, other))
+    shared = sorted(first.keys() & second.keys())
     if len(shared) < 2:
-        return ["With a single shared seed, the order of the first two may be chance."] if shared else []
-    if wins == len(shared):
-        return [f"It is ahead on {'both' if wins == 2 else f'all {wins}'} shared seeds."]
-    return [f"It is ahead on {wins} of {len(shared)} shared seeds, so the order of the first two may be chance."]
+        known = "a single shared seed" if shared else "no shared seed"
+        return f" (with {known}, the order may be chance)"
+    found = paired_difference([100 * first[seed] for seed in shared], [100 * second[seed] for seed in shared])
+    every = len(shared) == len(first) == len(second)
+    return f" ({difference_text(found, mean=not every)}{', so the order may be chance' if found.low <= 0 else ''})"
+
+
+def difference_text(found: PairedDifference, *, mean: bool = False) -> str:
+    """Say how sure a difference in points over shared seeds is.
+
+    Parameters
+    ----------
+    found : PairedDifference
+        In points.
+    mean : bool, default=False
+        Whether the difference itself is said too.
+
+    Examples
+    --------
+    >>> from latentover.stats import paired_difference
+    >>> difference_text(paired_difference([82.0, 81.0, 80.0], [80.0, 80.0, 79.0]))
+    '95 % interval over 3 shared seeds: -0.10 to 2.77, p = 0.06'
+    >>> difference_text(paired_difference([82.0, 81.0], [80.0, 79.0]))
+    '2.00 on each of 2 shared seeds'
+    """
+    if found.low == found.high:
+        return f"{found.mean:.2f} on each of {found.n} shared seeds"
+    seeds = f"over {found.n} shared seeds"
+    head = f"{found.mean:.2f} {seeds}, 95 % interval" if mean else f"95 % interval {seeds}:"
+    return f"{head} {found.low:.2f} to {found.high:.2f}, {p_text(found.p_value)}"
+
+
+def p_text(p_value: float) -> str:
+    """A p-value for people: two decimals, three below 0.01 and near 0.05, and never 0.
+
+    Examples
+    --------
+    >>> p_text(0.0312), p_text(0.0049), p_text(1e-9), p_text(0.999), p_text(0.0497)
+    ('p = 0.03', 'p = 0.005', 'p < 0.001', 'p = 1.00', 'p = 0.050')
+    """
+    if p_value < 0.001:
+        return "p < 0.001"
+    return f"p = {p_value:.3f}" if p_value < 0.0095 or 0.045 <= p_value < 0.055 else f"p = {p_value:.2f}"
 
 
 def _acsa_by_seed(runs: Sequence[Run], recipe: str) -> dict[int, float]:

@@ -17,6 +17,7 @@ from latentover.report.figures import (
     confusion_figure,
     curves_figure,
     gap_figure,
+    ranks_figure,
     recall_figure,
     tracked_figure,
     tsne_figure,
@@ -39,6 +40,7 @@ from latentover.report.margins import (
     tracked_curves,
     tracked_part,
 )
+from latentover.report.overall import Overall, over_data_sets, overall_sentences, overall_table
 from latentover.report.samples import png_bytes, side_by_side
 from latentover.report.tables import (
     NONE,
@@ -57,7 +59,7 @@ from latentover.runs.collection import Run, RunsFolder, read_finished
 from latentover.runs.reading import Curve, Png
 from latentover.text import line, short_name
 
-__all__ = ["Comparison", "read_comparisons", "write_report"]
+__all__ = ["Comparison", "over_comparisons", "read_comparisons", "write_report"]
 
 MORE_METRICS = ("top1", "gm_b", "gm_c")
 MAX_CURVES = 24
@@ -151,7 +153,7 @@ def write_report(runs_folder: str | Path | Sequence[str | Path], path: str | Pat
     ----------
     runs_folder : str or Path, or sequence of them
         One folder a recipe, and in it one folder a seed; see `collect_runs`. Several folders become parts of the page,
-        each with its own comparison.
+        each with its own comparison; three and more with two methods in common begin with a comparison over all.
     path : str or Path, optional
         By default ``report.html`` in *runs_folder*, if that is one. The file appears only when it is complete.
 
@@ -171,9 +173,33 @@ def write_report(runs_folder: str | Path | Sequence[str | Path], path: str | Pat
     single = len(comparisons) == 1
     parts = [_context(one, "" if single else f"part-{i}-") for i, one in enumerate(comparisons, start=1)]
     page = template("report.html.j2").render(
-        title=", ".join(one.title for one in comparisons), single=single, parts=parts, light=LIGHT, dark=DARK
+        title=", ".join(one.title for one in comparisons),
+        single=single,
+        overall=_overall(comparisons),
+        parts=parts,
+        light=LIGHT,
+        dark=DARK,
     )
     return write_whole(path or comparisons[0].folder / "report.html", page.encode("utf-8"))
+
+
+def over_comparisons(comparisons: Sequence[Comparison]) -> Overall | None:
+    """Compare the methods that all folders have, each folder as a data set; None where there are too few."""
+    return over_data_sets(
+        {one.title: compare(one.runs, metrics=("acsa",)) for one in comparisons},
+        data={one.title: one.runs[0].certificate.get("data_hash") for one in comparisons},
+    )
+
+
+def _overall(comparisons: Sequence[Comparison]) -> dict[str, Any] | None:
+    overall = over_comparisons(comparisons)
+    if overall is None:
+        return None
+    return {
+        "sentences": overall_sentences(overall),
+        "table": overall_table(overall),
+        "diagram": ranks_figure(overall.ranks, overall.pairs),
+    }
 
 
 def template(name: str) -> Any:

@@ -13,11 +13,13 @@ from latentover.report.generation import generation_markdown, generation_tables
 from latentover.report.html import (
     Comparison,
     certificate_lines,
+    over_comparisons,
     read_comparisons,
     samples_together,
     scored_metrics,
 )
 from latentover.report.margins import margin_tables
+from latentover.report.overall import overall_sentences, overall_table
 from latentover.report.tables import (
     calibration_table,
     comparison_markdown,
@@ -45,7 +47,7 @@ def write_markdown(runs_folder: str | Path | Sequence[str | Path], path: str | P
     Parameters
     ----------
     runs_folder : str or Path, or sequence of them
-        As for `write_report`; several folders become sections.
+        As for `write_report`; several folders become sections, behind one on all of them where they are three or more.
     path : str or Path
         The ``.md`` file. Where several methods made images, a picture of them side by side comes to lie next to it, as
         ``<name>_<folder>_samples.png``.
@@ -63,6 +65,9 @@ def write_markdown(runs_folder: str | Path | Sequence[str | Path], path: str | P
     comparisons = read_comparisons(runs_folder)
     single = len(comparisons) == 1
     parts = [] if single else [f"# {', '.join(markdown(one.title) for one in comparisons)}"]
+    if overall := over_comparisons(comparisons):
+        parts += ["## Over all data sets", *map(markdown, overall_sentences(overall))]
+        parts += [side_markdown(overall_table(overall))]
     for comparison in comparisons:
         parts += _section(comparison, "#" if single else "##", Path(path))
     return write_text(path, "\n\n".join(parts) + "\n")

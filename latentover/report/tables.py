@@ -9,12 +9,13 @@ from scipy.stats import rankdata, spearmanr
 
 from latentover.report.comparison import Cell, Row, mean_cell, run_titles
 from latentover.runs.collection import FailedRun, Run
-from latentover.text import markdown, short_name
+from latentover.text import latex, markdown, short_name
 
 __all__ = [
     "METRIC_TITLES",
     "SideTable",
     "calibration_table",
+    "comparison_latex",
     "comparison_markdown",
     "comparison_text",
     "epoch_table",
@@ -28,7 +29,9 @@ __all__ = [
     "row_title",
     "seconds",
     "seeds_text",
+    "side_latex",
     "side_markdown",
+    "side_text",
     "stale_texts",
 ]
 
@@ -58,7 +61,7 @@ def percent(cell: Cell) -> str:
 
     Examples
     --------
-    >>> from latentover.report.runs import Cell
+    >>> from latentover.report.comparison import Cell
     >>> percent(Cell(0.84789, 0.00151, n=5)), percent(Cell(0.5, None, n=1)), percent(Cell(None, None, n=0))
     ('84.79 ± 0.15', '50.00', 'n/a')
     """
@@ -73,7 +76,7 @@ def published_texts(published: Mapping[str, Cell]) -> list[str]:
 
     Examples
     --------
-    >>> from latentover.report.runs import Cell
+    >>> from latentover.report.comparison import Cell
     >>> published_texts({"macro_f1": Cell(0.843, None, 0), "acsa": Cell(0.8479, 0.0015, 0)})
     ['84.79 ± 0.15 ACSA', '84.30 Macro-F1']
     """
@@ -178,12 +181,17 @@ def comparison_text(rows: Sequence[Row]) -> str:
     columns += [[metric_title(m), *_score_column([row.cells[m] for row in rows], len(rows) > 1)] for m in metrics]
     columns.append(["Seeds", *map(seeds_text, rows)])
     columns.append(["Fit s", *(seconds(row.fit_seconds) for row in rows)])
+    legend = "Percent, mean ± standard deviation over seeds." + (" * best mean" if len(rows) > 1 else "")
+    told = [*failures([run for row in rows for run in row.failed]), *stale_texts(rows)]
+    return "\n".join([*_aligned(columns), "", legend, *told])
+
+
+def _aligned(columns: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a table, the first column to the left, with a rule below the heads."""
     padded = [_pad(column, left=i == 0) for i, column in enumerate(columns)]
     lines = ["  ".join(line).rstrip() for line in zip(*padded, strict=True)]
     lines.insert(1, "-" * max(map(len, lines)))
-    legend = "Percent, mean ± standard deviation over seeds." + (" * best mean" if len(rows) > 1 else "")
-    told = [*failures([run for row in rows for run in row.failed]), *stale_texts(rows)]
-    return "\n".join([*lines, "", legend, *told])
+    return lines
 
 
 def _score_column(cells: Sequence[Cell], mark: bool) -> list[str]:
@@ -252,24 +260,108 @@ class SideTable:
     ----------
     caption : str
     columns : sequence of str
-        Without the first one, the method.
+        Without the first one.
     rows : sequence of (str, sequence of str)
         Method and its cells.
     note : str
         A sentence for below; may be empty.
+    head : str
+        Of the first column.
     """
 
     caption: str
     columns: Sequence[str]
     rows: Sequence[tuple[str, Sequence[str]]]
     note: str = ""
+    head: str = "Method"
 
 
 def side_markdown(table: SideTable) -> str:
     """Return a table as Markdown, with its caption before and its note behind it."""
-    lines = [_markdown_line(["Method", *map(markdown, table.columns)]), "|:--|" + "--:|" * len(table.columns)]
+    lines = [_markdown_line([table.head, *map(markdown, table.columns)]), "|:--|" + "--:|" * len(table.columns)]
     lines += [_markdown_line([markdown(title), *cells]) for title, cells in table.rows]
     return "\n\n".join([f"{table.caption}:", "\n".join(lines), *([markdown(table.note)] if table.note else [])])
+
+
+def side_text(table: SideTable) -> str:
+    """Return a table for a terminal, aligned, with its caption before and its note behind it."""
+    heads, lines = [table.head, *table.columns], [[title, *cells] for title, cells in table.rows]
+    columns = [list(column) for column in zip(heads, *lines, strict=True)]
+    return "\n".join([f"{table.caption}:", *_aligned(columns), *(["", table.note] if table.note else [])])
+
+
+def side_latex(table: SideTable) -> str:
+    """Return a table as LaTeX, with its caption and note above."""
+    lines = [[latex(title), *map(latex, cells)] for title, cells in table.rows]
+    note = f" {table.note}" if table.note else ""
+    return _latex_table(f"{table.caption}.{note}", [table.head, *table.columns], lines)
+
+
+def comparison_latex(rows: Sequence[Row], caption: str) -> str:
+    r"""Table for papers: LaTeX with the rules of the package booktabs, the best mean of each metric in bold.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+        From `compare`.
+    caption : str
+        Words, which are escaped like all others.
+
+    Returns
+    -------
+    str
+        A ``table`` without a trailing newline.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows.
+
+    Examples
+    --------
+    >>> from latentover.report import Cell, Row
+    >>> rows = [Row("rae", "RAE & co", {"acsa": Cell(0.8479, 0.0015, 5, best=True)}, n_seeds=5, fit_seconds=12.3)]
+    >>> print(comparison_latex(rows, "Digits."))
+    \begin{table}
+    \caption{Digits.}
+    \centering
+    \begin{tabular}{lrrr}
+    \toprule
+    Method & ACSA (\%) & Seeds & Fit (s) \\
+    \midrule
+    RAE \& co & 84.79 $\pm$ 0.15 & 5 & 12.3 \\
+    \bottomrule
+    \end{tabular}
+    \end{table}
+    """
+    metrics = _check(rows)
+    head = ["Method", *(f"{metric_title(metric)} (%)" for metric in metrics), "Seeds", "Fit (s)"]
+    lines = []
+    for row in rows:
+        scores = [(latex(percent(cell)), cell.best and len(rows) > 1) for cell in row.cells.values()]
+        marked = [rf"\textbf{{{text}}}" if strong else text for text, strong in scores]
+        lines.append([latex(row.title), *marked, seeds_text(row), seconds(row.fit_seconds)])
+    return _latex_table(caption, head, lines)
+
+
+def _latex_table(caption: str, head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """Return a table; `lines` hold LaTeX, caption and head words."""
+    rows = [r" & ".join(cells) + r" \\" for cells in lines]
+    return "\n".join(
+        [
+            r"\begin{table}",
+            rf"\caption{{{latex(caption)}}}",
+            r"\centering",
+            rf"\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}",
+            r"\toprule",
+            " & ".join(map(latex, head)) + r" \\",
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+    )
 
 
 def order_table(rows: Sequence[Row]) -> SideTable | None:
@@ -287,7 +379,7 @@ def order_table(rows: Sequence[Row]) -> SideTable | None:
 
     Examples
     --------
-    >>> from latentover.report.runs import Cell, Row
+    >>> from latentover.report.comparison import Cell, Row
     >>> ours, paper = {"a": 0.6, "b": 0.7, "c": 0.8}, {"a": 0.71, "b": 0.82, "c": 0.75}
     >>> table = order_table([
     ...     Row(name, name.upper(), {"acsa": Cell(ours[name], None, 1)}, 1, None, {"acsa": Cell(paper[name], None, 0)})
@@ -316,7 +408,7 @@ def order_table(rows: Sequence[Row]) -> SideTable | None:
     return SideTable("The order of the methods beside the published one", columns, lines, note)
 
 
-def recall_table(runs: Sequence[Run], split: str) -> SideTable | None:
+def recall_table(runs: Sequence[Run], split: str, metric: str = "recall", most: int = MAX_CLASSES) -> SideTable | None:
     """Set the methods' recalls of each class side by side, the class with most training samples first.
 
     Parameters
@@ -324,15 +416,18 @@ def recall_table(runs: Sequence[Run], split: str) -> SideTable | None:
     runs : sequence of Run
         On the same data.
     split : str
+    metric : str, default="recall"
+        Another score of each class: ``"precision"``, ``"f1"``.
+    most : int, default=12
 
     Returns
     -------
     SideTable or None
-        Mean over seeds; None for more than `MAX_CLASSES` classes.
+        Mean over seeds; None for more than `most` classes.
     """
     classes = list(runs[0].scores(split).get("classes") or [])
     counts = runs[0].metrics.get("train_counts") or {}
-    if not classes or len(classes) > MAX_CLASSES:
+    if not classes or len(classes) > most:
         return None
     order = sorted(classes, key=lambda label: -counts.get(label, 0))
     lines = []
@@ -340,12 +435,13 @@ def recall_table(runs: Sequence[Run], split: str) -> SideTable | None:
         found = []
         for run in runs:
             scores = run.scores(split)
-            if run.recipe == recipe and scores.get("recall") and scores.get("classes"):
-                found.append(dict(zip(scores["classes"], scores["recall"], strict=True)))
-        cells = [mean_cell([recalls.get(label) for recalls in found]) for label in order]
+            if run.recipe == recipe and scores.get(metric) and scores.get("classes"):
+                found.append(dict(zip(scores["classes"], scores[metric], strict=True)))
+        cells = [mean_cell([values.get(label) for values in found]) for label in order]
         lines.append((title, ["n/a" if cell.mean is None else f"{100 * cell.mean:.1f}" for cell in cells]))
     columns = [f"{short_name(label)} ({counts[label]:,})" if label in counts else short_name(label) for label in order]
-    return SideTable("Recall of each class in percent, with its number of training samples", columns, lines)
+    caption = f"{metric.capitalize()} of each class in percent, with its number of training samples"
+    return SideTable(caption, columns, lines)
 
 
 CALIBRATION_NOTE = (

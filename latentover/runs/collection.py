@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from latentover.places import as_path
 from latentover.runs.folder import HISTORY, RunFolder
 from latentover.runs.reading import Curve
+from latentover.runs.stale import Made, stale
 from latentover.text import line, short_name
 
 __all__ = [
@@ -165,9 +166,6 @@ class RunsFolder:
 
 
 UNFINISHED = "did not finish"
-OTHER_RECIPE = "made with another recipe than the newest run beside it"
-OTHER_DATA = "made with other data than the newest run beside it"
-OTHER_CODE = "made with another version of the code than the newest run"
 
 
 def read_folder(folder: str | Path) -> RunsFolder:
@@ -183,23 +181,22 @@ def read_folder(folder: str | Path) -> RunsFolder:
     UserWarning
         If runs are left out: those whose ``metrics.json`` is damaged, and failures of another recipe.
     """
-    runs, failed, left_out = list[Run](), list[FailedRun](), dict[str, str]()
-    made: dict[Path, tuple[str, str]] = {}  # when a run was made, and the hash of its recipe
+    runs, failed, left_out, made = list[Run](), list[FailedRun](), dict[str, str](), list[Made]()
     for one, seed in run_folders(as_path(folder)):
         if one.failure is not None:
             failed.append(_failed_run(one, seed))
-            if one.failure.recipe_sha256:  # a damaged record is still one of a failure
-                made[one.path] = one.failure.date, one.failure.recipe_sha256
+            if sha256 := one.failure.recipe_sha256:  # a damaged record is still one of a failure
+                made.append(Made(one.path, "", one.recipe, sha256, None, None, one.failure.date, failed=True))
         elif one.state == "unfinished":
             left_out[one.name] = UNFINISHED
         elif one.metrics is None:
             left_out[one.name] = f"its metrics.json {one.damaged['metrics.json']}"
         else:
-            run = Run(one.path, one.recipe, seed, one.metrics)
-            runs.append(run)
-            made[one.path] = str(run.certificate.get("date") or ""), str(run.certificate.get("recipe_sha256"))
+            runs.append(Run(one.path, one.recipe, seed, one.metrics))
+            recipe, data, code, date = map(one.certificate.get, ("recipe_sha256", "data_hash", "code", "date"))
+            made.append(Made(one.path, "", one.recipe, recipe, data, code, str(date or "")))
 
-    reasons = _stale(runs, [run for run in failed if run.path in made], made)
+    reasons = stale(made)
     left_out |= {name_of(run): reasons[run.path] for run in failed if run.path in reasons}
     told = [f"{run} ({reason})" for run, reason in sorted(left_out.items()) if reason != UNFINISHED]
     if told:
@@ -213,40 +210,9 @@ def read_folder(folder: str | Path) -> RunsFolder:
     )
 
 
-T = TypeVar("T", Run, FailedRun, Run | FailedRun)
-
-
 def name_of(run: Run | FailedRun) -> str:
     """Return its folder inside the runs folder, such as ``"gamo/seed-3"``."""
     return f"{run.recipe}/{run.path.name}"
-
-
-def _stale(runs: Sequence[Run], failed: Sequence[FailedRun], made: Mapping[Path, tuple[str, str]]) -> dict[Path, str]:
-    """Return which runs do not belong to the newest ones, and why."""
-    entries: list[Run | FailedRun] = [*runs, *failed]
-    reasons = _outdated(entries, lambda run: run.recipe, lambda run: made[run.path][1], made, OTHER_RECIPE)
-    left = [run for run in runs if run.path not in reasons]
-    reasons |= _outdated(left, lambda run: run.recipe, lambda run: run.certificate.get("data_hash"), made, OTHER_DATA)
-    left = [run for run in left if run.path not in reasons]
-    return reasons | _outdated(left, lambda run: None, lambda run: run.certificate.get("code"), made, OTHER_CODE)
-
-
-def _outdated(
-    runs: Sequence[T],
-    among: Callable[[T], Hashable],
-    kind: Callable[[T], Hashable],
-    made: Mapping[Path, tuple[str, str]],
-    reason: str,
-) -> dict[Path, str]:
-    """Return the runs that are not of the same kind as the newest one among which they are."""
-    groups: dict[Hashable, dict[Hashable, list[T]]] = {}
-    for run in runs:
-        groups.setdefault(among(run), {}).setdefault(kind(run), []).append(run)
-    outdated: dict[Path, str] = {}
-    for kinds in groups.values():
-        current = max(kinds.values(), key=lambda group: (max(made[run.path][0] for run in group), len(group)))
-        outdated |= {run.path: reason for group in kinds.values() if group is not current for run in group}
-    return outdated
 
 
 def _failed_run(folder: RunFolder, seed: int) -> FailedRun:

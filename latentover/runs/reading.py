@@ -250,7 +250,8 @@ def read_generation(path: Path) -> list[dict[str, Any]]:
         _check(_is_count(result.get("n")) and _is_count(result.get("k")), "n or k is no count")
         for name, score in _mapping(result, "pooled").items():
             value = score.get("value") if isinstance(score, dict) else score
-            _check(value is None or _is_number(value), f"{line(name, 40)} is no number")
+            plain = value is None or isinstance(value, bool) or _is_number(value)  # whether it collapsed is a bool
+            _check(plain, f"{line(name, 40)} is no number")
         classes = _mapping(result, "classes")
         for label in classes:
             collapsed = _mapping(classes, label).get("collapsed")

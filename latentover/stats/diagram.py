@@ -9,7 +9,8 @@ from latentover.stats.ranks import PairwiseTest
 
 __all__ = ["critical_difference_diagram", "equal_groups"]
 
-_WIDTH, _LINE = 6.0, 0.24  # inches
+_MIDDLE, _MARGIN, _LINE, _LETTER = 2.88, 1.56, 0.24, 0.085
+"""Inches: the line of ranks, the least that stands beside it for names, a line of text, a letter."""
 
 
 def equal_groups(
@@ -117,9 +118,11 @@ def critical_difference_diagram(
     k, half = len(order), (len(order) + 1) // 2
     depth = 0.3 * len(groups) + 0.4
     height = 0.6 + _LINE * (depth / 0.3 + half)
-    figure = Figure(figsize=(_WIDTH, height))
+    margin = max(_MARGIN, _LETTER * (8 + max(map(len, order))))  # a name, its mean rank and a gap
+    width = _MIDDLE + 2 * margin
+    figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
-    ax = figure.add_axes((0.26, 0.02, 0.48, 0.96))
+    ax = figure.add_axes((margin / width, 0.02, _MIDDLE / width, 0.96))
     ax.set(xlim=(1, k), ylim=(-(depth + 0.3 * half + 0.15), 0.55))
     ax.axis("off")
 
@@ -128,8 +131,8 @@ def critical_difference_diagram(
         ax.plot([tick, tick], [0, 0.1], color=ink, linewidth=1, clip_on=False)
         ax.text(tick, 0.16, str(tick), ha="center", va="bottom", color=ink, fontsize=10)
     for position, group in enumerate(groups):
-        y, margin = -0.2 - 0.3 * position, 0.02 * (k - 1)
-        ends = [ranks[group[0]] - margin, ranks[group[-1]] + margin]
+        y, beyond = -0.2 - 0.3 * position, 0.02 * (k - 1)
+        ends = [ranks[group[0]] - beyond, ranks[group[-1]] + beyond]
         ax.plot(ends, [y, y], color=accent, linewidth=4, solid_capstyle="round", clip_on=False)
     for position, name in enumerate(order):
         left = position < half

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-import scipy.stats
 from numpy.typing import ArrayLike
 
-from latentover.stats.ranks import check_scores
+from latentover.stats.paired import mean_difference, paired_scores
 
 __all__ = ["ResampledTTest", "corrected_resampled_t"]
 
@@ -79,20 +77,8 @@ def corrected_resampled_t(
     >>> print(f"{found.difference:.2f} ({found.low:.2f} to {found.high:.2f}), p = {found.p_value:.3f}")
     0.10 (-0.03 to 0.23), p = 0.103
     """
-    x, y = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
-    if x.ndim != 1 or x.shape != y.shape or len(x) < 2:
-        raise ValueError(
-            f"Expected a score of each method on each of two or more folds, but got shapes {x.shape} and {y.shape}."
-        )
-    check_scores(np.column_stack([x, y]))
-    for name, value in (("test_share", test_share), ("level", level)):
-        if not 0 < value < 1:
-            raise ValueError(f"Expected *{name}* to be in (0, 1), but got {value}.")
-    differences = x - y
-    mean, n = float(differences.mean()), len(differences)
-    error = float(np.sqrt((1 / n + test_share / (1 - test_share)) * differences.var(ddof=1)))
-    if error == 0:
-        return ResampledTTest(mean, mean, mean, 1.0 if mean == 0 else 0.0, n)
-    half = float(scipy.stats.t.ppf((1 + level) / 2, n - 1)) * error
-    p_value = float(2 * scipy.stats.t.sf(abs(mean) / error, n - 1))
-    return ResampledTTest(mean, mean - half, mean + half, p_value, n)
+    if not 0 < test_share < 1:
+        raise ValueError(f"Expected *test_share* to be in (0, 1), but got {test_share}.")
+    differences = paired_scores(first, second, "fold", level=level)
+    share = 1 / len(differences) + test_share / (1 - test_share)
+    return ResampledTTest(*mean_difference(differences, share, level=level), len(differences))

@@ -131,7 +131,6 @@ print(result, seconds, small, large)
 
 
 def test_a_file_is_written_and_resampled(growth, tmp_path):
-    pytest.importorskip("pyarrow")
     assert growth.write_file(300, str(tmp_path))["megabytes"] > 0
     told = growth.measure_file(300, str(tmp_path), 1)
     assert set(told) == {"peak", "count", "draw", "train", "write"}

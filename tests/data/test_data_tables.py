@@ -34,19 +34,10 @@ def test_csv(tmp_path, frame):
 
 
 def test_parquet_keeps_dtypes(tmp_path, frame):
-    pytest.importorskip("pyarrow", reason="reading Parquet needs pyarrow")
     path = tmp_path / "loans.parquet"
     frame.to_parquet(path)
     source = read_table(path, "default")
     pd.testing.assert_frame_equal(source.X, frame.drop(columns="default"))
-
-
-def test_parquet_without_a_reader(tmp_path, frame, monkeypatch):
-    path = tmp_path / "loans.parquet"
-    path.write_bytes(b"")
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ImportError, match=r'pip install "latentover\[parquet\]"'):
-        read_table(path, "default")
 
 
 @pytest.mark.parametrize(
@@ -85,7 +76,6 @@ def test_measurements_are_no_labels(tmp_path, frame):
 
 
 def test_labels_are_of_a_plain_type(tmp_path):
-    pytest.importorskip("pyarrow", reason="reading Parquet needs pyarrow")
     pd.DataFrame({"a": [1, 2], "y": [b"1", b"2"]}).to_parquet(tmp_path / "t.parquet")
     with pytest.raises(ValueError, match=r"labels of one plain type .* but got \['bytes'\]"):
         read_table(tmp_path / "t.parquet", "y")
@@ -102,8 +92,6 @@ def test_table_without_features(tmp_path):
     [("t.csv", b""), ("t.csv", b"a,b\n1,2\n1,2,3,4\n"), ("t.csv", b"\xff\x00a,b"), ("t.parquet", b"PAR1 no")],
 )
 def test_unreadable_table(tmp_path, name, content):
-    if name.endswith("parquet"):
-        pytest.importorskip("pyarrow", reason="reading Parquet needs pyarrow")
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ValueError, match=rf"Expected .*{name} to be a readable .* file, but got"):
         read_table(tmp_path / name, "a")
@@ -257,7 +245,6 @@ def test_columns_that_are_not_there(tmp_path, frame, options, message):
 
 
 def test_a_folder_is_of_images_or_of_tables(tmp_path, frame):
-    pytest.importorskip("pyarrow", reason="reading Parquet needs pyarrow")
     (tmp_path / "table" / "year=2024").mkdir(parents=True)
     frame.to_parquet(tmp_path / "table" / "year=2024" / "0.parquet")
     (tmp_path / "table" / ".crc").touch()

@@ -12,7 +12,6 @@ from latentover.estimators import learn_format
 from latentover.estimators.containers import Container
 
 pl = pytest.importorskip("polars")
-pytest.importorskip("pyarrow")
 
 N = 12
 WHOLE = [pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64]

@@ -26,8 +26,6 @@ from latentover.tables.checks import check_table
 from latentover.tables.levels import MAX_CATEGORY_WIDTH, level_rows, nearest_level
 from latentover.tables.numbers import FloatColumns
 
-pytest.importorskip("pyarrow")  # for pandas' types that it backs
-
 INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
 NULLABLE_INTEGERS = ["Int8", "Int16", "Int32", "Int64", "UInt8", "UInt64", "int16[pyarrow]", "uint32[pyarrow]"]
 FLOATS = ["float16", "float32", "float64", "Float32", "Float64", "float[pyarrow]", "double[pyarrow]"]

@@ -212,7 +212,6 @@ class TestMissing:
 class TestOtherFrames:
     def test_polars_in_polars_out(self, frame):
         pl = pytest.importorskip("polars")
-        pytest.importorskip("pyarrow")
         X = pl.from_pandas(frame.drop(columns=["numbers as category", "numbers as object"]))
         X = X.with_columns(
             pl.Series("when", pd.date_range("2024", periods=40)), pl.col("category").cast(pl.Categorical)
@@ -264,7 +263,6 @@ class TestOtherFrames:
             RAESampler(**TINY).fit(X, Y)
 
     def test_types_that_arrow_backs(self, frame):
-        pytest.importorskip("pyarrow")
         X = frame.drop(columns=["numbers as category", "numbers as object", "category", "ordered"])
         X = X.assign(when=pd.date_range("2024", periods=40, tz="Europe/Vienna")).convert_dtypes(dtype_backend="pyarrow")
         X_new, _ = RAESampler(**TINY).fit_resample(X, Y)

@@ -10,7 +10,6 @@ from latentover import ClassicalSampler, RAESampler, cli, save
 from latentover.experiments.quality import QualityFiles, quality_sample, sampler_quality
 from latentover.experiments.resample import resample_file
 
-pytest.importorskip("pyarrow")
 TINY = ["--sampler", "latentover.ClassicalSampler", "--quiet"]
 
 

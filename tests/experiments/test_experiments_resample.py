@@ -366,12 +366,6 @@ def test_what_cannot_be_done_is_said(tmp_path, changes, error, message):
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_the_parquet_reader_is_named_where_it_is_missing(path, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    with pytest.raises(ImportError, match=r'run pip install "latentover\[parquet\]"'):
-        resample_file(path, "label", tmp_path / "b.parquet", sampler=Repeater())
-
-
 # ---- The command -----------------------------------------------------------------------------------------------------
 
 

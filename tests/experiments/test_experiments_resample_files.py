@@ -418,7 +418,6 @@ def test_a_csv_file_becomes_a_parquet_file_with_values_of_types(tmp_path):
 
 
 def test_a_parquet_file_becomes_a_csv_file(tmp_path):
-    pytest.importorskip("pyarrow")
     frame = pd.DataFrame(
         {"a": np.arange(30) / 4, "town": pd.Categorical(["Graz", "Linz"] * 15), "y": [0] * 25 + [1] * 5}
     )
@@ -435,7 +434,6 @@ def test_a_parquet_file_becomes_a_csv_file(tmp_path):
 @pytest.fixture
 def parts(tmp_path):
     """Frames of a table that lies in several files."""
-    pytest.importorskip("pyarrow")
     rng = np.random.default_rng(0)
     return [
         pd.DataFrame({"a": rng.normal(size=20), "n": np.arange(20) + 20 * i, "y": ["no"] * 17 + ["yes"] * 3})

@@ -9,6 +9,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from latentover.metrics import classification_scores
 from latentover.report import save_minority_grid
+from latentover.report.theme import Picture
 
 TITLES = {"rae": "RAE", "class_balanced_batches": "Class-balanced batches", "none": "No resampling"}
 SKILL = {"rae": 0.12, "class_balanced_batches": 0.2, "none": 0.55}  # noise on the training images
@@ -132,3 +133,12 @@ def runs_folder(finished_runs, tmp_path):
     import shutil
 
     return shutil.copytree(finished_runs, tmp_path / "digits")
+
+
+@pytest.fixture
+def no_drawing(monkeypatch):
+    """For tests of the text: pictures are empty."""
+    empty = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
+    monkeypatch.setattr(
+        "latentover.report.figures.render", lambda draw, alt, kind="svg": Picture(empty, empty, "image/svg+xml", alt)
+    )

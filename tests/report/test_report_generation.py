@@ -11,7 +11,8 @@ from latentover.runs.collection import collect_runs
 
 def result(fid, *, features="pixels", n=100, flagged=False, collapsed=False):
     estimate = {"value": 0.5, "low": 0.4, "high": 0.6}
-    scores = {"fid": {"value": fid}, "kid": estimate, "density": estimate, "coverage": estimate, "diversity": 0.9}
+    scores = {"fid": {"value": fid}, "kid": estimate, "density": estimate, "coverage": estimate}
+    scores |= {"diversity": 0.9, "collapsed": False}
     known = {"flagged": flagged, "copies": 3, "n": 100, "distance_ratio": 0.1}
     classes = {"0": {"collapsed": False}, "9": {"collapsed": collapsed}}
     return {"features": features, "n": n, "k": 5, "pooled": scores, "classes": classes, "memorization": known}

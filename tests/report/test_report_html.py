@@ -10,7 +10,6 @@ import pytest
 
 from latentover.report import collect_runs, write_report
 from latentover.report.findings import cautions, key_finding, key_tiles
-from latentover.report.theme import Picture
 from latentover.runs.collection import read_folder
 
 VOID = {"meta", "link", "img", "source", "br"}
@@ -43,15 +42,6 @@ class Page(HTMLParser):
 
     def words(self):
         return " ".join(" ".join(self.text).split())
-
-
-@pytest.fixture
-def no_drawing(monkeypatch):
-    """For tests of the text: pictures are empty."""
-    empty = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
-    monkeypatch.setattr(
-        "latentover.report.figures.render", lambda draw, alt, kind="svg": Picture(empty, empty, "image/svg+xml", alt)
-    )
 
 
 @pytest.fixture(scope="module")
@@ -297,13 +287,30 @@ class TestFindings:
         runs = self.set_acsa(runs_folder, rae=(0.8, 0.82), class_balanced_batches=(0.79, 0.8), none=(0.5, 0.52))
         text = key_finding(runs)
         assert text.startswith("RAE has the best mean ACSA on the balanced test split: 81.00 ± 1.41% over 2 seeds.")
-        assert "1.50 points ahead of Class-balanced batches and 30.00 points ahead of training without" in text
-        assert "It is ahead on both shared seeds." in text
+        assert (
+            "It is 1.50 points ahead of Class-balanced batches (95 % interval over 2 shared seeds: -4.85 to 7.85, "
+            "p = 0.20, so the order may be chance) and 30.00 points ahead of training without resampling "
+            "(30.00 on each of 2 shared seeds)." in text
+        )
         assert "On the rarest class (9, 8 training samples) its recall is" in text
 
     def test_a_lead_that_may_be_chance(self, runs_folder):
         runs = self.set_acsa(runs_folder, rae=(0.8, 0.9), class_balanced_batches=(0.82, 0.86), none=(0.5, 0.52))
-        assert "ahead on 1 of 2 shared seeds, so the order of the first two may be chance" in key_finding(runs)
+        assert "p = 0.80, so the order may be chance)" in key_finding(runs)
+
+    def test_a_lead_that_is_none_by_chance(self, runs_folder):
+        runs = self.set_acsa(runs_folder, rae=(0.8, 0.9), class_balanced_batches=(0.7, 0.801), none=(0.5, 0.52))
+        text = key_finding(runs)
+        assert "(95 % interval over 2 shared seeds: 9.31 to 10.59, p = 0.003) and" in text
+        assert "chance" not in text.split(" and ")[0]
+
+    def test_only_seeds_that_both_have_are_compared(self, runs_folder):
+        shutil.copytree(runs_folder / "rae" / "seed-1", runs_folder / "rae" / "seed-7")
+        values = {"rae": (0.8, 0.82, *[None] * 5, 0.99), "class_balanced_batches": (0.79, 0.8), "none": (0.5, 0.5)}
+        text = key_finding(self.set_acsa(runs_folder, **values))
+        assert (
+            "It is 7.50 points ahead of Class-balanced batches (1.50 over 2 shared seeds, 95 % interval -4.85" in text
+        )
 
     def test_no_resampling_wins(self, runs_folder):
         runs = self.set_acsa(runs_folder, rae=(0.8, 0.8), class_balanced_batches=(0.7, 0.7), none=(0.9, 0.9))
@@ -314,7 +321,7 @@ class TestFindings:
 
     def test_no_resampling_is_second(self, runs_folder):
         runs = self.set_acsa(runs_folder, rae=(0.8, 0.8), class_balanced_batches=(0.1, 0.1), none=(0.7, 0.7))
-        assert "It is 10.00 points ahead of No resampling. " in key_finding(runs)
+        assert "It is 10.00 points ahead of No resampling (10.00 on each of 2 shared seeds). " in key_finding(runs)
 
     def test_no_scores_at_all(self, runs_folder):
         none = (None, None)

@@ -55,8 +55,14 @@ class TestDiagram:
         bars = [line for line in ax.lines if line.get_color() == "#ff0000"]
         assert len(bars) == len(equal_groups(ranks, pairs)) > 0
 
-    def test_texts_do_not_overlap_or_leave_the_picture(self):
+    @pytest.mark.parametrize("name", ["RAE", "Class-balanced batches, residual network, 200 epochs"])
+    def test_texts_do_not_overlap_or_leave_the_picture(self, name):
         ranks, pairs = compared()
+        ranks = {name if one == "RAE" else one: rank for one, rank in ranks.items()}
+        pairs = [
+            pair._replace(**{side: name for side in ("first", "second") if pair._asdict()[side] == "RAE"})
+            for pair in pairs
+        ]
         figure = critical_difference_diagram(ranks, pairs)
         figure.canvas.draw()
         boxes = [text.get_window_extent() for text in figure.axes[0].texts]

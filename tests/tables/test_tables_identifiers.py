@@ -227,7 +227,6 @@ class TestCanaries:
     @pytest.mark.parametrize("numbers", ["scores", "standard"])
     @pytest.mark.parametrize("kind", CANARIES)
     def test_is_neither_stored_nor_generated(self, kind, numbers):
-        pytest.importorskip("pyarrow")
         X = pd.DataFrame({"x": rng().normal(size=N), "a": CANARIES[kind]})
         known = TableFormat.learn(X, numbers=numbers, missing="mask")
         assert CANARY not in json.dumps(known.to_dict())
@@ -237,7 +236,6 @@ class TestCanaries:
 
     @pytest.mark.parametrize("kind", CANARIES)
     def test_new_rows_of_a_sampler_and_its_bundle_do_not_hold_it(self, kind, tmp_path):
-        pytest.importorskip("pyarrow")
         index = [CANARY, *map(str, range(N - 1))]
         X = pd.DataFrame({"x": rng().normal(size=N), "a": CANARIES[kind].array}, index=index)
         y = np.roll(Y, 60 - 300)  # the canary is one of the rare class
