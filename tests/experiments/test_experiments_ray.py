@@ -107,6 +107,7 @@ class KillsAfter:
             yield task, outcome
 
 
+@pytest.mark.filterwarnings("ignore:.*What is generated")
 def test_a_node_that_is_killed_costs_no_run(cluster, write_recipe, tmp_path):
     address, other = cluster
     wait_for_nodes(address, 2)
