@@ -1,4 +1,4 @@
-"""Stopping early: the parameters, the rows that are set aside, and their score; the rows that are tracked; observers."""
+"""Stopping early: parameters, the rows that are set aside, their score; rows that are tracked; observers of trainings."""
 
 import math
 from collections.abc import Callable, Iterator
