@@ -98,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_generate(commands)
     _add_resample(commands)
     _add_benchmark(commands)
+    _add_tune(commands)
     _add_report(commands)
     _add_data(commands)
     return parser
@@ -305,6 +306,86 @@ def _print_comparison(folder: Path, *, report: bool) -> None:
     print(comparison_text(compare(collect_runs(folder), failed=failed_runs(folder))))
     if report:
         print(f"\nreport: {write_report(folder)}")
+
+
+# ---- tune ------------------------------------------------------------------------------------------------------------
+
+
+def _add_tune(commands: Any) -> None:
+    command = _add(
+        commands,
+        "tune",
+        _tune,
+        "Search recipes for better settings on validation data, each recipe for itself with the same budget.",
+        epilog=_OVERRIDES,
+    )
+    command.add_argument("recipes", nargs="+", help="recipes or folders of them, yours or shipped (configs/digits)")
+    command.add_argument(
+        "--space",
+        action="append",
+        required=True,
+        metavar="KEY=VALUES",
+        help="what to search: method.init_args.learning_rate=log(1e-4,1e-2), float(0,1), int(4,64) or "
+        "choice(a,b,null); or a .yaml file from such keys to such values; may be repeated",
+    )
+    command.add_argument("--trials", type=int, default=50, metavar="N", help="of each recipe (default: 50)")
+    command.add_argument(
+        "--metric",
+        default="acsa",
+        help="acsa, macro_f1, gm_a, gm_b, gm_c, top1, mauprc_ova, ece or brier (default: acsa)",
+    )
+    command.add_argument("--seeds", type=int, nargs="+", help="of each trial's trainings (default: the recipe's first)")
+    command.add_argument("--seed", type=int, default=0, help="of the search (default: 0)")
+    command.add_argument("--no-pruning", action="store_true", help="end no training early")
+    command.add_argument("--out", help="folder of the best recipes (default: runs/tune/<folder of the recipes>)")
+    command.add_argument("--jobs", type=int, default=1, help="processes that share the cores (default: 1)")
+    _add_data_options(command)
+    _add_trust(command)
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
+    command.add_argument("--precision", default="auto", help="auto, float32 or bfloat16 (default: auto)")
+    command.add_argument("--quiet", action="store_true", help="say nothing about progress")
+    command.set_defaults(
+        takes_overrides=True,
+        checkpoint_every=None,
+        stopped="trials that ended are kept, the same command goes on from there",
+    )
+
+
+def _tune(options: argparse.Namespace) -> int:
+    from latentover.experiments.recipe import find_recipes
+    from latentover.experiments.space import read_space
+    from latentover.experiments.tune import tune
+
+    tuned = tune(
+        find_recipes(options.recipes),
+        read_space(options.space),
+        _machine(options),
+        trials=options.trials,
+        metric=options.metric,
+        seeds=options.seeds,
+        seed=options.seed,
+        pruning=not options.no_pruning,
+        out=options.out,
+        overrides=options.overrides,
+        trust_modules=options.trust_modules,
+        backend=_tune_backend(options.jobs),
+    )
+    print(f"{tuned.table}\n\nreport: {tuned.page}")
+    for search in tuned.searches:
+        if search.best is not None:
+            print(f"best recipe: {search.best}")
+    without = [search.name for search in tuned.searches if search.best is None]
+    if without:
+        print(f"latentover: no trial ran to its end: {', '.join(without)} (see the report)", file=sys.stderr)
+    return 1 if without else 0
+
+
+def _tune_backend(jobs: int) -> Any:
+    from latentover.experiments.tune import run_here
+
+    if jobs != 1:
+        raise ValueError(f"Expected --jobs to be 1, for trials run one after the other, but got {jobs}; leave it out.")
+    return run_here
 
 
 # ---- what is done with runs ------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Stopping early: parameters, the rows that are set aside, their score; rows that are tracked; observers of trainings."""
+"""Stopping early: parameters, rows that are set aside, their score; rows that are tracked; observers of a training."""
 
 import math
 from collections.abc import Callable, Iterator
