@@ -298,7 +298,8 @@ class Study:
         while len(trials := self.trials()) < n_trials:
             if not trials and not self._study.get_trials(deepcopy=False):
                 self._study.enqueue_trial(self._as_it_is())
-            yield self._task(self.trials()[self._study.ask().number])
+            number = self._study.ask().number
+            yield self._task(self.trials()[number])
 
     def _as_it_is(self) -> dict[str, Any]:
         """Return the recipe's own values, as Optuna keeps them, of the keys whose range or choices hold them."""

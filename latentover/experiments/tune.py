@@ -139,7 +139,7 @@ def tune(
             conditions = _conditions(recipe, keys, machine, metric, seeds, seed, pruning=pruning)
             studies.append(Study(folder / STUDIES / recipe.name, recipe, keys, conditions, trusted))
         _run_all(studies, trials, machine, backend)
-        searches = [write_best(study, path, folder) for study, (path, _) in zip(studies, loaded, strict=True)]
+        searches = [write_best(study, folder) for study in studies]
         return Tuned(searches, write_page(studies, searches, folder), table_of(searches, metric))
 
 

@@ -55,15 +55,13 @@ class Search:
     n_validation: int
 
 
-def write_best(study: Study, path: Path, folder: Path) -> Search:
+def write_best(study: Study, folder: Path) -> Search:
     """Write the best recipe that a study found to a folder, and return what there is to say.
 
     Parameters
     ----------
     study : Study
         With a trial at least.
-    path : Path
-        Where its recipe came from.
     folder : Path
     """
     states = Counter(trial.state.name for trial in study.trials())
@@ -85,15 +83,15 @@ def write_best(study: Study, path: Path, folder: Path) -> Search:
     )
     if search.best is not None:
         changed = load_recipe(study.folder / RECIPE, overrides_of(search.settings), trust_modules=study.trust_modules)
-        write_text(search.best, _account(study, search, path) + changed.text)
+        write_text(search.best, _account(study, search) + changed.text)
     return search
 
 
-def _account(study: Study, search: Search, path: Path) -> str:
+def _account(study: Study, search: Search) -> str:
     """Return, as comments, how a recipe was found."""
     known = study.conditions
     lines = [
-        f"The best of {_trials(search)} trials of {path.name} on validation data, trial {search.number}: "
+        f"The best of {_trials(search)} trials of {search.name} on validation data, trial {search.number}: "
         f"{metric_title(known['metric'])} {search.value:.6g}; the recipe as it was: {_plain(search.default)}.",
         *(f"Searched: {key} in {values}" for key, values in study.space.items()),
         *(f"Changed: {key} to {value!r}" for key, value in search.settings.items()),
