@@ -250,13 +250,13 @@ class Study:
         self.trust_modules = trust_modules
         folder.mkdir(parents=True, exist_ok=True)
         self._storage = _storage(folder)
-        self._study = optuna.create_study(
-            study_name=recipe.name,
-            storage=self._storage,
-            direction="minimize" if conditions["metric"] in LOWER_IS_BETTER else "maximize",
-            pruner=_pruner(pruning=conditions["pruning"]),
-            load_if_exists=True,
-        )
+        if recipe.name not in optuna.get_all_study_names(self._storage):
+            optuna.create_study(
+                study_name=recipe.name,
+                storage=self._storage,
+                direction="minimize" if conditions["metric"] in LOWER_IS_BETTER else "maximize",
+            )
+        self._study = optuna.load_study(study_name=recipe.name, storage=self._storage)
         self._check_conditions()
         write_text(folder / RECIPE, recipe.text)
 
@@ -324,15 +324,17 @@ class Study:
     def _choose(self, trial: FrozenTrial) -> None:
         """Give a trial a value for every key; one that goes on after an interruption keeps those that it has.
 
-        The sampler has a stream for each number, so that a search that goes on chooses as one in a go.
+        The sampler has a stream for each number and key, so that a search that goes on chooses as one in a go.
         """
-        seed = np.random.SeedSequence([self.conditions["search_seed"], trial.number]).generate_state(1)
+        # Of the recipe as it is, what the search can learn from: it may have values beyond the space.
+        keys = list(self.space) if trial.number > 0 else list(self._as_it_is())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)
-            self._study.sampler = TPESampler(seed=int(seed[0]), multivariate=False, constant_liar=True)
             asked = optuna.trial.Trial(self._study, trial._trial_id)
-            # Of the recipe as it is, what the search can learn from: it may have values beyond the space.
-            for key in self.space if trial.number > 0 else self._as_it_is():
+            for position, key in enumerate(keys):
+                stream = np.random.SeedSequence([self.conditions["search_seed"], trial.number, position])
+                seed = int(stream.generate_state(1)[0])
+                self._study.sampler = TPESampler(seed=seed, multivariate=False, constant_liar=True)
                 self.space[key].suggest(asked, key)
 
     def settings(self, trial: FrozenTrial) -> dict[str, Any]:
