@@ -56,16 +56,13 @@ def run_here(
     tasks: Iterable[Trial], machine: Machine, *, wait: bool
 ) -> Generator[tuple[Trial, dict[str, Any] | Failure | Busy], None, None]:
     """Run tasks in this process, one after the other, each asked for when the one before has been answered."""
-    try:
-        for task in tasks:
-            outcome: dict[str, Any] | Failure
-            try:
-                outcome = task.run(machine, wait=wait)
-            except Exception as error:
-                outcome = Failure.of(error)
-            yield task, outcome
-    finally:
-        _LAST_SPLITS.clear()
+    for task in tasks:
+        outcome: dict[str, Any] | Failure
+        try:
+            outcome = task.run(machine, wait=wait)
+        except Exception as error:
+            outcome = Failure.of(error)
+        yield task, outcome
 
 
 def tune(
@@ -133,7 +130,7 @@ def tune(
     spaces = _checked_spaces(loaded, space, tuple(overrides), trusted)
     folder = RUNS / "tune" / loaded[0][1].group if out is None else Path(out)
     check_writable(folder)
-    with locked(folder / STUDIES, wait=False), _quiet_optuna():
+    with locked(folder / STUDIES, wait=False), _surroundings():
         studies = []
         for (_, recipe), keys in zip(loaded, spaces, strict=True):
             conditions = _conditions(recipe, keys, machine, metric, seeds, seed, pruning=pruning)
@@ -233,8 +230,8 @@ def _conditions(
 
 
 @contextmanager
-def _quiet_optuna() -> Iterator[None]:
-    """Keep Optuna from telling on stderr what this command tells itself."""
+def _surroundings() -> Iterator[None]:
+    """Keep Optuna from telling on stderr what this command tells itself, and let the data go in the end."""
     logger = logging.getLogger("optuna")
     before = logger.level
     logger.setLevel(logging.WARNING)
@@ -242,6 +239,7 @@ def _quiet_optuna() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(before)
+        _LAST_SPLITS.clear()
 
 
 # ---- Trials ----------------------------------------------------------------------------------------------------------
