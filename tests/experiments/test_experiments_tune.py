@@ -277,7 +277,7 @@ def test_trials_that_fail_are_counted_and_told(control, tmp_path, monkeypatch):
 
 
 def test_the_same_seed_makes_the_same_trials_in_a_go_or_two(control, tmp_path):
-    for out, steps in (("one", [12]), ("two", [2, 11, 12])):
+    for out, steps in (("one", [12]), ("two", [2, 12])):
         for n in steps:
             tune([control], SPACE, MACHINE, trials=n, out=tmp_path / out)
     tune([control], SPACE, MACHINE, trials=3, seed=1, out=tmp_path / "other")
@@ -323,7 +323,7 @@ def test_an_interrupted_trial_is_run_again_under_its_number(moment, control, tmp
 
 def test_a_search_that_was_killed_goes_on_to_exactly_as_many_trials(control, tmp_path):
     command = [
-        *("tune", str(control), "--space", f"{RATE}=log(1e-4,1e-1)", "--trials", "7", "--no-pruning"),
+        *("tune", str(control), "--space", f"{RATE}=log(1e-4,1e-1)", "--trials", "5", "--no-pruning"),
         *("--device", "cpu", "--quiet", "--out", str(tmp_path / "out"), "--method.init_args.max_epochs", "60"),
     ]
     package = Path(latentover.__file__).parent.parent
@@ -337,13 +337,13 @@ def test_a_search_that_was_killed_goes_on_to_exactly_as_many_trials(control, tmp
     assert process.wait() == -signal.SIGKILL
 
     before = account(trial for trial in trials_of(tmp_path / "out", "plain") if trial.state.name == "COMPLETE")
-    assert 1 <= len(before) < 7
+    assert 1 <= len(before) < 5
     assert cli.main(command) == 0
     after = account(trials_of(tmp_path / "out", "plain"))
-    assert [number for number, *_ in after] == list(range(7))
+    assert [number for number, *_ in after] == list(range(5))
     assert {state for _, state, *_ in after} == {"COMPLETE"}
     assert after[: len(before)] == before
-    assert len({params[RATE] for _, _, params, _ in after}) == 7
+    assert len({params[RATE] for _, _, params, _ in after}) == 5
 
 
 def test_nothing_is_trained_where_all_is_there(control, tmp_path, monkeypatch):
