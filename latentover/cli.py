@@ -98,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_generate(commands)
     _add_resample(commands)
     _add_benchmark(commands)
+    _add_tune(commands)
     _add_report(commands)
     _add_results(commands)
     _add_data(commands)
@@ -215,7 +216,7 @@ def _machine(options: argparse.Namespace) -> Any:
         data_root=options.data_root,
         download=options.download,
         verbose=0 if options.quiet else 1,
-        checkpoint_every=options.checkpoint_every or None,
+        checkpoint_every=getattr(options, "checkpoint_every", None) or None,
     )
 
 
@@ -311,11 +312,13 @@ def _part(text: str) -> tuple[int, int]:
 
 
 def _backend(options: argparse.Namespace) -> Any:
-    """Return the backend that is asked for; None for processes, which `--jobs` and `--at-once` say more of."""
+    """Return the backend that is asked for."""
     if options.backend == "processes":
+        from latentover.experiments.benchmark import choose_backend
+
         if options.ray_address:
             raise ValueError("Expected --ray-address with --backend ray, but got it without; add --backend ray.")
-        return None
+        return choose_backend(_machine(options), 1 if options.jobs is None else options.jobs, options.at_once)
     from latentover.experiments.backends.ray import RayBackend
 
     return RayBackend(options.ray_address, options.cpus_per_run, options.gpus_per_run, options.jobs)
@@ -357,8 +360,6 @@ def _run_and_compare(options: argparse.Namespace, *, report: bool) -> int:
         find_recipes(options.recipes),
         _machine(options),
         out=options.out,
-        jobs=options.jobs or 1,
-        at_once=options.at_once,
         backend=_backend(options),
         seeds=options.seeds,
         overrides=options.overrides,
@@ -388,6 +389,79 @@ def _print_comparison(folder: Path, *, report: bool) -> None:
     print(comparison_text(compare(found.runs, failed=found.failed, stale=found.stale)))
     if report:
         print(f"\nreport: {write_report(folder)}")
+
+
+# ---- tune ------------------------------------------------------------------------------------------------------------
+
+
+def _add_tune(commands: Any) -> None:
+    command = _add(
+        commands,
+        "tune",
+        _tune,
+        "Search recipes for better settings on validation data, each recipe for itself with the same budget.",
+        epilog=_OVERRIDES,
+    )
+    command.add_argument("recipes", nargs="+", help="recipes or folders of them, yours or shipped (configs/digits)")
+    command.add_argument(
+        "--space",
+        action="append",
+        required=True,
+        metavar="KEY=VALUES",
+        help="what to search: method.init_args.learning_rate=log(1e-4,1e-2), float(0,1), int(4,64) or "
+        "choice(a,b,null); or a .yaml file from such keys to such values; may be repeated",
+    )
+    command.add_argument("--trials", type=int, default=50, metavar="N", help="of each recipe (default: 50)")
+    command.add_argument(
+        "--metric",
+        default="acsa",
+        help="acsa, macro_f1, gm_a, gm_b, gm_c, top1, mauprc_ova, ece or brier (default: acsa)",
+    )
+    command.add_argument("--seeds", type=int, nargs="+", help="of each trial's trainings (default: the recipe's first)")
+    command.add_argument("--seed", type=int, default=0, help="of the search (default: 0)")
+    command.add_argument("--no-pruning", action="store_true", help="end no training early")
+    command.add_argument("--out", help="folder of the best recipes (default: runs/tune/<folder of the recipes>)")
+    _add_backend(command)
+    _add_data_options(command)
+    _add_trust(command)
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ... (default: auto)")
+    command.add_argument("--precision", default="auto", help="auto, float32 or bfloat16 (default: auto)")
+    command.add_argument("--quiet", action="store_true", help="say nothing about progress")
+    command.set_defaults(
+        takes_overrides=True,
+        at_once=1,
+        checkpoint_every=None,
+        stopped="trials that ended are kept, the same command goes on from there",
+    )
+
+
+def _tune(options: argparse.Namespace) -> int:
+    from latentover.experiments.recipe import find_recipes
+    from latentover.experiments.space import read_space
+    from latentover.experiments.tune import tune
+
+    tuned = tune(
+        find_recipes(options.recipes),
+        read_space(options.space),
+        _machine(options),
+        trials=options.trials,
+        metric=options.metric,
+        seeds=options.seeds,
+        seed=options.seed,
+        pruning=not options.no_pruning,
+        out=options.out,
+        overrides=options.overrides,
+        trust_modules=options.trust_modules,
+        backend=_backend(options),
+    )
+    print(f"{tuned.table}\n\nreport: {tuned.page}")
+    for search in tuned.searches:
+        if search.best is not None:
+            print(f"best recipe: {search.best}")
+    without = [search.name for search in tuned.searches if search.best is None]
+    if without:
+        print(f"latentover: no trial ran to its end: {', '.join(without)} (see the report)", file=sys.stderr)
+    return 1 if without else 0
 
 
 # ---- what is done with runs ------------------------------------------------------------------------------------------

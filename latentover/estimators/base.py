@@ -31,7 +31,7 @@ from latentover.estimators.validation import (
     check_plain_numbers,
     naming,
 )
-from latentover.estimators.watch import StoppableTraining, validation_acsa, validation_rows
+from latentover.estimators.watch import StoppableTraining, observer_of, validation_acsa, validation_rows
 from latentover.networks import check_input_shape
 from latentover.tables.checks import check_dense_size, check_table, warn_user
 from latentover.tables.format import Missing, Numbers, TableFormat
@@ -417,6 +417,8 @@ class BaseDeepEstimator(BaseDataEstimator):
 
     _training_only: ClassVar[tuple[str, ...]] = ()
     """Networks that nothing needs after training; they are not saved."""
+    _predicts_while_trained: ClassVar[bool] = True
+    """Whether predictions need the networks alone, and can be looked at before the training has ended."""
 
     def _build_networks(self) -> nn.Module:
         """Return untrained networks for `format_` and `classes_`."""
@@ -464,16 +466,17 @@ class BaseDeepEstimator(BaseDataEstimator):
         )
 
     def _watch(self, data: TrainingSet) -> dict[str, Any]:
-        """Return what the engine is to look at on the way: the score of what was set aside, if anything was."""
+        """Return what looks at the networks on the way: an observer, and the score of what was set aside, if any."""
+        observer = observer_of(self) if self._predicts_while_trained else {}
         if data.validation is None:
-            return {}
+            return observer
         inputs, labels = (tensor.split(PREDICT_BATCH) for tensor in data.validation)
 
         def score(networks: nn.Module) -> float:
             pairs = zip(map(data.prepare, inputs), labels, strict=True)
             return validation_acsa(networks, self._logits, pairs)
 
-        return {"score": score, "patience": self._patience()}
+        return {"score": score, "patience": self._patience(), **observer}
 
     def _trained(self, engine: Engine) -> None:
         """Look at how the training went."""

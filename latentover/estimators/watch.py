@@ -1,9 +1,11 @@
-"""Stopping early: the parameters, the rows that are set aside, and their score; and the rows that are tracked."""
+"""Stopping early: parameters, rows that are set aside, their score; rows that are tracked; observers of a training."""
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
@@ -65,15 +67,22 @@ def validation_acsa(
         Of these networks, from inputs (B, ...) to logits (B, C).
     batches : iterator of (inputs, labels)
     """
+    predicted, labels = [], []
+    with _evaluating(networks):
+        for inputs, truth in batches:
+            predicted.append(logits(inputs).argmax(dim=1))
+            labels.append(truth)
+    return float(acsa(torch.cat(labels).cpu().numpy(), torch.cat(predicted).cpu().numpy()))
+
+
+@contextmanager
+def _evaluating(networks: nn.Module) -> Iterator[None]:
+    """Have networks in evaluation mode, and each of their modules in its own again afterwards."""
     modes = {module: module.training for module in networks.modules()}
     networks.eval()
-    predicted, labels = [], []
-    for inputs, truth in batches:
-        predicted.append(logits(inputs).argmax(dim=1))
-        labels.append(truth)
+    yield
     for module, mode in modes.items():
         module.training = mode
-    return float(acsa(torch.cat(labels).cpu().numpy(), torch.cat(predicted).cpu().numpy()))
 
 
 def spread_rows(labels: Tensor, n: int) -> Tensor:
@@ -94,3 +103,42 @@ def spread_rows(labels: Tensor, n: int) -> Tensor:
             members = members[torch.arange(size, device=labels.device) * len(members) // size]
         rows.append(members)
     return torch.cat(rows).sort().values
+
+
+# ---- Observers -------------------------------------------------------------------------------------------------------
+
+_observed: ContextVar[tuple[object, Callable[[int, int], None]] | None] = ContextVar("observed", default=None)
+
+
+@contextmanager
+def observing(estimator: object, observer: Callable[[int, int], None]) -> Iterator[None]:
+    """Let somebody look at an estimator at every report of its training, if that is inside.
+
+    Parameters
+    ----------
+    estimator : estimator
+        This object alone: not those that are trained within it or before it. One without a training of networks, or
+        whose predictions need more than these, is never looked at.
+    observer : callable
+        Gets the steps made and those of the whole training. Meanwhile the estimator predicts with the weights that it
+        has, and that changes nothing about its training; an exception ends that.
+    """
+    token = _observed.set((estimator, observer))
+    try:
+        yield
+    finally:
+        _observed.reset(token)
+
+
+def observer_of(estimator: object) -> dict[str, Any]:
+    """Return what the engine is told of the observer of an estimator; empty where there is none."""
+    observed = _observed.get()
+    if observed is None or observed[0] is not estimator:
+        return {}
+    look = observed[1]
+
+    def observe(networks: nn.Module, step: int, n_steps: int) -> None:
+        with _evaluating(networks):
+            look(step, n_steps)
+
+    return {"observe": observe}

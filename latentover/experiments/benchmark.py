@@ -125,11 +125,11 @@ def benchmark(
     if seeds is not None:
         check_seeds(seeds)
     parallel.start(machine.device)
-    backend = backend or _backend(machine, jobs, at_once)
+    backend = backend or choose_backend(machine, jobs, at_once)
     if backend is not run_here and parallel.n_processes() > 1:
-        name, value = ("jobs", jobs) if jobs > 1 else ("at_once", at_once)
         raise ValueError(
-            f"Expected {name} to be 1 where torchrun starts the processes, but got {value}; choose one of the two."
+            "Expected one run after the other where torchrun starts the processes, which train each run together, but "
+            "got jobs, at_once or another backend; leave that out."
         )
     machine.check()
     if parallel.rank() > 0:
@@ -148,8 +148,8 @@ def benchmark(
     return Outcome(list(folders), len(finished), len(made.done), failures)
 
 
-def _backend(machine: Machine, jobs: int, at_once: int | Literal["auto"]) -> Backend:
-    """Return the way to make runs that the numbers ask for."""
+def choose_backend(machine: Machine, jobs: int = 1, at_once: int | Literal["auto"] = 1) -> Backend:
+    """Return the way to have tasks done on this machine that the numbers ask for; parameters as for `benchmark`."""
     if jobs < 1:
         raise ValueError(f"Expected jobs to be at least 1, but got {jobs}; 1 runs one after the other.")
     limit = limit_at_once(at_once, machine.device)

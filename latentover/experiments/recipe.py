@@ -122,10 +122,15 @@ class Recipe:
             step.set_params(**{k: v for k, v in {"random_state": seed, **machine}.items() if k in parameters})
         return steps[0] if len(steps) == 1 else make_pipeline(*steps)
 
+    @property
+    def content(self) -> dict[str, Any]:
+        """The resolved recipe as nested mappings."""
+        return yaml.safe_load(self.text)
+
     @cached_property
     def sha256(self) -> str:
         """Identifies what is trained: the resolved recipe without title, list of seeds and published numbers."""
-        content = {k: v for k, v in yaml.safe_load(self.text).items() if k not in _LABELS}
+        content = {k: v for k, v in self.content.items() if k not in _LABELS}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -269,7 +274,7 @@ def _load(
     name = path.stem if variant is None else f"{path.stem}-{variant}"
     _check_content(content, changes, settings, trusted)
     parser = _parser()
-    options = {**{name: _as_option(value) for name, value in changes.items()}, **settings}
+    options = {**{name: as_option(value) for name, value in changes.items()}, **settings}
     config = parser.parse_args(["--config", str(path), *(f"--{name}={value}" for name, value in options.items())])
     if variant is not None and "title" not in options:
         config.title = f"{title}: {words}" if title else words
@@ -292,7 +297,7 @@ def _load(
     )
 
 
-def _as_option(value: Any) -> str:
+def as_option(value: Any) -> str:
     """Return a value of YAML as the command line takes it."""
     return value if isinstance(value, str) else json.dumps(value)
 
@@ -347,7 +352,7 @@ def load_sampler(
         _check_content({"sampler": given}, {}, settings, trust_modules)
         parser = ArgumentParser(exit_on_error=False, allow_abbrev=False)
         parser.add_argument("--sampler", type=SamplerMixin, required=True)
-        options = {name: _as_option(value) for name, value in _flat({"sampler": given}, "").items()}
+        options = {name: as_option(value) for name, value in _flat({"sampler": given}, "").items()}
         made = parser.instantiate(parser.parse_args([f"--{k}={v}" for k, v in {**options, **settings}.items()])).sampler
         if isinstance(made, BaseDataEstimator):
             check_parameters(made)

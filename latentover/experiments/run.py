@@ -190,13 +190,25 @@ def _name_classes(estimator: Any, y: np.ndarray) -> None:
             step.set_params(sampling_strategy=named)
 
 
+def untrained(recipe: Recipe, seed: int, machine: Machine, splits: Splits) -> Any:
+    """Return the estimator that a run of these fits to the training data.
+
+    Raises
+    ------
+    ValueError
+        If the splits could not be scored afterwards; see `check_scorable`.
+    """
+    estimator = recipe.estimator(seed, device=machine.device, precision=machine.precision, verbose=machine.verbose)
+    _name_classes(estimator, splits.y_train)
+    check_scorable(estimator, splits)
+    return estimator
+
+
 def _made(recipe: Recipe, seed: int, folder: RunFolder, machine: Machine, splits: Splits | None) -> dict[str, Any]:
     """Train, evaluate and write; parameters and result as those of `run_recipe`."""
     if splits is None:
         splits = load_splits(recipe.data, root=machine.data_root, download=machine.download)
-    estimator = recipe.estimator(seed, device=machine.device, precision=machine.precision, verbose=machine.verbose)
-    _name_classes(estimator, splits.y_train)
-    check_scorable(estimator, splits)
+    estimator = untrained(recipe, seed, machine, splits)
     start, at_once = time.perf_counter(), sharing()
     # What is trained is kept until the folder is there: scores and pictures take their time.
     with _checkpoints(estimator, folder, machine.checkpoint_every), keeping(), folder.telling_progress():
@@ -206,7 +218,7 @@ def _made(recipe: Recipe, seed: int, folder: RunFolder, machine: Machine, splits
 
     if parallel.rank() > 0:
         return {}
-    _, final = _steps(estimator)[-1]
+    final = final_step(estimator)
     place = environment(str(final.device_))
     certificate = {
         "weights": _weights(final),
@@ -229,6 +241,11 @@ def _made(recipe: Recipe, seed: int, folder: RunFolder, machine: Machine, splits
     append(folder.path.parent.parent, metrics)
     folder.remove_checkpoints()
     return metrics
+
+
+def final_step(estimator: Any) -> Any:
+    """Return the last step of a pipeline, and what is none itself."""
+    return _steps(estimator)[-1][1]
 
 
 def _steps(estimator: Any) -> list[tuple[str, Any]]:

@@ -29,7 +29,7 @@ a step on the encoder alone before each (MNIST)     `encoder_steps`
 
 import math
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -544,6 +544,9 @@ class DGCClassifier(BaseGenerator, BaseClassifier):
     pretraining_learning_rate: Positive = 1e-3
 
     networks_: DGCNetworks = field(init=False)
+
+    _predicts_while_trained: ClassVar = False
+    """Noise and discrepancies, by which labels are scored, are drawn in the end."""
 
     def _build_networks(self) -> DGCNetworks:
         shape = self.format_.shape

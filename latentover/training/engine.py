@@ -55,6 +55,9 @@ class Engine:
     patience : int, optional
         Rows without a better score after which the training stops; by default it runs to its end, and the networks
         keep their last weights.
+    observe : callable, optional
+        Called at every report with the networks, as `score` gets them, the steps made and those of the whole program.
+        It only looks; an exception that it raises ends the training.
     checkpoint : Checkpoint, optional
         The training goes on from it where it is there; it is written every ``checkpoint.every`` steps, and at
         the end it is removed, or left complete where `checkpoints.keeping` says so.
@@ -87,6 +90,7 @@ class Engine:
         capture: Capture = "auto",
         score: Callable[[nn.Module], float] | None = None,
         patience: int | None = None,
+        observe: Callable[[nn.Module, int, int], None] | None = None,
         checkpoint: Checkpoint | None = None,
         verbose: int = 0,
         description: str = "fit",
@@ -104,7 +108,7 @@ class Engine:
         self._parameters = {name: list(parameters_of(each)) for name, each in program.optimizers.items()}
         self._moved_by = {name: self._optimizers_of(name) for name in self.averages}
         self._reported: dict[int, tuple[str, ...]] = {}
-        self._score, self._patience = score, patience
+        self._score, self._patience, self._observe = score, patience, observe
         self._stopping, self._constant = EarlyStopping(self.trained, patience), ConstantPrediction()
         self.history: History = []
         self._step, self._seconds = 0, 0.0
@@ -279,6 +283,8 @@ class Engine:
         last = self._step == n_steps or stop
         if self._speaks and bar.disable and (self._step % lines_every < report_every or last):
             print(_line(self.description, self._step, n_steps, seconds, shown), file=sys.stderr, flush=True)  # noqa: T201
+        if self._observe is not None:
+            self._observe(self.trained, self._step, n_steps)
         return stop
 
     def means(self) -> dict[str, float]:
