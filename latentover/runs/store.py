@@ -32,6 +32,7 @@ __all__ = [
     "ALL_CLASSES",
     "FORMAT",
     "GENERATED",
+    "MEMORIZATION",
     "PER_CLASS_METRICS",
     "SCHEMA",
     "STORE",
@@ -47,6 +48,8 @@ STORE = "results"
 FORMAT = 1
 GENERATED, TRAIN = "generated", "train"
 """Splits that are none: scores of generated samples, and the samples of each class that a run was trained on."""
+MEMORIZATION = "memorization_"
+"""Before the names of the scores that say whether generated samples are copies."""
 ALL_CLASSES = (*SHARES, "brier")
 PER_CLASS_METRICS = (*PER_CLASS, "support")
 PACKAGES = ("latentover", "torch", "scikit-learn", "imbalanced-learn", "numpy", "scipy")
@@ -232,7 +235,7 @@ def _generation(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     said = {"features": result["features"], "n": result["n"], "k": result["k"], "scored": scored}
     parts: list[tuple[str | None, str, Mapping[str, Any]]] = [
         (None, "", result.get("pooled") or {}),
-        (None, "memorization_", result.get("memorization") or {}),
+        (None, MEMORIZATION, result.get("memorization") or {}),
         *((str(label), "", scores) for label, scores in (result.get("classes") or {}).items()),
     ]
     for label, prefix, scores in parts:
@@ -349,16 +352,17 @@ def _stale_reasons(frame: pd.DataFrame) -> pd.Series:
     """Why each row of a store no longer holds; empty where it does."""
     import pandas as pd
 
-    reasons = pd.Series("", index=frame.index, dtype=object)
+    runs = frame.drop_duplicates("run").set_index("run")
+    told = pd.Series("", index=runs.index, dtype=object)
     for kind, within, reason in (
         ("recipe_sha256", ["group", "recipe"], OTHER_RECIPE),
         ("data_hash", ["group", "recipe"], OTHER_DATA),
         ("code", ["group"], OTHER_CODE),
     ):
-        current = frame[reasons == ""]
-        for _, rows in current.groupby(within, dropna=False, sort=False):
-            newest = _newest(rows, kind)
-            reasons[rows.index[rows[kind].fillna("") != newest]] = reason
+        for _, alike in runs[told == ""].groupby(within, dropna=False, sort=False):
+            kinds = alike[kind].fillna("")
+            told[alike.index[kinds != _newest(kinds, alike["date"])]] = reason
+    reasons = frame["run"].map(told)
     generated = frame[(reasons == "") & (frame["split"] == GENERATED)]
     for _, rows in generated.groupby(["run", "features"], sort=False):
         newest = rows.sort_values(["scored", "file"], na_position="first")["file"].iloc[-1]
@@ -366,8 +370,7 @@ def _stale_reasons(frame: pd.DataFrame) -> pd.Series:
     return reasons
 
 
-def _newest(rows: pd.DataFrame, kind: str) -> str:
-    """What the newest run has in a column; of runs of the same second, what more runs have."""
-    runs = rows.drop_duplicates("run").assign(kind=lambda runs: runs[kind].fillna(""))
-    grouped = runs.groupby("kind").agg(date=("date", "max"), size=("run", "size")).reset_index()
-    return str(grouped.sort_values(["date", "size", "kind"], na_position="first")["kind"].iloc[-1])
+def _newest(kinds: pd.Series, dates: pd.Series) -> str:
+    """The kind of the newest run; of runs of the same second, what more runs have."""
+    grouped = dates.groupby(kinds).agg(["max", "size"]).reset_index(names="kind")
+    return str(grouped.sort_values(["max", "size", "kind"], na_position="first")["kind"].iloc[-1])
