@@ -70,10 +70,11 @@ _LATEX = {
     '"': r"\textquotedbl{}",
     "±": r"$\pm$",
     **{character: f"\\{character}" for character in "{}$&#_%"},
-    **{character: f"{{{character}}}" for character in "[]*-`'"},
+    **{character: f"{{{character}}}" for character in "[]*"},
 }
-"""What LaTeX would not print as it is. Behind the end of a table's row it also reads stars and brackets, and it joins
-hyphens and quotation marks."""
+"""What LaTeX would not print as it is; behind the end of a table's row it reads stars and brackets."""
+_LIGATURE = re.compile("(?<=-)(?=-)|(?<=')(?=')|(?<=`)(?=`)|(?<=[?!])(?=`)")
+"""Where LaTeX would make one sign of two."""
 
 
 def latex(text: object) -> str:
@@ -83,8 +84,10 @@ def latex(text: object) -> str:
     --------
     >>> print(latex("50% of a_b & \\x{1}"))
     50\% of a\_b \& \textbackslash{}x\{1\}
+    >>> print(latex("a-b, a--b, ''"))
+    a-b, a-{}-b, '{}'
     """
-    return "".join(_LATEX.get(character, character) for character in line(text))
+    return _LIGATURE.sub("{}", "".join(_LATEX.get(character, character) for character in line(text)))
 
 
 def _behind_backslash(start: str) -> str:

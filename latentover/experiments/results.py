@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -36,7 +36,7 @@ from latentover.report.tables import (
 from latentover.runs.collection import Run
 from latentover.runs.folder import GENERATION
 from latentover.runs.reading import PER_CLASS
-from latentover.runs.store import ALL_CLASSES, GENERATED, STORE, TRAIN, append_missing, read
+from latentover.runs.store import ALL_CLASSES, GENERATED, MEMORIZATION, STORE, TRAIN, append_missing, read
 from latentover.stats import PairedDifference, paired_difference
 from latentover.text import guarded, line, markdown, short_name
 
@@ -171,62 +171,89 @@ class StoredRun(Run):
         return self.metrics["generation"] if file == GENERATION else None
 
 
+class _Cell(NamedTuple):
+    """What a row of a store says, missing values as None."""
+
+    run: str
+    store: str
+    file: str
+    recipe: str
+    title: str
+    seed: int
+    recipe_sha256: str | None
+    data_hash: str | None
+    fit_seconds: float | None
+    split: str
+    label: str | None
+    metric: str
+    value: float
+    features: str | None
+    n: int | None
+    k: int | None
+    stale_reason: str
+
+
 def stored_runs(frame: pd.DataFrame) -> list[StoredRun]:
-    """The runs of a group, as the report takes them, so that both say the same of them."""
-    return [_run(rows) for _, rows in frame.groupby("run", sort=False)]
+    """Return the runs of a group, as the report takes them, so that both say the same of them.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Rows of one group of `latentover.runs.store.read`.
+    """
+    columns = [frame[name].astype(object).where(frame[name].notna(), None).tolist() for name in _Cell._fields]
+    runs: dict[str, list[_Cell]] = {}
+    for cells in zip(*columns, strict=True):
+        runs.setdefault(cells[0], []).append(_Cell(*cells))
+    return [_run(rows) for rows in runs.values()]
 
 
-def _run(rows: pd.DataFrame) -> StoredRun:
-    import pandas as pd
-
-    first = rows.iloc[0]
-    scored = rows[~rows["split"].isin([TRAIN, GENERATED])]
-    splits = {split: _scores(group) for split, group in scored.groupby("split", sort=False)}
-    counts = rows[(rows["split"] == TRAIN) & rows["label"].notna()]
-    said = {name: first[name] for name in ("title", "recipe_sha256", "data_hash", "fit_seconds")}
+def _run(rows: Sequence[_Cell]) -> StoredRun:
+    own = [row for row in rows if row.split != GENERATED] or rows  # scores of samples are stale while a run is not
+    first, splits = own[0], dict[str, list[_Cell]]()
+    for row in own:
+        if row.split not in (TRAIN, GENERATED):
+            splits.setdefault(row.split, []).append(row)
     metrics = {
         "split": next(iter(splits), ""),
-        "splits": splits,
-        "train_counts": {label: int(n) for label, n in zip(counts["label"], counts["value"], strict=True)},
-        "certificate": {name: None if pd.isna(value) else value for name, value in said.items()},
-        "generation": [*_generated(rows[(rows["split"] == GENERATED) & ~rows["stale"]])],
+        "splits": {split: _scores(group) for split, group in splits.items()},
+        "train_counts": {row.label: int(row.value) for row in own if row.split == TRAIN},
+        "certificate": {name: getattr(first, name) for name in ("title", "recipe_sha256", "data_hash", "fit_seconds")},
+        "generation": _generated([row for row in rows if row.split == GENERATED and not row.stale_reason]),
     }
-    own = rows[rows["split"] != GENERATED]  # whose scores may be stale while the run is not
-    reasons = (own if len(own) else rows)["stale_reason"]
-    path = Path(first["store"]) / first["file"]
-    return StoredRun(path, first["recipe"], int(first["seed"]), metrics, stale_reason=reasons.iloc[0])
+    path = Path(first.store) / first.file
+    return StoredRun(path, first.recipe, int(first.seed), metrics, stale_reason=first.stale_reason)
 
 
-def _scores(rows: pd.DataFrame) -> dict[str, Any]:
+def _scores(rows: Sequence[_Cell]) -> dict[str, Any]:
     """Scores of a split as ``metrics.json`` has them."""
-    whole, single = rows[rows["label"].isna()], rows[rows["label"].notna()]
-    classes = [*dict.fromkeys(single["label"])]
-    scores: dict[Any, Any] = {"acsa": None}  # by which rows are ordered, where it is there
-    scores |= dict(zip(whole["metric"], whole["value"].tolist(), strict=True))
-    for metric, group in single.groupby("metric", sort=False):
-        values = dict(zip(group["label"], group["value"].tolist(), strict=True))
-        scores[metric] = [values.get(label) for label in classes]
-    return scores | {"classes": classes}
+    scores: dict[str, Any] = {"acsa": None}  # by which rows are ordered, where it is there
+    single: dict[str, dict[str, float]] = {}
+    for row in rows:
+        if row.label is None:
+            scores[row.metric] = row.value
+        else:
+            single.setdefault(row.metric, {})[row.label] = row.value
+    classes = [*dict.fromkeys(label for values in single.values() for label in values)]
+    return scores | {"classes": classes} | {name: [v.get(label) for label in classes] for name, v in single.items()}
 
 
-def _generated(rows: pd.DataFrame) -> Iterator[dict[str, Any]]:
+def _generated(rows: Sequence[_Cell]) -> list[dict[str, Any]]:
     """Results of `latentover.metrics.generation_scores`, as far as the report shows them."""
-    key: Any
-    for key, group in rows.groupby(["features", "n", "k"], sort=False):
-        pooled = group[group["label"].isna()]
-        scores = dict(zip(pooled["metric"], pooled["value"].tolist(), strict=True))
-        known = {name.removeprefix("memorization_"): value for name, value in scores.items() if "memorization_" in name}
-        known |= {name: int(known[name]) for name in ("copies", "n") if name in known}
-        collapsed = group[group["label"].notna() & (group["metric"] == "collapsed")]
-        classes = {
-            label: {"collapsed": bool(v)} for label, v in zip(collapsed["label"], collapsed["value"], strict=True)
-        }
-        yield {
-            **dict(zip(("features", "n", "k"), (key[0], int(key[1]), int(key[2])), strict=True)),
-            "pooled": scores,
-            "memorization": known,
-            "classes": classes,
-        }
+    results: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        result = results.setdefault(
+            (row.features, row.n, row.k),
+            {"features": row.features, "n": row.n, "k": row.k, "pooled": {}, "memorization": {}, "classes": {}},
+        )
+        name = row.metric.removeprefix(MEMORIZATION)
+        if row.label is not None:
+            result["classes"].setdefault(row.label, {})[name] = row.value
+        elif name == row.metric:
+            result["pooled"][name] = row.value
+        else:
+            result["memorization"][name] = int(row.value) if name in ("copies", "n") else row.value
+    return [*results.values()]
 
 
 # ---- Tables ----------------------------------------------------------------------------------------------------------

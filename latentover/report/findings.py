@@ -97,19 +97,24 @@ def _distances(runs: Sequence[Run], rows: Sequence[Row]) -> list[str]:
     text = f"It is {' and '.join(parts)}"
     if baseline is best:
         text += ": no method in this comparison improves on leaving the data as it is"
-    return [f"{text}."]
+    fewest = min(len(_shared_seeds(runs, best, other)) for other, _ in others)
+    unsure = f"With {'a single' if fewest else 'no'} shared seed, how much of that is chance cannot be said."
+    return [f"{text}.", *([unsure] if fewest < 2 else [])]
 
 
 def _certainty(runs: Sequence[Run], best: Row, other: Row) -> str:
     """Say in brackets, and behind them, what the seeds that two recipes share say about their difference."""
     first, second = (_acsa_by_seed(runs, row.recipe) for row in (best, other))
-    shared = sorted(first.keys() & second.keys())
+    shared = _shared_seeds(runs, best, other)
     if len(shared) < 2:
-        known = "a single shared seed" if shared else "no shared seed"
-        return f" (with {known}, the order may be chance)"
+        return ""
     found = paired_difference([100 * first[seed] for seed in shared], [100 * second[seed] for seed in shared])
     every = len(shared) == len(first) == len(second)
     return f" ({difference_text(found, mean=not every)}{', so the order may be chance' if found.low <= 0 else ''})"
+
+
+def _shared_seeds(runs: Sequence[Run], best: Row, other: Row) -> list[int]:
+    return sorted(_acsa_by_seed(runs, best.recipe).keys() & _acsa_by_seed(runs, other.recipe).keys())
 
 
 def difference_text(found: PairedDifference, *, mean: bool = False) -> str:

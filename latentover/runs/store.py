@@ -35,6 +35,7 @@ __all__ = [
     "ALL_CLASSES",
     "FORMAT",
     "GENERATED",
+    "MEMORIZATION",
     "PER_CLASS_METRICS",
     "SCHEMA",
     "STORE",
@@ -50,6 +51,8 @@ STORE = "results"
 FORMAT = 1
 GENERATED, TRAIN = "generated", "train"
 """Splits that are none: scores of generated samples, and the samples of each class that a run was trained on."""
+MEMORIZATION = "memorization_"
+"""Before the names of the scores that say whether generated samples are copies."""
 ALL_CLASSES = (*SHARES, "brier")
 PER_CLASS_METRICS = (*PER_CLASS, "support")
 PACKAGES = ("latentover", "torch", "scikit-learn", "imbalanced-learn", "numpy", "scipy")
@@ -233,7 +236,7 @@ def _generation(result: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     said = {"features": result["features"], "n": result["n"], "k": result["k"], "scored": scored}
     parts: list[tuple[str | None, str, Mapping[str, Any]]] = [
         (None, "", result.get("pooled") or {}),
-        (None, "memorization_", result.get("memorization") or {}),
+        (None, MEMORIZATION, result.get("memorization") or {}),
         *((str(label), "", scores) for label, scores in (result.get("classes") or {}).items()),
     ]
     for label, prefix, scores in parts:

@@ -312,6 +312,16 @@ class TestFindings:
             "It is 7.50 points ahead of Class-balanced batches (1.50 over 2 shared seeds, 95 % interval -4.85" in text
         )
 
+    def test_fewer_than_two_shared_seeds(self, runs_folder):
+        values = {"rae": (0.8, None), "class_balanced_batches": (0.7, 0.7), "none": (0.6, 0.6)}
+        text = key_finding(self.set_acsa(runs_folder, **values))
+        assert (
+            "It is 10.00 points ahead of Class-balanced batches and 20.00 points ahead of training without resampling. "
+            "With a single shared seed, how much of that is chance cannot be said." in text
+        )
+        values["class_balanced_batches"] = (None, 0.7)
+        assert "With no shared seed, how much" in key_finding(self.set_acsa(runs_folder, **values))
+
     def test_no_resampling_wins(self, runs_folder):
         runs = self.set_acsa(runs_folder, rae=(0.8, 0.8), class_balanced_batches=(0.7, 0.7), none=(0.9, 0.9))
         text = key_finding(runs)
