@@ -7,7 +7,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from latentover import BAGANSampler, DeepSMOTE, DGCClassifier, GAMOClassifier
+from latentover import (
+    BAGANSampler,
+    DeepSMOTE,
+    DGCClassifier,
+    GAMOClassifier,
+    GAMOSampler,
+    RAEClassifier,
+    RAESampler,
+)
 from latentover.training import parallel
 
 SMALL = {"hidden_units": 8, "batch_size": 8, "device": "cpu", "precision": "float32", "random_state": 0}
@@ -15,6 +23,9 @@ CASES = {
     "deepsmote": DeepSMOTE(**SMALL, max_epochs=3, latent_dim=4),
     "bagan": BAGANSampler(**SMALL, max_epochs=2, autoencoder_epochs=2, latent_dim=4),
     "gamo": GAMOClassifier(**SMALL, max_steps=5, extractor="dense", feature_dim=6, decoder_steps=2),
+    "gamo_sampler": GAMOSampler(**SMALL, max_steps=5, extractor="dense", feature_dim=6, decoder_steps=2),
+    "rae_table": RAESampler(**SMALL, max_steps=6, latent_dim=4),
+    "rae_adversarial": RAEClassifier(**SMALL, max_steps=6, latent_dim=4, decoder="adversarial"),
     "dgc": DGCClassifier(**SMALL, max_steps=5, latent_dim=4, feature_dim=6, pretraining_steps=3),
 }
 

@@ -12,6 +12,10 @@ import torch
 from generator_processes import CASES, data
 from sklearn.base import clone
 
+import latentover
+from latentover import DeepClassifier, M2mClassifier
+from latentover.estimators.base import BaseDeepEstimator
+
 SCRIPT = Path(__file__).with_name("generator_processes.py")
 
 
@@ -38,6 +42,13 @@ def test_parameters_and_losses_are_equal_to_the_bit(out, name):
     rows, same = (json.loads((out / f"{name}-history-{rank}.json").read_text()) for rank in range(2))
     for row, other in zip(rows, same, strict=True):
         assert {k: v for k, v in row.items() if k != "seconds"} == {k: v for k, v in other.items() if k != "seconds"}
+
+
+def test_every_deep_method_trains_in_two_processes():
+    """Here, or in the tests of the deep classifiers."""
+    public = {getattr(latentover, name) for name in latentover.__all__}
+    deep = {cls for cls in public if isinstance(cls, type) and issubclass(cls, BaseDeepEstimator)}
+    assert deep == {type(estimator) for estimator in CASES.values()} | {DeepClassifier, M2mClassifier}
 
 
 @pytest.mark.parametrize("name", CASES)
