@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from latentover.files import write_whole
+from latentover.places import as_path
 from latentover.report.comparison import DEFAULT_METRICS, Row, compare
 from latentover.report.figures import (
     class_accuracy_figure,
@@ -132,7 +133,8 @@ def read_comparisons(folders: str | Path | Sequence[str | Path]) -> list[Compari
     ValueError
         If there is no folder, or one holds no finished run.
     """
-    paths = [Path(folder) for folder in ([folders] if isinstance(folders, str | Path) else folders)]
+    listed = folders if isinstance(folders, list | tuple) else [folders]
+    paths = [as_path(folder) for folder in listed]
     if not paths:
         raise ValueError("Expected one runs folder or more, but got none; name a folder that a benchmark wrote to.")
     finished = [read_finished(path) for path in dict.fromkeys(paths)]
