@@ -23,7 +23,7 @@ from latentover.experiments.backends.ray import RayBackend  # noqa: E402
 N_SEEDS = 20
 MACHINE = Machine(device="cpu", precision="float32", verbose=0, checkpoint_every=5)
 QUICK = {"evaluation.tsne_points": 0, "evaluation.grid_samples": 0}
-MADE_AT = ["date", "scored", "fit_seconds", "store", "file"]
+MADE_AT = ["date", "scored", "fit_seconds", "hardware", "store", "file"]  # and on how many cores
 SECONDS = 300.0
 ENVIRONMENT = {
     **os.environ,
