@@ -251,8 +251,15 @@ def _add_benchmark(commands: Any) -> None:
         "Train many recipes, skip runs that are finished, and compare them in a report.",
         epilog=_OVERRIDES,
     )
-    command.add_argument("recipes", nargs="+", help="recipes or folders of them, yours or shipped (configs/digits)")
-    command.add_argument("--out", help="runs folder (default: runs/<folder of the recipes>)")
+    command.add_argument(
+        "recipes",
+        nargs="+",
+        help="recipes, folders of them, or suites, yours or shipped (configs/digits, configs/suites/digits.yaml)",
+    )
+    command.add_argument(
+        "--out", help="runs folder (default: runs/<folder of the recipes>; of a suite's parts runs/<suite>/<part>)"
+    )
+    command.add_argument("--parts", nargs="+", metavar="NAME", help="of a suite, these parts alone")
     command.add_argument("--jobs", type=int, default=1, help="processes that share the cores (default: 1)")
     command.add_argument(
         "--at-once",
@@ -267,13 +274,54 @@ def _add_benchmark(commands: Any) -> None:
 
 
 def _benchmark(options: argparse.Namespace) -> int:
-    return _run_and_compare(options, report=True)
+    from latentover.experiments.recipe import find_recipes
+    from latentover.experiments.suites import is_suite, load_suite
+
+    paths = find_recipes(options.recipes)
+    found = [path for path in paths if is_suite(path)]
+    options.recipes = [path for path in paths if path not in found]
+    if options.out and found and len(paths) > 1:
+        raise ValueError(
+            f"Expected one suite, or recipes alone, with --out, but got {len(found)} of {len(paths)} files that are "
+            "suites; give them one by one."
+        )
+    if options.parts and len(found) != 1:
+        raise ValueError(f"Expected one suite with --parts, but got {len(found)}; name the suite of these parts.")
+    suites = [load_suite(path, options.overrides, trust_modules=options.trust_modules) for path in found]
+    if options.parts:
+        suites = [suite.choose(options.parts) for suite in suites]
+    statuses = [_run_and_compare(options, report=True)] if options.recipes else []
+    return max([*statuses, *(_run_suite(suite, options) for suite in suites)])
+
+
+def _run_suite(suite: Any, options: argparse.Namespace) -> int:
+    """Run a suite part by part, compare the runs of each, and say at the end what is not done."""
+    from latentover.experiments.suites import run_suite
+    from latentover.training import parallel
+
+    how = {name: getattr(options, name) for name in ("jobs", "at_once", "seeds", "trust_modules")}
+    parts, undone = 0, list[str]()
+    for done in run_suite(suite, _machine(options), out=options.out, **how):
+        if done.outcome is not None:
+            parts += 1
+            undone += [f"{name}: failed (see above)" for name in done.outcome.failures]
+            undone += [f"{name}: not scored: {why}" for name, why in done.unscored.items()]
+            _tell(done.outcome, options, report=True)
+        elif parallel.rank() == 0:
+            undone.append(f"part {done.part.name}: skipped: {done.missing}")
+            print(f"\n{done.folder}\npart {done.part.name} is skipped: {done.missing}")
+    if parallel.rank() == 0:
+        skipped = len(suite.parts) - parts
+        runs = len(undone) - skipped
+        print(f"\nsuite {suite.name}: {parts} parts done, {skipped} skipped; {runs} runs failed or not scored")
+        for line in undone:
+            print(f"latentover: {line}", file=sys.stderr)
+    return 1 if undone else 0
 
 
 def _run_and_compare(options: argparse.Namespace, *, report: bool) -> int:
     from latentover.experiments.benchmark import benchmark
     from latentover.experiments.recipe import find_recipes
-    from latentover.training import parallel
 
     outcome = benchmark(
         find_recipes(options.recipes),
@@ -285,6 +333,13 @@ def _run_and_compare(options: argparse.Namespace, *, report: bool) -> int:
         overrides=options.overrides,
         trust_modules=options.trust_modules,
     )
+    return _tell(outcome, options, report=report)
+
+
+def _tell(outcome: Any, options: argparse.Namespace, *, report: bool) -> int:
+    """Print what a benchmark did, compare the runs of each folder, and return the exit status."""
+    from latentover.training import parallel
+
     if parallel.rank() > 0:  # the first process speaks for all
         return 1 if outcome.failures else 0
     print(f"runs: {outcome.finished} made, {outcome.repeated} finished before, {len(outcome.failures)} failed")

@@ -59,9 +59,13 @@ class Job:
     title: str
     recipe_sha256: str
     trust_modules: tuple[str, ...] = ()
+    recipe: Recipe | None = None
+    """Where it is of no file, but was put together."""
 
     def load(self) -> Recipe:
         """Read the recipe, in the process that runs it."""
+        if self.recipe is not None:
+            return self.recipe
         return load_recipe(self.recipe_path, self.overrides, variant=self.variant, trust_modules=self.trust_modules)
 
     @property
@@ -132,7 +136,7 @@ class Outcome:
 
 
 def benchmark(
-    recipes: Iterable[Path],
+    recipes: Iterable[Path | Recipe],
     machine: Machine,
     *,
     out: str | os.PathLike[str] | None = None,
@@ -148,8 +152,9 @@ def benchmark(
 
     Parameters
     ----------
-    recipes : iterable of Path
-        All are read before anything is trained: a mistake in the last costs no training.
+    recipes : iterable of Path or Recipe
+        All are read before anything is trained: a mistake in the last costs no training. Recipes that were put
+        together, as those of a suite, have their overrides already.
     machine : Machine
     out : path, optional
         Runs folder; by default ``runs/<group>``.
@@ -189,11 +194,13 @@ def benchmark(
     if parallel.rank() > 0:
         machine = replace(machine, verbose=0)
     trusted = tuple(trust_modules)
-    resolved = [(path, recipe) for path in recipes for recipe in load_recipes(path, overrides, trust_modules=trusted)]
+    given = list(recipes)
+    resolved = [pair for one in given for pair in _read(one, overrides, trusted)]
     todo, done = _plan(resolved, out, seeds, tuple(overrides), trusted)
     for job in todo:
         check_run_folder(job.folder)
     by_file = {(path, recipe.variant): recipe for path, recipe in resolved}
+    todo = _with_composed(todo, [one for one in given if isinstance(one, Recipe)])
     if parallel.rank() == 0:
         for job in done:
             refresh_labels(by_file[job.recipe_path, job.variant], job.folder)
@@ -208,6 +215,23 @@ def benchmark(
     made = [job for job in todo if job.name not in failures]
     folders = dict.fromkeys(job.folder.parent.parent for job in [*done, *made])
     return Outcome(list(folders), len(made), len(done), failures)
+
+
+def _read(given: Path | Recipe, overrides: Sequence[str], trusted: tuple[str, ...]) -> list[tuple[Path, Recipe]]:
+    """Return recipes with their files, or what stands for those."""
+    if isinstance(given, Recipe):
+        return [(_path(given), given)]
+    return [(given, recipe) for recipe in load_recipes(given, overrides, trust_modules=trusted)]
+
+
+def _with_composed(todo: Sequence[Job], composed: Sequence[Recipe]) -> list[Job]:
+    """Return the runs with their recipes, where those are of no file that a process could read."""
+    own = {(_path(recipe), recipe.variant): recipe for recipe in composed}
+    return [replace(job, recipe=own.get((job.recipe_path, job.variant))) for job in todo]
+
+
+def _path(recipe: Recipe) -> Path:
+    return Path("(composed)", recipe.group, recipe.name)
 
 
 def _plan(
