@@ -260,6 +260,7 @@ def _add_benchmark(commands: Any) -> None:
         "--out", help="runs folder (default: runs/<folder of the recipes>; of a suite's parts runs/<suite>/<part>)"
     )
     command.add_argument("--parts", nargs="+", metavar="NAME", help="of a suite, these parts alone")
+    command.add_argument("--methods", nargs="+", metavar="NAME", help="of a suite, these methods alone")
     command.add_argument("--jobs", type=int, default=1, help="processes that share the cores (default: 1)")
     command.add_argument(
         "--at-once",
@@ -285,11 +286,13 @@ def _benchmark(options: argparse.Namespace) -> int:
             f"Expected one suite, or recipes alone, with --out, but got {len(found)} of {len(paths)} files that are "
             "suites; give them one by one."
         )
-    if options.parts and len(found) != 1:
-        raise ValueError(f"Expected one suite with --parts, but got {len(found)}; name the suite of these parts.")
+    if (options.parts or options.methods) and (len(found), len(paths)) != (1, 1):
+        raise ValueError(
+            f"Expected one suite with --parts and --methods, but got {len(found)} suites among {len(paths)} files; "
+            "name the suite alone."
+        )
     suites = [load_suite(path, options.overrides, trust_modules=options.trust_modules) for path in found]
-    if options.parts:
-        suites = [suite.choose(options.parts) for suite in suites]
+    suites = [suite.choose(options.parts, options.methods) for suite in suites]
     statuses = [_run_and_compare(options, report=True)] if options.recipes else []
     return max([*statuses, *(_run_suite(suite, options) for suite in suites)])
 

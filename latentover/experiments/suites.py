@@ -5,8 +5,8 @@ file. A part of a suite is a data set with its imbalance: a runs folder of its o
 """
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,8 @@ class Part:
     generation : Generation or None
     get : str or None
         Where its data comes from, for people who do not have it.
+    makers : dict of str to callable
+        From the name of each recipe to what makes it.
     """
 
     name: str
@@ -82,7 +84,7 @@ class Part:
     data: DataConfig
     generation: Generation | None
     get: str | None
-    makers: "tuple[partial[Recipe], ...]"
+    makers: "dict[str, partial[Recipe]]"
 
     @cached_property
     def recipes(self) -> list[Recipe]:
@@ -93,7 +95,7 @@ class Part:
         ValueError
             For a value of another type or out of its range; keys and classes have been checked before.
         """
-        return [make() for make in self.makers]
+        return [make() for make in self.makers.values()]
 
     def missing(self, root: str | Path | None = None, *, download: bool = False) -> str | None:
         """Return how to get the data where it is not there, or None; parameters as for `load_splits`."""
@@ -121,20 +123,31 @@ class Suite:
     notes: str | None
     parts: list[Part]
 
-    def choose(self, names: Sequence[str]) -> "Suite":
-        """Return the suite with these parts alone, in its own order.
+    def choose(self, parts: Sequence[str] | None = None, methods: Sequence[str] | None = None) -> "Suite":
+        """Return the suite with some parts and methods alone, in its own order.
+
+        Parameters
+        ----------
+        parts, methods : sequence of str, optional
+            None: all. A method stands for its variants too; parts that have none of the methods go.
 
         Raises
         ------
         ValueError
-            For a name that no part has, with the nearest one.
+            For a name that the suite does not have, with the nearest one.
         """
-        known = [part.name for part in self.parts]
-        for name in names:
-            if name not in known:
-                hint = nearest_hint(name, known, f"; it has {', '.join(known)}.")
-                raise ValueError(f"Expected a part of the suite {self.name}, but got {name!r}{hint}")
-        return Suite(self.name, self.title, self.notes, [part for part in self.parts if part.name in names])
+        _check_names(parts or (), [part.name for part in self.parts], f"a part of the suite {self.name}")
+        chosen = [part for part in self.parts if parts is None or part.name in parts]
+        if methods is not None:
+            rows = list(dict.fromkeys(row for part in chosen for row in part.makers))
+            _check_names([name for name in methods if not _rows_of(name, rows)], rows, f"a method of {self.name}")
+            kept = [{row for name in methods for row in _rows_of(name, part.makers)} for part in chosen]
+            chosen = [
+                replace(part, makers={row: make for row, make in part.makers.items() if row in rows})
+                for part, rows in zip(chosen, kept, strict=True)
+                if rows
+            ]
+        return replace(self, parts=chosen)
 
 
 @dataclass(frozen=True)
@@ -345,24 +358,25 @@ class _Reader:
         where = f"part {name}"
         given = _mapping(given, where, "with the key data")
         _check_keys(given, _PART_KEYS, where)
-        chosen = _mapping(
-            given.get("methods", dict.fromkeys(self.methods)), f"{where}: methods", "from names to settings"
-        )
+        chosen = given.get("methods", list(self.methods))
+        if isinstance(chosen, list):
+            chosen = dict.fromkeys(map(str, chosen))
+        chosen = _mapping(chosen, f"{where}: methods", "from names to settings, or a list of names")
         _check_keys(chosen, tuple(self.methods), f"{where}: methods")
         settings = flat_settings(given.get("settings") or {}, f"{where}: settings")
         with naming(where):
             data = make_data_config(given.get("data"), read_overrides(self.overrides))
         published = _Published(given.get("published"), where)
-        makers = [
-            self._maker(name, method, variant, {"data": given["data"]} | numbers, settings | changes)
-            for method, own in chosen.items()
-            for variant, changes in self._rows(method, own, where)
-            for numbers in [published.of(method if variant is None else f"{method}-{variant}")]
-        ]
+        makers = {}
+        for method, own in chosen.items():
+            for variant, changes in self._rows(method, own, where):
+                row = method if variant is None else f"{method}-{variant}"
+                more = {"data": given["data"]} | published.of(row)
+                makers[row] = self._maker(name, method, variant, more, settings | changes)
         published.check_all_used()
         generation = _generation(given["generation"], where) if "generation" in given else self.generation
         title = given.get("title") or name.replace("_", " ")
-        return Part(name, title, data, generation, given.get("get"), tuple(makers))
+        return Part(name, title, data, generation, given.get("get"), makers)
 
     def _rows(self, method: str, own: Any, where: str) -> Iterator[tuple[str | None, dict[str, Any]]]:
         """Yield variant and settings of each row of a method: its own variants, or those that a part has for it."""
@@ -453,6 +467,18 @@ def _mapping(value: Any, where: str, kind: str, *, may_be_empty: bool = True) ->
     if not isinstance(value, dict) or not (value or may_be_empty):
         raise ValueError(f"Expected {where} to be a mapping {kind}, but got {value!r}; write it as one.")
     return value
+
+
+def _rows_of(method: str, rows: Iterable[str]) -> list[str]:
+    """Return a row and those of its variants."""
+    return [row for row in rows if row == method or row.startswith(f"{method}-")]
+
+
+def _check_names(names: Iterable[str], known: Sequence[str], what: str) -> None:
+    for name in names:
+        if name not in known:
+            hint = nearest_hint(name, known, f"; it has {', '.join(known)}.")
+            raise ValueError(f"Expected {what}, but got {name!r}{hint}")
 
 
 def _check_keys(given: Mapping[str, Any], known: Sequence[str], where: str) -> None:
