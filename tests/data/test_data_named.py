@@ -1,60 +1,24 @@
-import hashlib
 import os
-import pickle
 import shutil
-import struct
 import sys
 
 import numpy as np
 import pytest
-from PIL import Image
+from made_up_sets import (
+    CELEBA_HAIR,
+    save_image,
+    write_celeba,
+    write_cifar,
+    write_cinic10,
+    write_imagenet100,
+    write_mnist,
+    write_pickle,
+    write_svhn,
+    write_tiny_imagenet,
+)
 
 from latentover.data import data_root, list_named
 from latentover.data.named import NAMED_SETS, read_named
-
-
-def write_idx(path, array):
-    """Write a uint8 array in the format of the MNIST files."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    header = struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
-    path.write_bytes(header + array.astype(np.uint8).tobytes())
-
-
-def write_mnist(raw, n_train=12, n_test=4):
-    rng = np.random.default_rng(0)
-    written = {}
-    for part, n in {"train": n_train, "t10k": n_test}.items():
-        images, labels = rng.integers(0, 256, (n, 28, 28), dtype=np.uint8), np.arange(n, dtype=np.uint8) % 10
-        write_idx(raw / f"{part}-images-idx3-ubyte", images)
-        write_idx(raw / f"{part}-labels-idx1-ubyte", labels)
-        written[part] = images, labels
-    return written
-
-
-def write_pickle(path, content):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(pickle.dumps(content))
-    return hashlib.md5(path.read_bytes()).hexdigest()
-
-
-def write_cifar(folder, dataset, monkeypatch, label_key):
-    """Write tiny batches, and tell torchvision their checksums."""
-    rng = np.random.default_rng(0)
-    batches = {}
-    for attribute in ("train_list", "test_list"):
-        entries = []
-        for name, _ in getattr(dataset, attribute):
-            batches[name] = {"data": rng.integers(0, 256, (3, 3072), dtype=np.uint8), label_key: [0, 1, 2]}
-            entries.append([name, write_pickle(folder / name, batches[name])])
-        monkeypatch.setattr(dataset, attribute, entries)
-    md5 = write_pickle(folder / dataset.meta["filename"], {dataset.meta["key"]: ["a", "b", "c"]})
-    monkeypatch.setattr(dataset, "meta", {**dataset.meta, "md5": md5})
-    return batches
-
-
-def save_image(path, value, size=(32, 32), mode="RGB"):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, value if mode == "L" else (value, value, value)).save(path)
 
 
 def test_digits():
@@ -111,16 +75,7 @@ def test_damaged_mnist(tmp_path):
 
 def test_svhn_layout(tmp_path, monkeypatch):
     datasets = pytest.importorskip("torchvision.datasets", reason="SVHN is read by torchvision")
-    from scipy.io import savemat
-
-    rng = np.random.default_rng(0)
-    images = rng.integers(0, 256, (32, 32, 3, 5), dtype=np.uint8)
-    splits = {}
-    for split in ("train", "test"):
-        path = tmp_path / f"{split}_32x32.mat"
-        savemat(path, {"X": images, "y": np.array([[10], [1], [2], [9], [10]])})
-        splits[split] = ["", path.name, hashlib.md5(path.read_bytes()).hexdigest()]
-    monkeypatch.setattr(datasets.SVHN, "split_list", splits)
+    images = write_svhn(tmp_path, datasets.SVHN, monkeypatch)
     source = read_named("svhn", root=tmp_path)
     assert source.X.shape == (5, 3, 32, 32)
     assert np.array_equal(source.X, images.transpose(3, 2, 0, 1))
@@ -128,9 +83,7 @@ def test_svhn_layout(tmp_path, monkeypatch):
 
 
 def test_cinic10_layout(tmp_path):
-    for part in ("train", "valid", "test"):
-        for label, name in enumerate(["airplane", "automobile", "truck"]):
-            save_image(tmp_path / "CINIC-10" / part / name / "1.png", label)
+    write_cinic10(tmp_path / "CINIC-10")
     source = read_named("cinic10", root=tmp_path)
     assert source.X.shape == (3, 3, 32, 32)
     assert source.y.tolist() == source.y_test.tolist() == [0, 1, 2]
@@ -138,32 +91,12 @@ def test_cinic10_layout(tmp_path):
 
 
 def test_tiny_imagenet_layout(tmp_path):
-    folder = tmp_path / "tiny-imagenet-200"
-    for label, wnid in enumerate(["n01", "n02"]):
-        save_image(folder / "train" / wnid / "images" / f"{wnid}_0.JPEG", 50 * label, (64, 64), "L" if label else "RGB")
-        save_image(folder / "val" / "images" / f"val_{label}.JPEG", 100, (64, 64))
-    (folder / "val" / "val_annotations.txt").write_text("val_1.JPEG\tn02\t0\t0\t9\t9\nval_0.JPEG\tn01\t0\t0\t9\t9\n")
+    write_tiny_imagenet(tmp_path / "tiny-imagenet-200", n_classes=2)
     source = read_named("tiny_imagenet", root=tmp_path)
     assert source.X.shape == (2, 3, 64, 64)
     assert source.y.tolist() == [0, 1]
     assert source.y_test.tolist() == [1, 0]
     assert source.X[np.arange(2)][:, :, 0, 0].tolist() == [[0, 0, 0], [50, 50, 50]]
-
-
-CELEBA_ATTRIBUTES = ["5_o_Clock_Shadow", "Bald", "Black_Hair", "Blond_Hair", "Brown_Hair", "Gray_Hair", "Young"]
-CELEBA_HAIR = ["Black_Hair", "Brown_Hair", "Blond_Hair", "Gray_Hair", "Bald"]
-
-
-def write_celeba(folder, rows):
-    """Write the images and lists of CelebA: a row is what is true of an image, and its partition."""
-    attributes, partitions = [str(len(rows)), " ".join(CELEBA_ATTRIBUTES)], []
-    for number, (true, partition) in enumerate(rows, start=1):
-        save_image(folder / "img_align_celeba" / f"{number:06}.jpg", 10 * number, (178, 218))
-        marks = [" 1" if name in true else "-1" for name in CELEBA_ATTRIBUTES]
-        attributes.append(f"{number:06}.jpg {' '.join(marks)}")
-        partitions.append(f"{number:06}.jpg {partition}")
-    (folder / "list_attr_celeba.txt").write_text("\n".join(attributes) + "\n")
-    (folder / "list_eval_partition.txt").write_text("\n".join(partitions) + "\n")
 
 
 CELEBA_ROWS = [
@@ -218,21 +151,6 @@ def test_an_image_of_celeba_that_cannot_be_decoded_is_named(tmp_path):
     source = read_named("celeba", root=tmp_path)
     with pytest.raises(ValueError, match=r"000002.jpg to be a readable image"):
         source.X[np.arange(5)]
-
-
-def write_imagenet100(folder, n_train=1, n_test=1, size=(20, 10)):
-    """Write classes in another order than that of their names, and one that is not in the list."""
-    classes = [f"n{number:08}" for number in range(100, 0, -1)]
-    for wnid in [*classes, "n00000000"]:
-        value = int(wnid[1:])
-        for number in range(n_train):
-            save_image(folder / "train" / wnid / f"{wnid}_{number}.JPEG", value, size)
-        for number in range(n_test):
-            save_image(
-                folder / "val" / wnid / f"ILSVRC2012_val_{number}.JPEG", value, size, "L" if value == 7 else "RGB"
-            )
-    (folder / "classes.txt").write_text("# mine\n" + "".join(f"{wnid} a thing\n" for wnid in classes))
-    return classes
 
 
 def test_imagenet100_takes_the_classes_of_the_list_in_its_order(tmp_path):
