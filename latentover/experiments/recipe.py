@@ -770,8 +770,9 @@ def _one_line(message: str) -> str:
 
 def _dump(parser: ArgumentParser, config: Namespace) -> str:
     """Return the resolved recipe as YAML, without what belongs to the machine or is set for each run."""
-    # With what is None, in the third place: its keyword is skip_none in jsonargparse 4.49 and skip_unset from 4.50 on.
-    content = yaml.safe_load(parser.dump(config, "yaml", False))  # noqa: FBT003
+    # With what is None and with defaults, and not validated once more, which would take most of the time: by their
+    # places, for jsonargparse's versions have different keywords.
+    content = yaml.safe_load(parser.dump(config, "yaml", False, False, True))  # noqa: FBT003
     for part in ("method", "sampler"):
         arguments = (content.get(part) or {}).get("init_args", {})
         for name in _MACHINE.keys() & arguments.keys():

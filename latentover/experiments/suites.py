@@ -13,6 +13,7 @@ from typing import Any
 
 from latentover.data import DataConfig
 from latentover.data.reading import missing_source
+from latentover.estimators import BaseDeepEstimator
 from latentover.experiments.benchmark import Outcome, benchmark
 from latentover.experiments.generation import CLASSIFIER, evaluate_generation, record_generation
 from latentover.experiments.recipe import (
@@ -249,7 +250,7 @@ def score_part(
     # The other processes of torchrun go on to the next part, and would wait there for this one.
     if part.generation is None or parallel.n_processes() > 1:
         return unscored
-    generators = [r for r in part.recipes if any(hasattr(step, "sample") for step in (r.sampler, r.method))]
+    generators = filter(_generates, part.recipes)
     runs = [run_folder(recipe, s, folder) for recipe in generators for s in (recipe.seeds if seeds is None else seeds)]
     for run in runs:
         known = read_json(run / GENERATION_FILE)
@@ -261,6 +262,12 @@ def score_part(
             except Exception as error:  # scores that fail must not cost the other runs
                 unscored[f"{part.name}/{run.parent.name}/{run.name}, {features}"] = f"{type(error).__name__}: {error}"
     return unscored
+
+
+def _generates(recipe: Recipe) -> bool:
+    """Return whether a finished run of the recipe generates: samplers without networks need their training rows."""
+    steps = (recipe.sampler, recipe.method)
+    return any(isinstance(step, BaseDeepEstimator) and hasattr(step, "sample") for step in steps)
 
 
 def _is_scored(result: Any, n: int | None) -> bool:
