@@ -297,14 +297,15 @@ def _load_celeba(*, official_split: bool) -> Callable[[Path, bool], Arrays]:
         kept = np.flatnonzero(has.sum(axis=1) == 1)
         y, names = has[kept].argmax(axis=1), attributes.index[kept]
         _check_named(names, {path.name for path in (folder / "img_align_celeba").iterdir()}, "img_align_celeba")
-        paths = np.array([folder / "img_align_celeba" / name for name in names], dtype=object)
+        paths = [folder / "img_align_celeba" / name for name in names]
         if not official_split:
             return ImageFiles(paths, _SMALL), y, None, None
         partition = _celeba_list(folder / "list_eval_partition.txt", header=None)[1]
         _check_named(names, set(partition.index), "list_eval_partition.txt")
         # Part 1, the authors' for validation, is left alone.
         train, test = (np.flatnonzero(partition.loc[names] == part) for part in (0, 2))
-        return ImageFiles(paths[train], _SMALL), y[train], ImageFiles(paths[test], _SMALL), y[test]
+        X, X_test = (ImageFiles([paths[row] for row in rows], _SMALL) for rows in (train, test))
+        return X, y[train], X_test, y[test]
 
     return load
 
@@ -329,7 +330,7 @@ def _load_imagenet100(root: Path, download: bool) -> Arrays:
     classes = [words[0] for words in lines if words]
     if len(set(classes)) != 100 or len(classes) != 100:
         raise ValueError(f"classes.txt names {len(set(classes))} classes in {len(classes)} lines, where 100 are needed")
-    X, y, X_test, y_test = (part for split in ("train", "val") for part in _listed_images(folder / split, classes))
+    (X, y), (X_test, y_test) = (_listed_images(folder / split, classes) for split in ("train", "val"))
     return X, y, X_test, y_test
 
 

@@ -390,7 +390,9 @@ class _Reader:
         own = dict(_mapping(own or {}, f"{where}: {method}", "from dotted settings to values"))
         variants = read_variants(own.pop("variants", self.methods[method].get("variants")))
         settings = flat_settings(own, f"{where}: {method}")
-        for variant, changes in (variants or {None: {}}).items():
+        if not variants:
+            yield None, settings
+        for variant, changes in variants.items():
             yield variant, settings | changes
 
     def _maker(
