@@ -256,8 +256,16 @@ def _add_benchmark(commands: Any) -> None:
         "Train many recipes, skip runs that are finished, and compare them in a report.",
         epilog=_OVERRIDES,
     )
-    command.add_argument("recipes", nargs="+", help="recipes or folders of them, yours or shipped (configs/digits)")
-    command.add_argument("--out", help="runs folder (default: runs/<folder of the recipes>)")
+    command.add_argument(
+        "recipes",
+        nargs="+",
+        help="recipes, folders of them, or suites, yours or shipped (configs/digits, configs/suites/digits.yaml)",
+    )
+    command.add_argument(
+        "--out", help="runs folder (default: runs/<folder of the recipes>; of a suite's parts runs/<suite>/<part>)"
+    )
+    command.add_argument("--parts", nargs="+", metavar="NAME", help="of a suite, these parts alone")
+    command.add_argument("--methods", nargs="+", metavar="NAME", help="of a suite, these methods alone")
     _add_backend(command)
     command.add_argument(
         "--at-once",
@@ -325,36 +333,87 @@ def _backend(options: argparse.Namespace) -> Any:
 
 
 def _benchmark(options: argparse.Namespace) -> int:
-    return _list_runs(options) if options.list else _run_and_compare(options, report=options.only is None)
-
-
-def _list_runs(options: argparse.Namespace) -> int:
-    from latentover.experiments.benchmark import list_runs
+    _start_server(options)
     from latentover.experiments.recipe import find_recipes
+    from latentover.experiments.suites import is_suite, load_suite
 
-    rows = list_runs(
-        find_recipes(options.recipes),
-        _machine(options),
-        out=options.out,
-        seeds=options.seeds,
-        overrides=options.overrides,
-        trust_modules=options.trust_modules,
-        only=options.only,
-    )
+    paths = find_recipes(options.recipes)
+    found = [path for path in paths if is_suite(path)]
+    options.recipes = [path for path in paths if path not in found]
+    if options.out and found and len(paths) > 1:
+        raise ValueError(
+            f"Expected one suite, or recipes alone, with --out, but got {len(found)} of {len(paths)} files that are "
+            "suites; give them one by one."
+        )
+    if (options.parts or options.methods) and (len(found), len(paths)) != (1, 1):
+        raise ValueError(
+            f"Expected one suite with --parts and --methods, but got {len(found)} suites among {len(paths)} files; "
+            "name the suite alone."
+        )
+    suites = [load_suite(path, options.overrides, trust_modules=options.trust_modules) for path in found]
+    suites = [suite.choose(options.parts, options.methods) for suite in suites]
+    if options.list:
+        return _list_runs(options, suites)
+    statuses = [_run_and_compare(options, report=options.only is None)] if options.recipes else []
+    return max([*statuses, *(_run_suite(suite, options) for suite in suites)])
+
+
+def _start_server(options: argparse.Namespace) -> None:
+    """Let a process begin to import what workers need, while this one does so too."""
+    if (options.jobs or 1) > 1 and options.backend == "processes":
+        from latentover.experiments.backends.server import start_server
+
+        start_server()
+
+
+def _list_runs(options: argparse.Namespace, suites: Sequence[Any]) -> int:
+    from latentover.experiments.benchmark import list_runs
+    from latentover.experiments.suites import part_folder
+
+    how: dict[str, Any] = {"seeds": options.seeds, "only": options.only}
+    how_read = {"overrides": options.overrides, "trust_modules": options.trust_modules}
+    rows = list_runs(options.recipes, _machine(options), out=options.out, **how, **how_read)
+    for suite in suites:
+        for part in suite.parts:
+            if why := part.missing(options.data_root, download=options.download):
+                print(f"part {part.name} would be skipped: {why}")
+            else:
+                out = part_folder(suite, part, options.out)
+                rows += list_runs(part.recipes, _machine(options), out=out, **how)
     width = max((len(row.job.name) for row in rows), default=0)
     for row in rows:
         print(f"{row.number:>5}  {row.job.name:<{width}}  {row.state}")
     return 0
 
 
-def _run_and_compare(options: argparse.Namespace, *, report: bool) -> int:
-    if (options.jobs or 1) > 1 and options.backend == "processes":
-        from latentover.experiments.backends.server import start_server
+def _run_suite(suite: Any, options: argparse.Namespace) -> int:
+    """Run a suite part by part, compare the runs of each, and say at the end what is not done."""
+    from latentover.experiments.suites import run_suite
+    from latentover.training import parallel
 
-        start_server()  # it imports what the processes need while this one does so too
+    how = {name: getattr(options, name) for name in ("seeds", "trust_modules", "only", "retry_failed")}
+    parts, undone = 0, list[str]()
+    for done in run_suite(suite, _machine(options), out=options.out, backend=_backend(options), **how):
+        if done.outcome is not None:
+            parts += 1
+            undone += [f"{name}: failed (see above)" for name in done.outcome.failures]
+            undone += [f"{name}: not scored: {why}" for name, why in done.unscored.items()]
+            _tell(done.outcome, options, report=options.only is None)
+        elif parallel.rank() == 0:
+            undone.append(f"part {done.part.name}: skipped: {done.missing}")
+            print(f"\n{done.folder}\npart {done.part.name} is skipped: {done.missing}")
+    if parallel.rank() == 0:
+        skipped = len(suite.parts) - parts
+        runs = len(undone) - skipped
+        print(f"\nsuite {suite.name}: {parts} parts done, {skipped} skipped; {runs} runs failed or not scored")
+        for line in undone:
+            print(f"latentover: {line}", file=sys.stderr)
+    return 1 if undone else 0
+
+
+def _run_and_compare(options: argparse.Namespace, *, report: bool) -> int:
     from latentover.experiments.benchmark import benchmark
     from latentover.experiments.recipe import find_recipes
-    from latentover.training import parallel
 
     outcome = benchmark(
         find_recipes(options.recipes),
@@ -367,6 +426,13 @@ def _run_and_compare(options: argparse.Namespace, *, report: bool) -> int:
         only=options.only,
         retry_failed=options.retry_failed,
     )
+    return _tell(outcome, options, report=report)
+
+
+def _tell(outcome: Any, options: argparse.Namespace, *, report: bool) -> int:
+    """Print what a benchmark did, compare the runs of each folder, and return the exit status."""
+    from latentover.training import parallel
+
     if parallel.rank() > 0:  # the first process speaks for all
         return 1 if outcome.failures else 0
     print(f"runs: {outcome.finished} made, {outcome.repeated} finished before, {len(outcome.failures)} failed")
@@ -436,6 +502,7 @@ def _add_tune(commands: Any) -> None:
 
 
 def _tune(options: argparse.Namespace) -> int:
+    _start_server(options)
     from latentover.experiments.recipe import find_recipes
     from latentover.experiments.space import read_space
     from latentover.experiments.tune import tune

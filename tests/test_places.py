@@ -69,7 +69,9 @@ def test_what_is_claimed_is_kept_from_others_until_nothing_is_heard(url, monkeyp
     monkeypatch.setattr(places, "SETTLING", 0.05)
     place = f"{url}/seed-0"
     with locked(place):
-        with pytest.raises(BlockingIOError, match=r"Expected .*seed-0 to be free, but process \d+ on \S+ is writing it"):
+        with pytest.raises(
+            BlockingIOError, match=r"Expected .*seed-0 to be free, but process \d+ on \S+ is writing it"
+        ):
             locked(place, wait=False).__enter__()
     with locked(place, wait=False):
         pass  # it was given back

@@ -9,8 +9,10 @@ from latentover import DeepClassifier
 from latentover.data import load_splits
 from latentover.experiments.recipe import find_recipes, load_recipe, load_recipes, recipe_folder
 
-FOLDERS = sorted(path for path in recipe_folder().iterdir() if path.is_dir() and path.name != "gpu_suite")
-"""All but the folder with the steps of benchmarks/gpu_suite.py."""
+FOLDERS = sorted(
+    path for path in recipe_folder().iterdir() if path.is_dir() and path.name not in ("gpu_suite", "suites")
+)
+"""All but the folders with the steps of benchmarks/gpu_suite.py and with the suites."""
 RECIPES = [path for folder in FOLDERS for path in sorted(folder.iterdir())]
 CONTROLS = {
     "no resampling": {},

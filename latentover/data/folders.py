@@ -5,7 +5,7 @@ part is read.
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -167,15 +167,16 @@ def read_folder(root: str | Path, image_size: Sequence[int] | None = None) -> So
     return Source(root.name, X, y, X_test, y_test)
 
 
-def find_images(folder: Path, at_least: int = 2) -> dict[str, list[Path]]:
-    """Image files of every class folder, classes and files sorted by name.
+def find_images(folder: Path, at_least: int = 2, only: Collection[str] | None = None) -> dict[str, list[Path]]:
+    """Image files of every class folder, or of those in ``only``, classes and files sorted by name.
 
     Raises
     ------
     ValueError
-        If there are fewer than ``at_least`` class folders, or one of them has no image.
+        If there are fewer than ``at_least`` of these folders, or one of them has no image.
     """
-    found = {path.name: _images_below(path) for path in _subfolders(folder)}
+    chosen = [path for path in _subfolders(folder) if only is None or path.name in only]
+    found = {path.name: _images_below(path) for path in chosen}
     if not found:
         raise ValueError(
             f"Expected {folder} to hold one folder of images for each class, but got no folders in it; put the images "

@@ -1,7 +1,7 @@
 """Data sets known by name, and where they lie on disk."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from latentover.data.folders import find_images, open_images, read_folder
+from latentover.data.folders import ImageFiles, find_images, open_images, read_folder
 from latentover.data.source import Source
 
 Arrays = tuple[Any, NDArray, Any, NDArray | None]  # X, y, X_test, y_test
@@ -28,7 +28,7 @@ class NamedSet:
     shape : tuple of (int, int, int)
         Channels, height and width.
     train_size, test_size : int
-        Images of the two splits; 0 where there is no test split.
+        Images of the two splits; 0 where there is no test split. Of CelebA and ImageNet-100 the most that there can be.
     folder : str
         Where its files lie below the data root.
     files : tuple of str
@@ -165,8 +165,8 @@ def read_named(name: str, root: str | Path | None = None, download: bool = False
     entry = NAMED_SETS[name]
     base = data_root(root)
     present = entry.is_present(base)
-    if not present and (not download or entry.homepage):
-        raise FileNotFoundError(_how_to_get(entry, base))
+    if missing := missing_named(name, root, download):
+        raise FileNotFoundError(missing)
     try:
         X, y, X_test, y_test = entry.load(base, download)
     except (RuntimeError, ValueError, AssertionError, EOFError, LookupError) as error:
@@ -177,6 +177,25 @@ def read_named(name: str, root: str | Path | None = None, download: bool = False
             f"{error}; delete them and get them again."
         ) from error
     return Source(name, X, y, X_test, y_test)
+
+
+def missing_named(name: str, root: str | Path | None = None, download: bool = False) -> str | None:
+    """Which files of a named set are missing and how to get them; None where it is there or may be downloaded.
+
+    Parameters
+    ----------
+    name, root, download
+        As for :func:`read_named`.
+
+    Examples
+    --------
+    >>> missing_named("digits") is None
+    True
+    """
+    entry, base = NAMED_SETS[name], data_root(root)
+    if entry.is_present(base) or (download and not entry.homepage):
+        return None
+    return _how_to_get(entry, base)
 
 
 def _how_to_get(entry: NamedSet, base: Path) -> str:
@@ -261,6 +280,69 @@ def _load_tiny_imagenet(root: Path, download: bool) -> Arrays:
     return X, y, X_test, y_test
 
 
+_CELEBA_FILES = ("img_align_celeba", "list_attr_celeba.txt", "list_eval_partition.txt")
+_HAIR = ("Black_Hair", "Brown_Hair", "Blond_Hair", "Gray_Hair", "Bald")
+_SMALL = (3, 32, 32)  # what CelebA and ImageNet-100 are resized to, whatever the sides of an image
+
+
+def _load_celeba(*, official_split: bool) -> Callable[[Path, bool], Arrays]:
+    """Read the images that have exactly one of the five attributes of hair, which number the classes."""
+
+    def load(root: Path, download: bool) -> Arrays:
+        folder = root / "celeba"
+        attributes = _celeba_list(folder / "list_attr_celeba.txt", skip=1)
+        if absent := [name for name in _HAIR if name not in attributes.columns]:
+            raise ValueError(f"list_attr_celeba.txt has no attribute {absent[0]!r}")
+        has = attributes[list(_HAIR)].to_numpy() == 1
+        kept = np.flatnonzero(has.sum(axis=1) == 1)
+        y, names = has[kept].argmax(axis=1), attributes.index[kept]
+        _check_named(names, {path.name for path in (folder / "img_align_celeba").iterdir()}, "img_align_celeba")
+        paths = [folder / "img_align_celeba" / name for name in names]
+        if not official_split:
+            return ImageFiles(paths, _SMALL), y, None, None
+        partition = _celeba_list(folder / "list_eval_partition.txt", header=None)[1]
+        _check_named(names, set(partition.index), "list_eval_partition.txt")
+        # Part 1, the authors' for validation, is left alone.
+        train, test = (np.flatnonzero(partition.loc[names] == part) for part in (0, 2))
+        X, X_test = (ImageFiles([paths[row] for row in rows], _SMALL) for rows in (train, test))
+        return X, y[train], X_test, y[test]
+
+    return load
+
+
+def _check_named(names: Collection[str], there: Collection[str], where: str) -> None:
+    if lacking := [name for name in names if name not in there]:
+        raise ValueError(f"{where} lacks {len(lacking)} of {len(names)} images, {lacking[0]!r} first")
+
+
+def _celeba_list(path: Path, *, skip: int = 0, header: int | None = 0) -> Any:
+    """Return one of CelebA's lists as a frame with the names of the images as its index."""
+    import pandas as pd
+
+    frame = pd.read_csv(path, sep=r"\s+", skiprows=skip, header=header)
+    return frame if header == 0 else frame.set_index(0)
+
+
+def _load_imagenet100(root: Path, download: bool) -> Arrays:
+    """Label i is the i-th line of classes.txt: the papers do not say which classes theirs are."""
+    folder = root / "imagenet100"
+    lines = [line.split("#")[0].split() for line in (folder / "classes.txt").read_text(encoding="utf-8").splitlines()]
+    classes = [words[0] for words in lines if words]
+    if len(set(classes)) != 100 or len(classes) != 100:
+        raise ValueError(f"classes.txt names {len(set(classes))} classes in {len(classes)} lines, where 100 are needed")
+    (X, y), (X_test, y_test) = (_listed_images(folder / split, classes) for split in ("train", "val"))
+    return X, y, X_test, y_test
+
+
+def _listed_images(folder: Path, classes: list[str]) -> tuple[ImageFiles, NDArray[np.int64]]:
+    """Return the images of some class folders and, as labels, the positions of their classes."""
+    found = find_images(folder, only=classes)
+    if lacking := [name for name in classes if name not in found]:
+        raise ValueError(f"{folder} lacks the folders of {len(lacking)} classes of classes.txt, {lacking[0]!r} first")
+    labels = np.repeat(np.arange(len(classes)), [len(found[name]) for name in classes])
+    return ImageFiles([path for name in classes for path in found[name]], _SMALL), labels
+
+
 def _idx_files(folder: str) -> dict[str, Any]:
     files = tuple(f"{part}-{kind}-ubyte" for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
     return {"folder": f"{folder}/raw", "files": files}
@@ -313,6 +395,39 @@ _ENTRIES = (
         ("train", "val/val_annotations.txt", "val/images"),
         _load_tiny_imagenet,
         homepage="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+    ),
+    NamedSet(
+        "celeba",
+        5,
+        _SMALL,
+        162770,
+        19962,
+        "celeba",
+        _CELEBA_FILES,
+        _load_celeba(official_split=True),
+        homepage="https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
+    ),
+    NamedSet(
+        "celeba_unsplit",
+        5,
+        _SMALL,
+        202599,
+        0,
+        "celeba",
+        _CELEBA_FILES,
+        _load_celeba(official_split=False),
+        homepage="https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
+    ),
+    NamedSet(
+        "imagenet100",
+        100,
+        _SMALL,
+        130000,
+        5000,
+        "imagenet100",
+        ("classes.txt", "train", "val"),
+        _load_imagenet100,
+        homepage="https://image-net.org/download.php",
     ),
 )
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from latentover.data.folders import read_folder
-from latentover.data.named import NAMED_SETS, data_root, read_named
+from latentover.data.named import NAMED_SETS, data_root, missing_named, read_named
 from latentover.data.source import Source, nearest
 from latentover.data.tables import TABLE_SUFFIXES, TableOptions, is_table, read_npz, read_table
 
@@ -66,6 +66,28 @@ def open_source(
         _check_unused(source, target=target, table=table)
         return read_npz(path)
     return read_table(path, target, table)
+
+
+def missing_source(source: str, *, root: str | Path | None = None, download: bool = False) -> str | None:
+    """Return how to get a source where its files are missing; None where they are there, whatever is in them.
+
+    Parameters
+    ----------
+    source, root, download
+        As for :func:`open_source`.
+
+    Examples
+    --------
+    >>> missing_source("digits") is None, missing_source("absent.csv", root="data") is None
+    (True, False)
+    """
+    if source in NAMED_SETS:
+        return missing_named(source, root, download)
+    try:
+        _locate(source, root)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _locate(source: str, root: str | Path | None) -> Path:

@@ -91,7 +91,8 @@ def benchmark(
     Parameters
     ----------
     recipes : iterable of Path or Recipe
-        All are read before anything is trained: a mistake in the last costs no training.
+        All are read before anything is trained: a mistake in the last costs no training. Recipes that were put
+        together, as those of a suite, have their overrides already.
     machine : Machine
     out : path or URL, optional
         Runs folder; by default ``runs/<group>``.

@@ -210,14 +210,14 @@ def load_recipe(
         trusted, and a variant that the file does not have. Nothing is imported or made then.
     """
     path = _checked_file(path)
-    with _naming(path):
+    with naming(path):
         content, variants = _read_recipe(path)
         if variant is None and variants:
             raise ValueError(f"Expected one recipe, but the file has the variants {', '.join(variants)}; choose one.")
         if variant is not None and variant not in variants:
             raise ValueError(f"Expected a variant of the recipe, but got {variant!r}{nearest_hint(variant, variants)}")
         changes = variants.get(variant or "", {})
-        return _load(path, content, variant, changes, _read_overrides(overrides), trust_modules)
+        return _load(path, content, variant, changes, read_overrides(overrides), trust_modules)
 
 
 def load_recipes(
@@ -239,20 +239,20 @@ def load_recipes(
         As `load_recipe`; the message names the variant.
     """
     path = _checked_file(path)
-    with _naming(path):
+    with naming(path):
         content, variants = _read_recipe(path)
-        settings = _read_overrides(overrides)
+        settings = read_overrides(overrides)
     if not variants:
         return [load_recipe(path, overrides, trust_modules=trust_modules)]
     recipes = []
     for name, changes in variants.items():
-        with _naming(f"{path}, variant {name}"):
+        with naming(f"{path}, variant {name}"):
             recipes.append(_load(path, content, name, changes, settings, trust_modules))
     return recipes
 
 
 @contextmanager
-def _naming(place: str | os.PathLike[str]) -> Iterator[None]:
+def naming(place: str | os.PathLike[str]) -> Iterator[None]:
     """Turn whatever is wrong with a recipe into a ValueError of one line that begins with its place."""
     try:
         yield
@@ -269,13 +269,83 @@ def _load(
     trusted: Collection[str],
 ) -> Recipe:
     """Return the recipe that a file's content becomes with the changes of a variant and, above them, overrides."""
+    return _resolved(str(path), content, path.stem, path.resolve().parent.name, variant, changes, settings, trusted)
+
+
+def load_composed(
+    content: dict[str, Any],
+    name: str,
+    group: str,
+    *,
+    variant: str | None = None,
+    changes: Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
+    trust_modules: Collection[str] = (),
+) -> Recipe:
+    """Read a recipe that was put together, as strictly as one of a file.
+
+    Parameters
+    ----------
+    content : dict
+        What would stand in the file ``<group>/<name>.yaml``, without variants.
+    name, group : str
+    variant : str, optional
+        Its name; that of the recipe then ends in it.
+    changes : mapping, optional
+        From dotted names to values, set above the content.
+    overrides, trust_modules
+        As for `load_recipe`; overrides are set above the changes.
+
+    Raises
+    ------
+    ValueError
+        As `load_recipe`.
+    """
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    with naming(_place(name, group, variant)):
+        settings = read_overrides(overrides)
+        return _resolved(text, content, name, group, variant, changes or {}, settings, trust_modules)
+
+
+def check_composed(
+    content: dict[str, Any],
+    name: str,
+    group: str,
+    *,
+    variant: str | None = None,
+    changes: Mapping[str, Any] | None = None,
+    overrides: Sequence[str] = (),
+    trust_modules: Collection[str] = (),
+) -> None:
+    """Raise ValueError for a key or class that is not known, as `load_composed` would; it makes nothing."""
+    with naming(_place(name, group, variant)):
+        if content.get("method") is None:
+            raise ValueError("Expected a value for method, but got none; add it.")
+        _check_content(content, changes or {}, read_overrides(overrides), trust_modules)
+
+
+def _place(name: str, group: str, variant: str | None) -> str:
+    return f"part {group}, method {name}" + ("" if variant is None else f", variant {variant}")
+
+
+def _resolved(
+    source: str,
+    content: dict[str, Any],
+    stem: str,
+    group: str,
+    variant: str | None,
+    changes: Mapping[str, Any],
+    settings: Mapping[str, str],
+    trusted: Collection[str],
+) -> Recipe:
+    """Return the recipe of `source`, a path or YAML, whose content is given too; see `_load`."""
     title = content.get("title")
-    words = (variant or path.stem).replace("_", " ")
-    name = path.stem if variant is None else f"{path.stem}-{variant}"
+    words = (variant or stem).replace("_", " ")
+    name = stem if variant is None else f"{stem}-{variant}"
     _check_content(content, changes, settings, trusted)
     parser = _parser()
     options = {**{name: as_option(value) for name, value in changes.items()}, **settings}
-    config = parser.parse_args(["--config", str(path), *(f"--{name}={value}" for name, value in options.items())])
+    config = parser.parse_args(["--config", source, *(f"--{name}={value}" for name, value in options.items())])
     if variant is not None and "title" not in options:
         config.title = f"{title}: {words}" if title else words
     made = parser.instantiate(config)
@@ -284,7 +354,7 @@ def _load(
     _check_steps([step for step in (made.sampler, made.method) if step is not None])
     return Recipe(
         name=name,
-        group=path.resolve().parent.name,
+        group=group,
         title=made.title or words,
         data=made.data,
         sampler=made.sampler,
@@ -311,12 +381,24 @@ def load_data_config(path: str | os.PathLike[str]) -> DataConfig:
         As `load_recipe`.
     """
     path = _checked_file(path)
-    parser = ArgumentParser(exit_on_error=False)
+    with naming(path):
+        return make_data_config(read_mapping(path).get("data"))
+
+
+def make_data_config(section: Any, settings: Mapping[str, str] | None = None) -> DataConfig:
+    """Return what a data section says, with those of some dotted overrides that are about data.
+
+    Raises
+    ------
+    ValueError
+        As `load_recipe`.
+    """
+    _check_levels({"data": section}, {level: keys for level, keys in _LEVELS.items() if level.startswith("data")})
+    parser = ArgumentParser(exit_on_error=False, allow_abbrev=False)
+    parser.add_argument("--config", action="config")
     parser.add_argument("--data", type=DataConfig)
-    with _naming(path):
-        content = {"data": _read_yaml(path).get("data")}
-        _check_levels(content, {"data": _LEVELS["data"]})
-        return parser.instantiate(parser.parse_object(content)).data
+    options = [f"--{name}={value}" for name, value in (settings or {}).items() if name.split(".")[0] == "data"]
+    return parser.instantiate(parser.parse_args(["--config", yaml.safe_dump({"data": section}), *options])).data
 
 
 def load_sampler(
@@ -345,14 +427,14 @@ def load_sampler(
     """
     is_file = isinstance(sampler, str) and Path(sampler).suffix in (".yaml", ".yml")
     path = _checked_file(sampler) if isinstance(sampler, str) and is_file else None
-    with _naming(path or "--sampler"):
-        content = _read_yaml(path) if path else sampler
+    with naming(path or "--sampler"):
+        content = read_mapping(path) if path else sampler
         given = {"class_path": content} if isinstance(content, str) else dict(content)
-        settings = _read_overrides(overrides)
+        settings = read_overrides(overrides)
         _check_content({"sampler": given}, {}, settings, trust_modules)
         parser = ArgumentParser(exit_on_error=False, allow_abbrev=False)
         parser.add_argument("--sampler", type=SamplerMixin, required=True)
-        options = {name: as_option(value) for name, value in _flat({"sampler": given}, "").items()}
+        options = {name: as_option(value) for name, value in flat_settings({"sampler": given}, "").items()}
         made = parser.instantiate(parser.parse_args([f"--{k}={v}" for k, v in {**options, **settings}.items()])).sampler
         if isinstance(made, BaseDataEstimator):
             check_parameters(made)
@@ -398,50 +480,58 @@ def _untouched(value: Any) -> Any:
 
 def _read_recipe(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Return the content of a recipe without its variants, and from the name of each variant to its dotted settings."""
-    content = _read_yaml(path)
-    variants = content.pop("variants", None)
+    content = read_mapping(path)
+    if "parts" in content:
+        raise ValueError("Expected a recipe, but got a suite of many; `latentover benchmark` runs it.")
+    variants = read_variants(content.pop("variants", None))
+    if variants and content.get("published") is not None:
+        raise ValueError(
+            "Expected published numbers inside the variant that they belong to, but got them for all; move them there."
+        )
+    return content, variants
+
+
+def read_variants(variants: Any) -> dict[str, dict[str, Any]]:
+    """Return from the name of each variant to its dotted settings; nothing for None."""
     if variants is None:
-        return content, {}
+        return {}
     if not isinstance(variants, dict) or not variants:
         raise ValueError(
             f"Expected variants to be a mapping from names to dotted settings, but got {variants!r}; write for example "
             "{small: {method.init_args.latent_dim: 8}}."
         )
-    if content.get("published") is not None:
-        raise ValueError(
-            "Expected published numbers inside the variant that they belong to, but got them for all; move them there."
-        )
-    return content, {_checked_name(name): _flat(changes or {}, name) for name, changes in variants.items()}
+    return {checked_name(name): flat_settings(changes or {}, f"variant {name}") for name, changes in variants.items()}
 
 
-def _checked_name(name: Any) -> str:
+def checked_name(name: Any, what: str = "a variant") -> str:
+    """Return a name that can be that of a folder; raise ValueError for another."""
     if not re.fullmatch(r"[A-Za-z0-9][\w.-]*", str(name)):
         raise ValueError(
-            f"Expected the name of a variant to be letters, digits, '_', '-' and '.', but got {name!r}; it becomes a "
+            f"Expected the name of {what} to be letters, digits, '_', '-' and '.', but got {name!r}; it becomes a "
             "part of the folder of its runs, and `title` is for people."
         )
     return str(name)
 
 
-def _flat(changes: Any, variant: str) -> dict[str, Any]:
-    """Return the settings of a variant by dotted names; sections may be written as mappings too."""
+def flat_settings(changes: Any, what: str) -> dict[str, Any]:
+    """Return settings by dotted names; sections may be written as mappings too."""
     if not isinstance(changes, dict):
         raise ValueError(
-            f"Expected variant {variant} to be a mapping from dotted settings to values, but got {changes!r}; write "
-            "for example {method.init_args.latent_dim: 8}."
+            f"Expected {what} to be a mapping from dotted settings to values, but got {changes!r}; write for example "
+            "{method.init_args.latent_dim: 8}."
         )
     flat: dict[str, Any] = {}
     for name, value in changes.items():
         if isinstance(value, dict) and name in _SECTIONS:
             inner = {f"{name}.{key}": item for key, item in value.items()}
-            flat |= _flat(inner, variant)
+            flat |= flat_settings(inner, what)
         else:
             flat[str(name)] = value
     return flat
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
-    """Return the content of a recipe; raise ValueError unless it is a mapping."""
+def read_mapping(path: Path) -> dict[str, Any]:
+    """Return the content of a recipe or a suite; raise ValueError unless it is a mapping."""
     content = parse_yaml(_text_of(path), "the recipe")
     if not isinstance(content, dict):
         raise ValueError(f"Expected the recipe to be a mapping with the keys {', '.join(_KEYS)}, but got {content!r}.")
@@ -455,7 +545,7 @@ def _text_of(path: Path) -> str:
         raise ValueError(f"Expected the recipe to be YAML, but it is not: {error}.") from error
 
 
-def _read_overrides(overrides: Sequence[str]) -> dict[str, str]:
+def read_overrides(overrides: Sequence[str]) -> dict[str, str]:
     """Return dotted names and values of ``["--a.b", "1", "--c=2"]``."""
     settings, words = {}, list(overrides)
     while words:
@@ -686,8 +776,9 @@ def _one_line(message: str) -> str:
 
 def _dump(parser: ArgumentParser, config: Namespace) -> str:
     """Return the resolved recipe as YAML, without what belongs to the machine or is set for each run."""
-    # With what is None, in the third place: its keyword is skip_none in jsonargparse 4.49 and skip_unset from 4.50 on.
-    content = yaml.safe_load(parser.dump(config, "yaml", False))  # noqa: FBT003
+    # With what is None and with defaults, and not validated once more, which would take most of the time: by their
+    # places, for jsonargparse's versions have different keywords.
+    content = yaml.safe_load(parser.dump(config, "yaml", False, False, True))  # noqa: FBT003
     for part in ("method", "sampler"):
         arguments = (content.get(part) or {}).get("init_args", {})
         for name in _MACHINE.keys() & arguments.keys():
