@@ -45,6 +45,13 @@ def test_a_package_has_one_lowest_version():
 
 
 @pytest.mark.parametrize(
+    "requirement", sorted(requirements(*(EXTRAS[name] for name in EXTRAS.keys() - {"docs", "test", "dev"})))
+)
+def test_what_an_extra_brings_can_be_imported(requirement):
+    pytest.importorskip({"universal-pathlib": "upath"}.get(requirement, requirement.replace("-", "_")))
+
+
+@pytest.mark.parametrize(
     ("requirement", "folders"),
     [
         *((name, ("latentover",)) for name in requirements(PROJECT["project"]["dependencies"])),
