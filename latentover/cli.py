@@ -243,7 +243,7 @@ def _train(options: argparse.Namespace) -> int:
         print("".join(head + recipe.text for head, recipe in zip(heads, recipes, strict=True)), end="")
         return 0
     options.recipes, options.jobs, options.at_once = [options.recipe], 1, 1
-    options.backend, options.only, options.list = "processes", None, False
+    options.backend, options.ray_address, options.only, options.list = "processes", None, None, False
     options.seeds = None if options.seed is None else [options.seed]
     return _run_and_compare(options, report=False)
 
