@@ -16,7 +16,7 @@ from PIL import Image
 
 import latentover
 from latentover import cli
-from latentover.experiments import benchmark as benchmark_module
+from latentover.experiments import jobs as jobs_module
 
 COMMANDS = [
     [],
@@ -251,7 +251,7 @@ def test_benchmark_in_processes_makes_the_same_runs_and_goes_on_after_a_failure(
     assert lines[2:] == ["latentover: failed: runs/missing, seed 0 (see above)"]
     weights = [folder / "rae" / "seed-0" / "model.safetensors" for folder in (finished, tmp_path / "runs")]
     assert weights[0].read_bytes() == weights[1].read_bytes()
-    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["missing", "rae", "report.html"]
+    assert sorted(path.name for path in (tmp_path / "runs").iterdir()) == ["missing", "rae", "report.html", "results"]
 
 
 def test_a_recipe_that_fails_stops_no_other_and_says_how_to_get_its_data(capsys, recipes, tmp_path):
@@ -287,7 +287,7 @@ def test_an_interrupt_says_that_finished_runs_are_kept(capsys, recipes, monkeypa
     def stop(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(benchmark_module, "run_recipe", stop)
+    monkeypatch.setattr(jobs_module, "run_recipe", stop)
     status, out, err = run(capsys, "benchmark", recipes, "--out", "runs")
     assert (status, out) == (130, "")
     assert err == "latentover: stopped; finished runs are kept, the same command goes on from there\n"

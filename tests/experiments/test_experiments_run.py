@@ -297,7 +297,7 @@ def test_a_finished_run_takes_over_the_title_and_the_published_numbers_of_its_re
     assert "`samples.png` and `samples.npz` do show" in card
     assert load_recipe(folder / "recipe.yaml").published == published
 
-    refresh_labels(load_recipe(write_recipe()), folder)
+    refresh_labels(load_recipe(write_recipe()), RunFolder(folder))
     assert "published" not in json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["certificate"]
 
 

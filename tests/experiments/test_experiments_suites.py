@@ -420,7 +420,7 @@ def test_a_process_of_its_own_gets_the_recipe_with_the_run(write, tmp_path, monk
     monkeypatch.setattr(benchmark_module, "_run_all", lambda jobs, *_: todo.extend(jobs) or {})
     benchmark_module.benchmark(part.recipes, MACHINE, out=tmp_path / "out")
     assert [job.name for job in todo] == ["out/rae, seed 0", "out/rae, seed 1"]
-    assert pickle.loads(pickle.dumps(todo[0])).load().sha256 == part.recipes[0].sha256
+    assert pickle.loads(pickle.dumps(todo[0])).recipe.sha256 == part.recipes[0].sha256
 
 
 def test_scores_of_samples_that_are_there_are_not_made_again(write, tmp_path, monkeypatch, capsys):
