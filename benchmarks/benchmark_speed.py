@@ -1,8 +1,8 @@
 """What many runs cost beside their trainings: ``python benchmarks/benchmark_speed.py``.
 
 The recipes of ``configs/digits`` are run by ``latentover benchmark`` with ``--jobs 1`` and ``--jobs 2``, as whole
-commands and in turn; the overhead of a run is what a command with one process takes beyond start and fits. Then a report
-is written of made-up runs: copies of those, under other names. Leave the machine alone meanwhile.
+commands and in turn; the overhead of a run is what a command with one process takes beyond start and fits. Then a
+report is written of made-up runs: copies of those, under other names. Leave the machine alone meanwhile.
 """
 
 import argparse
