@@ -224,6 +224,7 @@ def draw_minority_grid(estimator: Any, splits: Splits, evaluation: Evaluation, p
         path,
         per_class=evaluation.grid_samples,
         random_state=PICTURE_SEED,
+        class_names=splits.class_names,
     )
     return True
 
@@ -259,7 +260,7 @@ def write_tsne(estimator: Any, splits: Splits, evaluation: Evaluation, path: Pat
         synthetic = generator.sample(share, y=label, random_state=PICTURE_SEED)
         for kind, X in (("real", real), ("synthetic", synthetic)):
             latents.append(generator.encode(X))
-            labels += [label] * len(latents[-1])
+            labels += [splits.class_names.get(label, label)] * len(latents[-1])
             kinds += [kind] * len(latents[-1])
     Z = np.concatenate(latents)
     places = TSNE(perplexity=min(30.0, (len(Z) - 1) / 3), random_state=PICTURE_SEED).fit_transform(Z)

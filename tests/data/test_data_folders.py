@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latentover.data.folders import ImageFiles, read_folder
+from latentover.data.folders import read_folder
+from latentover.data.pictures import ImageFiles
 
 
 def save(path, size=(6, 4), mode="RGB", value=0):
