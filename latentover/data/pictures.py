@@ -233,7 +233,7 @@ def _common_size(pictures: Sequence[Picture], sizes: Sequence[tuple[int, int]]) 
             raise ValueError(
                 f"Expected images of one size, but got {height}x{width} (height x width) in {_name(pictures[0])} and "
                 f"{other_height}x{other_width} in {_name(picture)}; set `image_size`, for example to "
-                f"[{height}, {width}], to resize all of them."
+                f"[{height}, {width}], or an estimator's image_shape to (channels, height, width), to resize all."
             )
     return height, width
 
