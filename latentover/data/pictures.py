@@ -160,7 +160,8 @@ def is_picture(item: Any) -> bool:
 def list_images(folder: Path) -> tuple[list[Path], Counter[str]]:
     """Return the image files of a folder and all below it, by name, and what was passed over.
 
-    Links to folders are followed, and each folder is read once: links in a circle end where they began.
+    Links to folders are followed, after the folders themselves, and each folder is read once: links in a circle end
+    where they began.
 
     Parameters
     ----------
@@ -185,16 +186,8 @@ def list_images(folder: Path) -> tuple[list[Path], Counter[str]]:
     """
     found: list[Path] = []
     passed_over: Counter[str] = Counter()
-    seen = {os.path.realpath(folder)}
-    for place, folders, names in os.walk(folder, followlinks=True):
-        inner = sorted(name for name in folders if not name.startswith("."))
-        folders.clear()
-        for name in inner:
-            real = os.path.realpath(Path(place, name))
-            if real not in seen:
-                seen.add(real)
-                folders.append(name)
-        for name in sorted(names):
+    for place, names in _walk(folder):
+        for name in names:
             suffix = Path(name).suffix.lower()
             if name.startswith("."):
                 passed_over["hidden"] += 1
@@ -203,6 +196,24 @@ def list_images(folder: Path) -> tuple[list[Path], Counter[str]]:
             elif (path := Path(place, name)).is_file():
                 found.append(path)
     return sorted(found, key=lambda path: path.relative_to(folder).as_posix()), passed_over
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yield each folder below one, itself first, with the names of its files; hidden folders are left out."""
+    seen, waiting = {os.path.realpath(folder)}, [folder]
+    while waiting:
+        links: list[Path] = []
+        for place, folders, files in os.walk(waiting.pop(0)):
+            yield place, files
+            inner = [Path(place, name) for name in sorted(folders) if not name.startswith(".")]
+            links += [path for path in inner if path.is_symlink()]
+            new = [path for path in inner if not path.is_symlink() and os.path.realpath(path) not in seen]
+            seen.update(map(os.path.realpath, new))
+            folders[:] = [path.name for path in new]
+        for path in links:
+            if (real := os.path.realpath(path)) not in seen:
+                seen.add(real)
+                waiting.append(path)
 
 
 def in_words(passed_over: Counter[str]) -> list[str]:

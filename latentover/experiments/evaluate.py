@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.manifold import TSNE
 from torch import nn
 
-from latentover.bundle import load
+from latentover.bundle import find_bundle, load
 from latentover.data import Splits, load_splits
 from latentover.estimators import learn_format
 from latentover.experiments.recipe import Evaluation, load_data_config, load_recipe
@@ -203,6 +203,12 @@ def _count_read(run: RunFolder) -> None:
     )
     if os.access(run.path, os.W_OK):
         run.update({**run.metrics, "test_reads": reads})
+
+
+def class_names_of(run: str | os.PathLike[str], labels: Sequence[Any]) -> list[str]:
+    """Return what people call the classes of a run with these labels: the labels as text, where it knows no names."""
+    names = RunFolder(find_bundle(Path(run))).class_names
+    return [names.get(str(label), str(label)) for label in labels]
 
 
 def generator_of(estimator: Any) -> Any:
