@@ -4,7 +4,7 @@ A format is learned from the training data, stored with a fitted estimator (as J
 what the networks generate: what comes in in a type and layout goes out in it.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -75,8 +75,13 @@ class ImageFormat:
         return np.moveaxis(X, 1, -1) if self.layout == "channels_last" else X
 
     def from_pixels(self, pixels: np.ndarray) -> np.ndarray:
-        """Return the uint8 pixels (n, c, h, w) of files in the user's range, type and layout."""
-        return self.decode(torch.from_numpy(pixels).float().div(255))
+        """Return the uint8 pixels (n, c, h, w) of files in the user's range, type and layout.
+
+        Values that were observed within 0..255, some of 64 or more, are taken for the very values of files.
+        """
+        as_they_are = self.low >= 0 and 64 <= self.high <= 255
+        low, high = (0, 255) if as_they_are else (self.low, self.high)
+        return replace(self, low=low, high=high).decode(torch.from_numpy(pixels).float().div(255))
 
     def arranged(self, X: np.ndarray) -> np.ndarray:
         """Return images whose channels are on the other side than in fit, where that is plain, in the learned layout.
