@@ -69,7 +69,10 @@ class ImageFormat:
     def decode(self, outputs: Tensor, label: Any = None) -> np.ndarray:
         """Return generated images (n, c, h, w) in [0, 1] in the user's range, type and layout, of whatever class."""
         X = outputs.float().cpu().numpy().astype(np.float64) * (self.high - self.low) + self.low
-        X = as_dtype(X, np.dtype(self.dtype), self.low, self.high)
+        return self._laid_out(as_dtype(X, np.dtype(self.dtype), self.low, self.high))
+
+    def _laid_out(self, X: np.ndarray) -> np.ndarray:
+        """Return images (n, c, h, w) in the user's layout."""
         if self.layout == "rows":
             return X.reshape(len(X), -1)
         return np.moveaxis(X, 1, -1) if self.layout == "channels_last" else X
@@ -79,6 +82,8 @@ class ImageFormat:
 
         Values that were observed within 0..255, some of 64 or more, are taken for the very values of files.
         """
+        if self.dtype == "uint8":  # as they are, and without a copy in floats
+            return self._laid_out(pixels)
         as_they_are = self.low >= 0 and 64 <= self.high <= 255
         low, high = (0, 255) if as_they_are else (self.low, self.high)
         return replace(self, low=low, high=high).decode(torch.from_numpy(pixels).float().div(255))

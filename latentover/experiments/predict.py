@@ -26,7 +26,7 @@ from latentover.text import guarded, short_name
 
 HEAD_ROWS = 10
 """What is predicted where nothing is written."""
-BATCH_BYTES = 2**26
+BATCH_BYTES = 2**25
 """About how many bytes of pixels are in memory at a time."""
 MOST_IMAGES = 1024
 _NAMED = 5
@@ -281,6 +281,8 @@ def _predict_table(
         raise ValueError(
             f"Expected the output file to end in {' or '.join(suffixes)}, but got {out.name!r}; rename it."
         )
+    if out is not None and out.exists() and out.samefile(paths[0]):
+        raise ValueError(f"Expected another output than the table that is read, but got {out}; choose another name.")
     recipe = model.run / "recipe.yaml"
     options = (load_data_config(recipe).table if recipe.is_file() else None) or TableOptions()
     options = replace(options, drop=[], encoding=encoding or options.encoding, delimiter=delimiter or options.delimiter)

@@ -194,6 +194,7 @@ class TestTables:
             (["a.png"], None, ValueError, "Expected one table"),
             (["nothing.csv"], None, FileNotFoundError, "nothing.csv"),
             (["t.csv"], "p.parquet", ValueError, "output file to end in .csv, but got 'p.parquet'"),
+            (["t.csv"], "t.csv", ValueError, "another output than the table that is read, but got t.csv"),
         ]:
             with pytest.raises(error, match=message):
                 predict("run", inputs, out)
