@@ -156,7 +156,7 @@ def find_images(folder: Path, at_least: int = 2, *, passed_over: Counter[str] | 
     at_least : int, default=2
         Class folders that there have to be.
     passed_over : Counter, optional
-        Where the files that are no images are counted, as by `list_images`.
+        Where files are counted that are no images, as by `list_images`, and images beside the class folders.
 
     Raises
     ------
@@ -164,10 +164,11 @@ def find_images(folder: Path, at_least: int = 2, *, passed_over: Counter[str] | 
         If there are fewer than ``at_least`` class folders, or one of them has no image.
     """
     found = {}
+    counted = Counter[str]() if passed_over is None else passed_over
+    counted["outside"] += sum(path.suffix.lower() in IMAGE_SUFFIXES and path.is_file() for path in folder.iterdir())
     for path in _subfolders(folder):
         found[path.name], others = list_images(path)
-        if passed_over is not None:
-            passed_over.update(others)
+        counted.update(others)
     if not found:
         raise ValueError(
             f"Expected {folder} to hold one folder of images for each class, but got no folders in it; put the images "

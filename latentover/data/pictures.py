@@ -181,8 +181,8 @@ def list_images(folder: Path) -> tuple[list[Path], Counter[str]]:
     >>> for name in ["b.jpg", "a.PNG", "notes.txt", ".DS_Store"]:
     ...     (folder / name).touch()
     >>> files, passed_over = list_images(folder)
-    >>> [file.name for file in files], dict(passed_over)
-    (['a.PNG', 'b.jpg'], {'.txt': 1, 'hidden': 1})
+    >>> [file.name for file in files], sorted(passed_over.items())
+    (['a.PNG', 'b.jpg'], [('.txt', 1), ('hidden', 1)])
     """
     found: list[Path] = []
     passed_over: Counter[str] = Counter()
@@ -217,23 +217,20 @@ def _walk(folder: Path) -> Iterator[tuple[str, list[str]]]:
 
 
 def in_words(passed_over: Counter[str]) -> list[str]:
-    """Return what `list_images` passed over, as words for a list.
+    """Return what `list_images` passed over, as words for a list; ``"outside"`` are images outside of class folders.
 
     Examples
     --------
     >>> in_words(Counter({".txt": 2, ".db": 1, "hidden": 1}))
     ['3 files of other endings (.db, .txt)', '1 hidden file']
     """
-    others = sorted(passed_over.keys() - {"hidden"})
-    counts = {
-        f"of other endings ({', '.join(others)})": sum(passed_over[ending] for ending in others),
-        "hidden": passed_over["hidden"],
-    }
-    words = []
-    for what, n in counts.items():
-        files = "file" if n == 1 else "files"
-        words += [f"{n:,} {what} {files}" if what == "hidden" else f"{n:,} {files} {what}"] if n else []
-    return words
+    others = sorted(passed_over.keys() - {"hidden", "outside"})
+    counts = [
+        (sum(passed_over[ending] for ending in others), "file", f" of other endings ({', '.join(others)})"),
+        (passed_over["hidden"], "hidden file", ""),
+        (passed_over["outside"], "image", " outside of class folders"),
+    ]
+    return [f"{n:,} {what}{'' if n == 1 else 's'}{more}" for n, what, more in counts if n]
 
 
 def _common_size(pictures: Sequence[Picture], sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:

@@ -115,7 +115,7 @@ def _as_file_name(name: str) -> str:
     Examples
     --------
     >>> _as_file_name("T-shirt/top"), _as_file_name("..")
-    ('T-shirt_top', '_.')
+    ('T-shirt_top', '__')
     """
     return re.sub(r'^\.|[\x00-\x1f/\\:*?"<>|]|[. ]$', "_", name)[:_NAME_LETTERS] or "_"
 

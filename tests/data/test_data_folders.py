@@ -215,6 +215,7 @@ def test_what_is_passed_over_is_said_in_one_line(folder, tmp_path):
             save(root / part / name / "1.png")
     (root / "train" / "cat" / "notes.txt").touch()
     (root / "train" / "dog" / ".DS_Store").touch()
+    save(root / "train" / "loose.png")
     exif = Image.Exif()
     exif[0x0112] = 3
     Image.new("RGB", (6, 4)).save(root / "train" / "dog" / "2.png", exif=exif)
@@ -223,7 +224,7 @@ def test_what_is_passed_over_is_said_in_one_line(folder, tmp_path):
     assert len(said) == 1
     assert str(said[0].message).endswith(
         "the folder Valid is passed over, the folder old is passed over, passed over 1 file of other endings (.txt) "
-        "and 1 hidden file, 1 photo turned upright as EXIF says."
+        "and 1 hidden file and 1 image outside of class folders, 1 photo turned upright as EXIF says."
     )
 
 
