@@ -96,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(commands)
     _add_evaluate(commands)
     _add_generate(commands)
+    _add_predict(commands)
     _add_resample(commands)
     _add_benchmark(commands)
     _add_tune(commands)
@@ -157,9 +158,13 @@ def _add_machine_options(command: argparse.ArgumentParser) -> None:
     command.set_defaults(stopped="finished runs are kept, the same command goes on from there")
 
 
-def _add_table_options(command: argparse.ArgumentParser) -> None:
+def _add_file_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--encoding", help="of a .csv file: utf-8 (default), latin-1, cp1252, utf-16, ...")
     command.add_argument("--delimiter", help="of a .csv file, such as ';' or tab (default: what its first rows show)")
+
+
+def _add_table_options(command: argparse.ArgumentParser) -> None:
+    _add_file_options(command)
     command.add_argument(
         "--drop",
         nargs="+",
@@ -617,9 +622,14 @@ def _evaluate_generation(options: argparse.Namespace) -> int:
 def _add_generate(commands: Any) -> None:
     command = _add(commands, "generate", _generate, "Write new samples of one class of a finished run.")
     command.add_argument("run", help="a run folder whose method generates (runs/digits/rae/seed-0)")
-    command.add_argument("--label", required=True, help="class to sample")
+    command.add_argument("--label", "--class", required=True, help="class to sample, by its name or label")
     command.add_argument("--n", type=int, default=64, help="how many (default: 64)")
-    command.add_argument("--out", required=True, help=".png for a grid of images, .npz for arrays, .csv for a table")
+    command.add_argument(
+        "--out",
+        required=True,
+        help=".png for a grid of images, .npz for arrays, .csv for a table; a folder (it is there, or ends in a slash) "
+        "for single images in it, <class>/0001.png",
+    )
     command.add_argument("--seed", type=int, default=0, help="the same seed gives the same file (default: 0)")
     command.add_argument("--real", metavar="TABLE", help="the table that the run was trained on, for --report")
     command.add_argument("--target", metavar="COLUMN", help="name of the label column of --real")
@@ -645,6 +655,48 @@ def _generate(options: argparse.Namespace) -> int:
     quality = generated_quality(options.run, options.label, options.n, real, seed=options.seed)
     files.write(quality, f"New rows of {options.label}", [str(options.run)])
     print(f"\n{quality}")
+    return 0
+
+
+def _add_predict(commands: Any) -> None:
+    command = _add(
+        commands,
+        "predict",
+        _predict,
+        "Predict the classes of image files, or of the rows of a table, by a finished run.",
+    )
+    command.add_argument("run", help="a run folder, or any bundle that classifies (runs/digits/rae/seed-0)")
+    command.add_argument(
+        "inputs",
+        nargs="+",
+        metavar="FILE",
+        help="images of any size, and folders with images at any depth; for a run on a table, one table",
+    )
+    command.add_argument(
+        "--out",
+        help=".csv (or .parquet for Parquet tables): file, label and a probability for each class; of a table, its "
+        "rows with these behind them (default: the first rows are printed)",
+    )
+    command.add_argument(
+        "--skip-unreadable", action="store_true", help="leave images out that cannot be read, and count them"
+    )
+    _add_file_options(command)
+    _add_trust(command)
+
+
+def _predict(options: argparse.Namespace) -> int:
+    from latentover.experiments.predict import predict
+
+    done = predict(
+        options.run,
+        options.inputs,
+        options.out,
+        skip_unreadable=options.skip_unreadable,
+        encoding=options.encoding,
+        delimiter=options.delimiter,
+        trust_modules=options.trust_modules,
+    )
+    print(done)
     return 0
 
 

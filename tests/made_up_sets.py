@@ -52,7 +52,7 @@ def write_cifar(folder, dataset, monkeypatch, label_key, labels=(0, 1, 2)):
             batches[name] = {"data": images, label_key: list(labels)}
             entries.append([name, write_pickle(folder / name, batches[name])])
         monkeypatch.setattr(dataset, attribute, entries)
-    md5 = write_pickle(folder / dataset.meta["filename"], {dataset.meta["key"]: ["a", "b", "c"]})
+    md5 = write_pickle(folder / dataset.meta["filename"], {dataset.meta["key"]: ["a", "b", "sweet_pepper"]})
     monkeypatch.setattr(dataset, "meta", {**dataset.meta, "md5": md5})
     return batches
 

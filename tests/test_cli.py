@@ -23,6 +23,7 @@ COMMANDS = [
     ["train"],
     ["evaluate"],
     ["generate"],
+    ["predict"],
     ["resample"],
     ["benchmark"],
     ["report"],

@@ -2,12 +2,15 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from latentover import cli
+from latentover.data.named import NAMED_SETS
+from latentover.runs.folder import RunFolder
 
 CLASSES = {"airplane": (24, 200, 0, 0), "cat": (12, 0, 200, 0), "ship": (6, 0, 0, 200)}
 """Training images, and a colour that tells the classes apart."""
@@ -65,3 +68,81 @@ seeds: [3]
     (folder.parents[1] / "mine.yaml").write_text(recipe)
     assert cli.main(["train", "mine.yaml", *SHORT, "--out", "runs"]) == 0
     assert (folder.parents[1] / "runs" / "mine" / "seed-3" / "model.safetensors").is_file()
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """``photos/{Training,Testing,Valid}/<class>/N.jpg``, and new ones of other sizes and channels in ``new``."""
+    rng = np.random.default_rng(0)
+
+    def save(path, colour, size, mode="RGB"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pixels = np.array(colour) + rng.integers(0, 56, size=(*size, 3))
+        Image.fromarray(pixels.astype(np.uint8)).convert(mode).save(path)
+
+    for name, (n, *colour) in CLASSES.items():
+        for part, count in (("Training", n // 2), ("Testing", 3), ("Valid", 1)):
+            for i in range(count):
+                save(tmp_path / "photos" / part / name / f"{i}.jpg", colour, (20, 24))
+        save(tmp_path / "new" / f"{name}.png", colour, (9, 40), "RGBA")
+        save(tmp_path / "new" / "more" / f"{name}.JPG", colour, (300, 200))
+    return tmp_path / "photos"
+
+
+RECIPE = """
+data: {source: photos, image_size: [8, 8]}
+method:
+  class_path: latentover.RAEClassifier
+  init_args: {latent_dim: 4, channels: 4, hidden_units: 16, max_steps: 40, batch_size: 8, learning_rate: 0.003}
+evaluation: {grid_samples: 1, tsne_points: 0}
+seeds: [0]
+"""
+
+
+def test_photos_are_learned_predicted_and_made(photos, capsys):
+    here, run = photos.parent, "runs/mine/seed-0"
+    (here / "mine.yaml").write_text(RECIPE)
+    assert cli.main(["train", "mine.yaml", "--device=cpu", "--quiet", "--out", "runs"]) == 0
+    said = capsys.readouterr().err
+    assert said.count("the folder Valid is passed over") == 1
+    assert json.loads((here / run / "metrics.json").read_text())["support"] == [3, 3, 3]
+
+    assert cli.main(["predict", run, "new", "--out", "predictions.csv"]) == 0
+    assert "predictions.csv: 6 images (" in capsys.readouterr().out
+    with (here / "predictions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["file", "label", *(f"p_{name}" for name in CLASSES)]
+    assert [row["file"] for row in rows][:2] == ["new/airplane.png", "new/cat.png"]
+    assert sum(row["label"] in row["file"] for row in rows) >= 5
+    assert cli.main(["predict", run, "new"]) == 0
+    assert "new/more/ship.JPG" in capsys.readouterr().out
+
+    (here / "new" / "broken.png").write_bytes(b"no image")
+    assert cli.main(["predict", run, "new", "--out", "again.csv"]) == 2
+    assert "Expected new/broken.png to be a readable image" in capsys.readouterr().err
+    assert not (here / "again.csv").exists()
+    assert cli.main(["predict", run, "new", "--out", "again.csv", "--skip-unreadable"]) == 0
+    assert (here / "again.csv").read_bytes() == (here / "predictions.csv").read_bytes()
+    assert "left out 1 that cannot be read: new/broken.png" in capsys.readouterr().out
+
+    assert cli.main(["generate", run, "--class", "ship", "--n", "8", "--out", "made/"]) == 0
+    assert len(list((here / "made" / "ship").glob("*.png"))) == 8
+    assert cli.main(["generate", run, "--class", "shpi", "--n", "8", "--out", "made/"]) == 2
+    assert "one of airplane, cat, ship, but got 'shpi'; did you mean 'ship'?" in capsys.readouterr().err
+
+
+def test_a_run_remembers_the_names_of_classes(photos, monkeypatch, capsys):
+    names = dict(enumerate(["zero", *"123456789"]))
+    monkeypatch.setitem(NAMED_SETS, "digits", replace(NAMED_SETS["digits"], class_names=tuple(names.values())))
+    data = "source: digits, imbalance: {profile: long_tailed, rho: 5, largest: 30}"
+    recipe = RECIPE.replace("source: photos, image_size: [8, 8]", data)
+    (photos.parent / "mine.yaml").write_text(recipe.replace("max_steps: 40", "max_steps: 2"))
+    assert cli.main(["train", "mine.yaml", "--device=cpu", "--quiet", "--out", "runs"]) == 0
+    run = RunFolder(photos.parent / "runs" / "mine" / "seed-0")
+    assert run.class_names == {"0": "zero"}
+    assert run.metrics["classes"][0] == "0"
+    assert "zero: " in (run.path / "README.md").read_text()
+    with np.load(run.path / "samples.npz") as panels:
+        assert "zero (n=" in " ".join(panels["labels"])
+    assert cli.main(["predict", str(run.path), "new", "--out", "p.csv"]) == 0
+    assert (photos.parent / "p.csv").read_text().startswith("file,label,p_zero,p_1,p_2,")

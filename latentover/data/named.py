@@ -1,7 +1,7 @@
 """Data sets known by name, and where they lie on disk."""
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from latentover.data.folders import ImageFiles, find_images, open_images, read_folder
+from latentover.data.folders import find_images, scan_folder
+from latentover.data.pictures import ImageFiles, open_images
 from latentover.data.source import Source
 
 Arrays = tuple[Any, NDArray, Any, NDArray | None]  # X, y, X_test, y_test
+Named = tuple[Any, NDArray, Any, NDArray | None, Sequence[str]]  # and the names of the classes, from the files
 
 
 @dataclass(frozen=True)
@@ -34,9 +36,11 @@ class NamedSet:
     files : tuple of str
         Files or folders in ``folder`` without which it is not there.
     load : callable
-        ``load(root, download)`` returns X, y, X_test and y_test.
+        ``load(root, download)`` returns X, y, X_test and y_test, and where the files say them the names of the classes.
     homepage : str, optional
         Where it is to be had by hand, for sets that are not downloaded for you.
+    class_names : tuple of str
+        What people call the classes, in the order of their labels, where its files do not say it.
     """
 
     name: str
@@ -46,8 +50,9 @@ class NamedSet:
     test_size: int
     folder: str
     files: tuple[str, ...]
-    load: Callable[[Path, bool], Arrays]
+    load: Callable[[Path, bool], Arrays | Named]
     homepage: str | None = None
+    class_names: tuple[str, ...] = ()
 
     def is_present(self, root: Path) -> bool:
         """Whether its files lie below ``root``; their content is not checked."""
@@ -145,7 +150,7 @@ def read_named(name: str, root: str | Path | None = None, download: bool = False
     Returns
     -------
     Source
-        Images of shape (n, channels, height, width), uint8; labels int64.
+        Images of shape (n, channels, height, width), uint8; labels int64, and what people call the classes.
 
     Raises
     ------
@@ -168,7 +173,7 @@ def read_named(name: str, root: str | Path | None = None, download: bool = False
     if missing := missing_named(name, root, download):
         raise FileNotFoundError(missing)
     try:
-        X, y, X_test, y_test = entry.load(base, download)
+        X, y, X_test, y_test, *named = entry.load(base, download)
     except (RuntimeError, ValueError, AssertionError, EOFError, LookupError) as error:
         if not present:  # the download failed: that message is torchvision's to give
             raise
@@ -176,7 +181,8 @@ def read_named(name: str, root: str | Path | None = None, download: bool = False
             f"Expected the files of {name!r} in {base / entry.folder} to be intact, but got {type(error).__name__}: "
             f"{error}; delete them and get them again."
         ) from error
-    return Source(name, X, y, X_test, y_test)
+    names = named[0] if named else entry.class_names
+    return Source(name, X, y, X_test, y_test, class_names=dict(enumerate(names)))
 
 
 def missing_named(name: str, root: str | Path | None = None, download: bool = False) -> str | None:
@@ -243,12 +249,13 @@ def _load_mnist_like(class_name: str) -> Callable[[Path, bool], Arrays]:
     return load
 
 
-def _load_cifar(class_name: str) -> Callable[[Path, bool], Arrays]:
-    def load(root: Path, download: bool) -> Arrays:
+def _load_cifar(class_name: str) -> Callable[[Path, bool], Named]:
+    def load(root: Path, download: bool) -> Named:
         dataset = getattr(_torchvision_datasets(), class_name)
         train, test = (dataset(root, train=train, download=download) for train in (True, False))
         X, X_test = (part.data.transpose(0, 3, 1, 2) for part in (train, test))  # torchvision keeps channels last
-        return X, np.asarray(train.targets, dtype=np.int64), X_test, np.asarray(test.targets, dtype=np.int64)
+        y, y_test = (np.asarray(part.targets, dtype=np.int64) for part in (train, test))
+        return X, y, X_test, y_test, [name.replace("_", " ") for name in train.classes]
 
     return load
 
@@ -259,14 +266,15 @@ def _load_svhn(root: Path, download: bool) -> Arrays:
     return train.data, train.labels, test.data, test.labels
 
 
-def _load_cinic10(root: Path, download: bool) -> Arrays:
-    source = read_folder(root / "CINIC-10")
+def _load_cinic10(root: Path, download: bool) -> Named:
+    source, _ = scan_folder(root / "CINIC-10")  # its folder valid is passed over, as is the custom
     assert source.y_test is not None
     classes = np.unique(source.y)
-    return source.X, np.searchsorted(classes, source.y), source.X_test, np.searchsorted(classes, source.y_test)
+    y, y_test = np.searchsorted(classes, source.y), np.searchsorted(classes, source.y_test)
+    return source.X, y, source.X_test, y_test, classes.tolist()
 
 
-def _load_tiny_imagenet(root: Path, download: bool) -> Arrays:
+def _load_tiny_imagenet(root: Path, download: bool) -> Named:
     """The official test images have no labels, so the validation images are the test split, as is the custom."""
     folder = root / "tiny-imagenet-200"
     found = find_images(folder / "train")
@@ -277,11 +285,20 @@ def _load_tiny_imagenet(root: Path, download: bool) -> Arrays:
     test_paths = [folder / "val" / "images" / row[0] for row in rows]
     y_test = np.array([position[row[1]] for row in rows], dtype=np.int64)
     X, X_test = open_images(train_paths, test_paths)
-    return X, y, X_test, y_test
+    return X, y, X_test, y_test, _words(folder / "words.txt", list(found))
+
+
+def _words(path: Path, wnids: Sequence[str]) -> list[str]:
+    """Return the first word for each class of ImageNet; with its number where two share it, the number without one."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    words = {wnid: text.split(",")[0].strip() for wnid, _, text in (line.partition("\t") for line in lines)}
+    first = [words.get(wnid) or wnid for wnid in wnids]
+    return [word if first.count(word) == 1 else f"{word} ({wnid})" for word, wnid in zip(first, wnids, strict=True)]
 
 
 _CELEBA_FILES = ("img_align_celeba", "list_attr_celeba.txt", "list_eval_partition.txt")
 _HAIR = ("Black_Hair", "Brown_Hair", "Blond_Hair", "Gray_Hair", "Bald")
+_HAIR_NAMES = ("black hair", "brown hair", "blond hair", "grey hair", "bald")
 _SMALL = (3, 32, 32)  # what CelebA and ImageNet-100 are resized to, whatever the sides of an image
 
 
@@ -323,15 +340,16 @@ def _celeba_list(path: Path, *, skip: int = 0, header: int | None = 0) -> Any:
     return frame if header == 0 else frame.set_index(0)
 
 
-def _load_imagenet100(root: Path, download: bool) -> Arrays:
-    """Label i is the i-th line of classes.txt: the papers do not say which classes theirs are."""
+def _load_imagenet100(root: Path, download: bool) -> Named:
+    """Label i is the i-th line of classes.txt, whose name may follow: the papers do not list theirs."""
     folder = root / "imagenet100"
     lines = [line.split("#")[0].split() for line in (folder / "classes.txt").read_text(encoding="utf-8").splitlines()]
-    classes = [words[0] for words in lines if words]
+    named = [words for words in lines if words]
+    classes = [words[0] for words in named]
     if len(set(classes)) != 100 or len(classes) != 100:
         raise ValueError(f"classes.txt names {len(set(classes))} classes in {len(classes)} lines, where 100 are needed")
     (X, y), (X_test, y_test) = (_listed_images(folder / split, classes) for split in ("train", "val"))
-    return X, y, X_test, y_test
+    return X, y, X_test, y_test, [" ".join(words[1:] or words) for words in named]
 
 
 def _listed_images(folder: Path, classes: list[str]) -> tuple[ImageFiles, NDArray[np.int64]]:
@@ -348,11 +366,25 @@ def _idx_files(folder: str) -> dict[str, Any]:
     return {"folder": f"{folder}/raw", "files": files}
 
 
+_DIGITS = tuple("0123456789")
+_CLOTHES = (
+    *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+    *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+)
 _CIFAR10_FILES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch", "batches.meta")
 
 _ENTRIES = (
-    NamedSet("digits", 10, (1, 8, 8), 1797, 0, "", (), _load_digits),
-    NamedSet("mnist", 10, (1, 28, 28), 60000, 10000, load=_load_mnist_like("MNIST"), **_idx_files("MNIST")),
+    NamedSet("digits", 10, (1, 8, 8), 1797, 0, "", (), _load_digits, class_names=_DIGITS),
+    NamedSet(
+        "mnist",
+        10,
+        (1, 28, 28),
+        60000,
+        10000,
+        load=_load_mnist_like("MNIST"),
+        class_names=_DIGITS,
+        **_idx_files("MNIST"),
+    ),
     NamedSet(
         "fashion_mnist",
         10,
@@ -360,6 +392,7 @@ _ENTRIES = (
         60000,
         10000,
         load=_load_mnist_like("FashionMNIST"),
+        class_names=_CLOTHES,
         **_idx_files("FashionMNIST"),
     ),
     NamedSet("cifar10", 10, (3, 32, 32), 50000, 10000, "cifar-10-batches-py", _CIFAR10_FILES, _load_cifar("CIFAR10")),
@@ -373,7 +406,17 @@ _ENTRIES = (
         ("train", "test", "meta"),
         _load_cifar("CIFAR100"),
     ),
-    NamedSet("svhn", 10, (3, 32, 32), 73257, 26032, "", ("train_32x32.mat", "test_32x32.mat"), _load_svhn),
+    NamedSet(
+        "svhn",
+        10,
+        (3, 32, 32),
+        73257,
+        26032,
+        "",
+        ("train_32x32.mat", "test_32x32.mat"),
+        _load_svhn,
+        class_names=_DIGITS,
+    ),
     NamedSet(
         "cinic10",
         10,
@@ -405,6 +448,7 @@ _ENTRIES = (
         "celeba",
         _CELEBA_FILES,
         _load_celeba(official_split=True),
+        class_names=_HAIR_NAMES,
         homepage="https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
     ),
     NamedSet(
@@ -416,6 +460,7 @@ _ENTRIES = (
         "celeba",
         _CELEBA_FILES,
         _load_celeba(official_split=False),
+        class_names=_HAIR_NAMES,
         homepage="https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html",
     ),
     NamedSet(

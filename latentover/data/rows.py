@@ -3,7 +3,7 @@
 import os
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from latentover.data.cells import Blank, Cells, Survey
 from latentover.data.delimited import Block, Delimited
 from latentover.data.source import nearest
 from latentover.data.tables import TABLE_SUFFIXES, TableOptions, check_names, is_hidden, is_table
+from latentover.text import guarded
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -49,7 +50,7 @@ class Rows(ABC):
     ----------
     path : Path
     target : str
-        Name of the label column.
+        Name of the label column; empty for rows without labels.
     names : list of str
         All columns.
     features : list of str
@@ -91,6 +92,37 @@ class Rows(ABC):
         """Return some features of all rows."""
 
     @abstractmethod
+    def frames(self, names: Sequence[str]) -> Iterator[pd.DataFrame]:
+        """Yield some columns of all rows, part by part."""
+
+    @abstractmethod
+    def extend(
+        self,
+        out: Path,
+        names: Sequence[str],
+        make: Callable[[pd.DataFrame], pd.DataFrame],
+        added: Mapping[str, type],
+        *,
+        suffix: str = "",
+    ) -> None:
+        """Write all rows with more columns behind theirs, part by part.
+
+        In a CSV file an apostrophe stands before texts that a spreadsheet program would compute.
+
+        Parameters
+        ----------
+        out : Path
+        names : sequence of str
+            The columns that the new ones are made from.
+        make : callable
+            From these columns of some rows to a frame of the new ones.
+        added : mapping of str to type
+            Names of the new columns, and whether they hold `str` or `float`.
+        suffix : str
+            What kind of file it becomes, if not that of the name: ``.csv`` or ``.parquet``.
+        """
+
+    @abstractmethod
     def write(
         self, out: Path, made: Iterable[tuple[Any, pd.DataFrame]], mark: str | None = None, *, suffix: str = ""
     ) -> None:
@@ -117,7 +149,8 @@ class Rows(ABC):
             raise ValueError(
                 f"Expected `target` to name the label column of {self.path}, but got None; choose from {self.names}."
             )
-        self._check_known("target", target)
+        if target:
+            self._check_known("target", target)
         self.target = target
         self.dropped, self.identifiers = self._listed("drop", options.drop), self._listed("identifiers", identifiers)
 
@@ -183,7 +216,7 @@ def open_rows(
     path : path
         A ``.csv`` or ``.parquet`` file, or a folder of Parquet files.
     target : str
-        Name of the label column.
+        Name of the label column; empty for rows that have no labels.
     options : TableOptions, optional
     identifiers : sequence of str
         Columns whose values are names: a CSV file's are text whatever they look like.
@@ -288,11 +321,13 @@ class CsvRows(Rows):
         """Show every cell to the survey of its column, and count the texts of the label column."""
         self._counted: Counter[str] = Counter()
         self._first: dict[str, int] = {}
-        n_rows, place = 0, self.names.index(self.target)
+        n_rows, place = 0, self.names.index(self.target) if self.target else None
         for block in self.file.blocks():
             for i, survey in enumerate(surveys.values()):
                 plain = partial(block.plain_numbers, i)
                 survey.look(partial(block.cells, i), block.lengths(i), block.quoted(i), plain)
+            if place is None:
+                continue
             texts = block.cells(place)
             self._counted.update(texts)
             if len(self._counted) > MAX_CLASSES:
@@ -335,6 +370,43 @@ class CsvRows(Rows):
     def read(self, names: Sequence[str]) -> pd.DataFrame:
         """Return some features of all rows."""
         return self._frame(self.parts(), names)
+
+    def frames(self, names: Sequence[str]) -> Iterator[pd.DataFrame]:
+        """Yield some columns of all rows, part by part."""
+        return (self._frame([part], names) for part in self.parts())
+
+    def extend(
+        self,
+        out: Path,
+        names: Sequence[str],
+        make: Callable[[pd.DataFrame], pd.DataFrame],
+        added: Mapping[str, type],
+        *,
+        suffix: str = "",
+    ) -> None:
+        """Write all rows with more columns behind theirs, in the style of the file."""
+        if (suffix or out.suffix).lower() != ".csv":
+            raise ValueError(f"Expected the rows of {self.path} to be written to a .csv file, but got {out.name!r}.")
+
+        def line_of(texts: Iterable[str]) -> list[str]:
+            return [self.file.written(guarded(text) if text else None) for text in texts]
+
+        def as_texts(values: pd.Series) -> list[str]:
+            return [value if isinstance(value, str) else f"{value:.6g}" for value in values]
+
+        with out.open("wb") as file:
+            file.write(self.file.mark)
+
+            def write(columns: Sequence[Sequence[str]]) -> None:
+                lines = self.file.lines(columns) + self.file.line_end
+                file.write(lines.encode(self.file.encoding, "backslashreplace"))
+
+            write([[text] for text in line_of([*self.file.header, *added])])
+            for part in self.parts():
+                assert isinstance(part, _CsvPart)
+                more = make(self._frame([part], names))
+                columns = [part.cells(name) for name in self.names] + [as_texts(more[name]) for name in added]
+                write([line_of(texts) for texts in columns])
 
     def _frame(self, parts: Iterable[Part], names: Sequence[str]) -> pd.DataFrame:
         frames = [
@@ -521,6 +593,36 @@ class ParquetRows(Rows):
 
         return _frame(pa.Table.from_batches(list(self.batches(names))))
 
+    def frames(self, names: Sequence[str]) -> Iterator[pd.DataFrame]:
+        """Yield some columns of all rows, part by part."""
+        import pyarrow as pa
+
+        return (_frame(pa.Table.from_batches([batch])) for batch in self.batches(names))
+
+    def extend(
+        self,
+        out: Path,
+        names: Sequence[str],
+        make: Callable[[pd.DataFrame], pd.DataFrame],
+        added: Mapping[str, type],
+        *,
+        suffix: str = "",
+    ) -> None:
+        """Write all rows, with their types and metadata, and more columns behind theirs."""
+        import pyarrow as pa
+
+        suffix = (suffix or out.suffix).lower()
+        schema = self.schema
+        for name, kind in added.items():
+            schema = schema.append(pa.field(name, pa.string() if kind is str else pa.float64()))
+        written = _for_spreadsheets(schema.empty_table()).schema if suffix == ".csv" else schema
+        with self._writer(out, written, suffix) as writer:
+            for batch in self.batches():
+                more = make(_frame(pa.Table.from_batches([batch.select(names)])))
+                arrays = [pa.array(more[name], schema.field(name).type) for name in added]
+                table = pa.Table.from_arrays([*batch.columns, *arrays], schema=schema)
+                writer.write_table(_for_spreadsheets(table) if suffix == ".csv" else table)
+
     def write(
         self, out: Path, made: Iterable[tuple[Any, pd.DataFrame]], mark: str | None = None, *, suffix: str = ""
     ) -> None:
@@ -571,6 +673,19 @@ class ParquetRows(Rows):
         codecs = {column.path_in_schema: column.compression.lower() for column in columns}
         codecs = {name: "none" if codec == "uncompressed" else codec for name, codec in codecs.items()}
         return pyarrow.parquet.ParquetWriter(out, schema, compression=codecs)
+
+
+def _for_spreadsheets(table: "pa.Table") -> "pa.Table":
+    """Return a table whose texts and names no spreadsheet program would compute."""
+    import pyarrow as pa
+
+    columns = []
+    for column in table.columns:
+        kind = _value_type(column.type)
+        if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+            column = pa.array([value if value is None else guarded(value) for value in column.to_pylist()], kind)
+        columns.append(column)
+    return pa.Table.from_arrays(columns, names=[guarded(name) for name in table.column_names])
 
 
 def _files_below(folder: Path) -> list[Path]:

@@ -25,6 +25,8 @@ class Source:
         The source's own test split, where it has one.
     identifiers : list of str
         Columns of a table that somebody calls names of rows.
+    class_names : dict of label to str
+        What people call the classes, of numbered ones; empty where labels are names, as those of folders are.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Source:
     X_test: Any = None
     y_test: NDArray | None = None
     identifiers: list[str] = field(default_factory=list)
+    class_names: dict[Any, str] = field(default_factory=dict)
 
     @property
     def image_shape(self) -> tuple[int, int, int] | None:

@@ -118,6 +118,8 @@ class Splits:
         None for tables and rows that were never images.
     data_hash : str
         16 hexadecimal digits that change with any value, label, dtype or shape of any split.
+    class_names : dict of label to str
+        What people call the classes; empty where labels are names. A run remembers them.
     """
 
     name: str
@@ -128,6 +130,7 @@ class Splits:
     tests: dict[str, tuple[Any, NDArray]]
     image_shape: tuple[int, int, int] | None
     data_hash: str = field(repr=False)
+    class_names: dict[Any, str] = field(default_factory=dict)
 
 
 def load_splits(config: DataConfig, *, root: str | Path | None = None, download: bool = False) -> Splits:
@@ -161,7 +164,8 @@ def load_splits(config: DataConfig, *, root: str | Path | None = None, download:
     Warns
     -----
     UserWarning
-        If a class has no test samples at all, and is thus missing from the balanced test split.
+        If a class has no test samples at all, and is thus missing from the balanced test split; and, of a folder of
+        images, what was passed over.
 
     Examples
     --------
@@ -203,6 +207,7 @@ def load_splits(config: DataConfig, *, root: str | Path | None = None, download:
         tests=drawn,
         image_shape=source.image_shape,
         data_hash=_hash({**parts, **drawn}),
+        class_names=source.class_names,
     )
 
 

@@ -20,6 +20,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 from torch import Tensor, nn
 
+from latentover.data.pictures import ImageFiles, are_pictures, is_picture, open_images
 from latentover.estimators.containers import Container
 from latentover.estimators.formats import Format, ImageFormat, format_from_dict, learn_format
 from latentover.estimators.labels import check_labels, check_sample_weight, without_nullable
@@ -134,7 +135,7 @@ class BaseDataEstimator(BaseEstimator):
     Parameters
     ----------
     image_shape : (c, h, w), optional
-        Says that the rows of a two-dimensional X are images.
+        Says that the rows of a two-dimensional X are images; of a list of image files, what they are brought to.
     channels_last : bool, default=False
         Whether images come as (n, h, w, c).
     numbers : {"scores", "standard"}, default="standard"
@@ -260,11 +261,32 @@ class BaseDataEstimator(BaseEstimator):
 
     def _check_input(self, X: Any, *, reset: bool) -> Any:
         """Return X as an array of numbers or a pandas frame; raise ValueError or TypeError naming what is wrong."""
+        if is_picture(X):
+            raise ValueError("Expected X to be a list of images, but got a single one; pass [X].")
+        if are_pictures(X):
+            X = self._read_pictures(X, reset=reset)
+        elif not reset and isinstance(self.format_, ImageFormat) and np.ndim(X) == 4:
+            X = self.format_.arranged(np.asarray(X))
         with naming("X", "a table (n, d) or images (n, channels, height, width) of numbers"):
             X = self._checked_input(X, reset)
             if not reset:
                 self.format_.check(X)
         return X
+
+    def _read_pictures(self, X: Any, *, reset: bool) -> np.ndarray:
+        """Return the pixels of image files and images of Pillow, as the format has them; in fit as uint8.
+
+        In fit they have to be of one size, or are brought to `image_shape`; later they are brought to what was learned.
+        """
+        if reset:
+            files = ImageFiles(X, self.image_shape) if self.image_shape is not None else open_images(X)[0]
+            pixels = files[np.arange(len(files))]
+            return np.moveaxis(pixels, 1, -1) if self.channels_last else pixels
+        learned = self.format_
+        if not isinstance(learned, ImageFormat) or learned.shape[0] not in (1, 3):
+            what = f"images of {learned.shape[0]} channels" if len(learned.shape) == 3 else "rows of a table"
+            raise ValueError(f"Expected X to be {what}, as in fit, but got image files; read and convert them first.")
+        return learned.from_pixels(ImageFiles(X, learned.shape)[np.arange(len(X))])
 
     def _checked_input(self, X: Any, reset: bool) -> Any:
         if type(X).__module__.startswith("polars"):
@@ -563,6 +585,7 @@ class BaseClassifier(ClassifierMixin, BaseDeepEstimator):
         Parameters
         ----------
         X : array of shape (n, d), (n, c, h, w), or (n, h, w, c) with ``channels_last=True``; or a pandas frame
+            Or a list of image files and images of Pillow: of one size, or brought to `image_shape`.
         y : array-like of shape (n,)
             Labels of any type that scikit-learn accepts.
         sample_weight : array-like of shape (n,), optional
@@ -598,7 +621,11 @@ class BaseClassifier(ClassifierMixin, BaseDeepEstimator):
         return logits.double().cpu().numpy()
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Return class probabilities (n, C), columns in the order of ``classes_``."""
+        """Return class probabilities (n, C), columns in the order of ``classes_``.
+
+        X is as in `fit`. Image files and images of Pillow are brought to the size, channels and range that were
+        learned; arrays have to have them, with the channels on either side.
+        """
         logits = self._all_logits(X)
         exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
         return exponentials / exponentials.sum(axis=1, keepdims=True)

@@ -9,7 +9,9 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-ContainerKind = Literal["array", "list", "sparse", "pandas", "polars"]
+from latentover.data.pictures import are_pictures
+
+ContainerKind = Literal["array", "list", "pictures", "sparse", "pandas", "polars"]
 
 _POLARS_NUMBERS = {"Boolean", "Float16", "Float32", "Float64"} | {
     f"{u}Int{b}" for u in ("", "U") for b in (8, 16, 32, 64)
@@ -24,7 +26,8 @@ class Container:
 
     Attributes
     ----------
-    kind : {"array", "list", "sparse", "pandas", "polars"}
+    kind : {"array", "list", "pictures", "sparse", "pandas", "polars"}
+        Pictures are a list of paths and images of Pillow.
     native : object
         The user's own, as it came.
 
@@ -66,6 +69,11 @@ class Container:
             )
         return cls("array", data)
 
+    @classmethod
+    def of_samples(cls, X: Any) -> "Container":
+        """Return the container of samples: as `of`, but texts in a list are paths of images."""
+        return cls("pictures", list(X)) if are_pictures(X) else cls.of(X)
+
     @property
     def index(self) -> pd.Index | None:
         """The index of a pandas frame or series; None of anything else."""
@@ -75,11 +83,15 @@ class Container:
     def frame(self) -> Any:
         """The data in a kind that formats understand: polars as pandas, a list as an array, anything else as it is.
 
+        Pictures are rows without columns: pixels are not read here.
+
         Raises
         ------
         ValueError
             If a polars column has a type without an encoding, or the rows of a list differ in length.
         """
+        if self.kind == "pictures":
+            return np.empty((len(self.native), 0))
         if self.kind == "list":
             try:
                 return np.asarray(self.native)
@@ -107,6 +119,8 @@ class Container:
         """
         if self.kind == "sparse":
             return type(self.native)(rows)
+        if self.kind == "pictures":
+            return _into_pictures(np.asarray(rows))
         if self.kind == "list":
             return np.asarray(rows).tolist()
         if self.kind == "pandas":
@@ -123,7 +137,7 @@ class Container:
         rows : array, sparse matrix, or pandas frame or series of n rows
         """
         new = self.restore(rows)
-        if self.kind == "list":
+        if self.kind in ("list", "pictures"):
             return [*self.native, *new]
         if self.kind == "pandas":
             return pd.concat([self.native, new], ignore_index=True)
@@ -178,6 +192,14 @@ def _into_pandas(rows: Any, like: Any) -> Any:
 def _is_whole(dtype: Any) -> bool:
     """Whether a type has whole numbers and none that is missing: such a column stays one of pandas' nullable type."""
     return isinstance(dtype, np.dtype) and dtype.kind in "iu"
+
+
+def _into_pictures(rows: np.ndarray) -> list[Any]:
+    """Return uint8 images (n, c, h, w) or (n, h, w, c) as images of Pillow."""
+    from PIL import Image
+
+    last = rows if rows.shape[-1] in (1, 3) else np.moveaxis(rows, 1, -1)
+    return [Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image) for image in np.ascontiguousarray(last)]
 
 
 def _polars_to_pandas(series: Any) -> pd.Series:

@@ -4,7 +4,7 @@ A format is learned from the training data, stored with a fitted estimator (as J
 what the networks generate: what comes in in a type and layout goes out in it.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -12,11 +12,18 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from latentover.tables.checks import warn_user
 from latentover.tables.format import CategoricalFeatures, Clip, Constraints, Missing, Numbers, TableFormat
 from latentover.tables.identifiers import NewIdentifiers
 from latentover.tables.series import as_dtype
 
 ImageLayout = Literal["channels_first", "channels_last", "rows"]
+
+_FAR = 10
+"""How many times the learned range values may lie beyond it: further away they are on another scale."""
+_BEYOND = 0.1
+_MANY_STEPS = 10
+"""Of a range wider than this, values in 0..1 or -1..1 with decimals are a scale of their own."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +69,46 @@ class ImageFormat:
     def decode(self, outputs: Tensor, label: Any = None) -> np.ndarray:
         """Return generated images (n, c, h, w) in [0, 1] in the user's range, type and layout, of whatever class."""
         X = outputs.float().cpu().numpy().astype(np.float64) * (self.high - self.low) + self.low
-        X = as_dtype(X, np.dtype(self.dtype), self.low, self.high)
+        return self._laid_out(as_dtype(X, np.dtype(self.dtype), self.low, self.high))
+
+    def _laid_out(self, X: np.ndarray) -> np.ndarray:
+        """Return images (n, c, h, w) in the user's layout."""
         if self.layout == "rows":
             return X.reshape(len(X), -1)
         return np.moveaxis(X, 1, -1) if self.layout == "channels_last" else X
 
+    def from_pixels(self, pixels: np.ndarray) -> np.ndarray:
+        """Return the uint8 pixels (n, c, h, w) of files in the user's range, type and layout.
+
+        Values that were observed within 0..255, some of 64 or more, are taken for the very values of files.
+        """
+        if self.dtype == "uint8":  # as they are, and without a copy in floats
+            return self._laid_out(pixels)
+        as_they_are = self.low >= 0 and 64 <= self.high <= 255
+        low, high = (0, 255) if as_they_are else (self.low, self.high)
+        return replace(self, low=low, high=high).decode(torch.from_numpy(pixels).float().div(255))
+
+    def arranged(self, X: np.ndarray) -> np.ndarray:
+        """Return images whose channels are on the other side than in fit, where that is plain, in the learned layout.
+
+        A 3x32x32 model takes (n, 32, 32, 3) as well; all else comes back as it is.
+        """
+        first, last = self.shape, (*self.shape[1:], self.shape[0])
+        if self.layout == "channels_first" and first != X.shape[1:] == last:
+            return np.moveaxis(X, -1, 1)
+        if self.layout == "channels_last" and last != X.shape[1:] == first:
+            return np.moveaxis(X, 1, -1)
+        return X
+
     def check(self, X: np.ndarray) -> None:
-        """Raise ValueError unless X has the layout and size that were learned."""
+        """Raise ValueError unless X has the layout, the size and about the range of values that were learned.
+
+        Warns
+        -----
+        UserWarning
+            If values lie beyond the range, but not so far that they must be on another scale; and of 0 and 1 alone in
+            a wider range.
+        """
         expected = {
             "channels_first": self.shape,
             "channels_last": (*self.shape[1:], self.shape[0]),
@@ -76,6 +116,19 @@ class ImageFormat:
         }[self.layout]
         if X.shape[1:] != expected:
             raise ValueError(f"Expected X to hold samples of shape {expected}, as in fit, but got {X.shape[1:]}.")
+        if X.size:
+            self._check_range(X, float(X.min()), float(X.max()))
+
+    def _check_range(self, X: np.ndarray, low: float, high: float) -> None:
+        """Raise ValueError, or warn, where values from low to high are on another scale than those of fit."""
+        width = self.high - self.low
+        beyond = max(self.low - low, high - self.high) / width
+        small = width > _MANY_STEPS and low >= -1 and high <= 1
+        said = f"Expected X to have values in {self.low:g}..{self.high:g}, as in fit, but got {low:g}..{high:g}"
+        if beyond > _FAR or (small and X.dtype.kind == "f" and (np.rint(X) != X).any()):
+            raise ValueError(f"{said}; bring them to the scale of the images of fit.")
+        if beyond > _BEYOND or (small and (low, high) == (0, 1)):
+            warn_user(f"{said}; if they are on another scale, bring them to that of the images of fit.")
 
     def to_dict(self) -> dict[str, Any]:
         """Return the format as JSON-able values."""

@@ -113,7 +113,8 @@ class BaseSampler(BaseGenerator, BaseOverSampler):
         Parameters
         ----------
         X : array of shape (n, d), (n, c, h, w), or (n, h, w, c) with ``channels_last=True``; or a frame
-            A list, NumPy array, SciPy sparse matrix, or pandas or polars frame.
+            A list, NumPy array, SciPy sparse matrix, or pandas or polars frame; or a list of image files and images of
+            Pillow, behind which new images of Pillow are returned.
         y : array-like of shape (n,)
             Labels of any type that scikit-learn accepts, or a one-hot row (n, C) each.
         sample_weight : array-like of shape (n,), optional
@@ -132,7 +133,7 @@ class BaseSampler(BaseGenerator, BaseOverSampler):
             If the data or a parameter cannot be worked with; nothing has been trained then.
         """
         native_y = np.ravel(y) if isinstance(y, np.ndarray) and y.ndim == 2 and y.shape[1] == 1 else y
-        features, target = Container.of(X), Container.of(native_y)
+        features, target = Container.of_samples(X), Container.of(native_y)
         X, y, one_hot = self._check_X_y(X, y)
         with memory_kept():
             originals, new_X, new_y = self._resample(X, y, check_sample_weight(sample_weight, y))
@@ -159,7 +160,7 @@ class BaseSampler(BaseGenerator, BaseOverSampler):
     ) -> tuple[Any, np.ndarray, bool]:
         """Return X and labels (n,) that can be worked with, and whether y was one-hot; set `sampling_strategy_`."""
         y, one_hot = check_labels(y)
-        container = Container.of(X)
+        container = Container.of_samples(X)
         X = self._check_input(X, reset=True)
         self._container = container.without_rows() if container.kind in ("pandas", "polars") else None
         check_lengths(X, y)
@@ -283,7 +284,7 @@ class BaseSampler(BaseGenerator, BaseOverSampler):
                 f"Expected X_resampled and y_resampled to be the {n} rows of the last fit_resample, but got "
                 f"{lengths[0]} and {lengths[1]} rows; pass what it returned."
             )
-        X_resampled, y_resampled = Container.of(X_resampled).frame, Container.of(y_resampled).frame
+        X_resampled, y_resampled = Container.of_samples(X_resampled).frame, Container.of(y_resampled).frame
         if sp.issparse(X_resampled):
             X_resampled = X_resampled.toarray()
         if not isinstance(X_resampled, pd.DataFrame):

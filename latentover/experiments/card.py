@@ -33,7 +33,10 @@ def model_card(recipe: Recipe, metrics: dict[str, Any], *, has_picture: bool = F
         Whether the fitted estimator is there.
     """
     certificate = metrics["certificate"]
-    counts = ", ".join(f"{markdown(short_name(label))}: {n}" for label, n in metrics["train_counts"].items())
+    names = metrics.get("class_names", {})
+    counts = ", ".join(
+        f"{markdown(short_name(names.get(label, label)))}: {n}" for label, n in metrics["train_counts"].items()
+    )
     data = markdown(short_name(certificate["data"]))
     rows = "\n".join(
         f"| {markdown(split)} | " + " | ".join(_percent(scores.get(name)) for name in _SCORES) + " |"

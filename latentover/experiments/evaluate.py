@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from sklearn.base import clone
 from sklearn.manifold import TSNE
 from torch import nn
 
-from latentover.bundle import load
+from latentover.bundle import find_bundle, load
 from latentover.data import Splits, load_splits
 from latentover.estimators import learn_format
 from latentover.experiments.recipe import Evaluation, load_data_config, load_recipe
@@ -205,6 +205,12 @@ def _count_read(run: RunFolder) -> None:
         run.update({**run.metrics, "test_reads": reads})
 
 
+def class_names_of(run: str | os.PathLike[str], labels: Sequence[Any]) -> list[str]:
+    """Return what people call the classes of a run with these labels: the labels as text, where it knows no names."""
+    names = RunFolder(find_bundle(Path(run))).class_names
+    return [names.get(str(label), str(label)) for label in labels]
+
+
 def generator_of(estimator: Any) -> Any:
     """Return the part that generates: the estimator itself, a step of a pipeline, or None."""
     steps = [step for _, step in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
@@ -224,6 +230,7 @@ def draw_minority_grid(estimator: Any, splits: Splits, evaluation: Evaluation, p
         path,
         per_class=evaluation.grid_samples,
         random_state=PICTURE_SEED,
+        class_names=splits.class_names,
     )
     return True
 
@@ -259,7 +266,7 @@ def write_tsne(estimator: Any, splits: Splits, evaluation: Evaluation, path: Pat
         synthetic = generator.sample(share, y=label, random_state=PICTURE_SEED)
         for kind, X in (("real", real), ("synthetic", synthetic)):
             latents.append(generator.encode(X))
-            labels += [label] * len(latents[-1])
+            labels += [splits.class_names.get(label, label)] * len(latents[-1])
             kinds += [kind] * len(latents[-1])
     Z = np.concatenate(latents)
     places = TSNE(perplexity=min(30.0, (len(Z) - 1) / 3), random_state=PICTURE_SEED).fit_transform(Z)

@@ -1,24 +1,28 @@
-"""New samples of a finished run, as a picture, arrays or a table."""
+"""New samples of a finished run, as a picture, single images, arrays or a table."""
 
 import os
+import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from latentover.bundle import find_bundle, load
-from latentover.data.source import class_number
+from latentover.data.source import class_number, nearest
 from latentover.estimators import ImageFormat
-from latentover.experiments.evaluate import generator_of
+from latentover.experiments.evaluate import class_names_of, generator_of
 from latentover.experiments.recipe import check_seeds, load_data_config
-from latentover.files import check_free_file, replacing
+from latentover.files import check_free_file, check_writable, replacing, replacing_folder
 from latentover.report import image_grid
 from latentover.tables.checks import check_dense_size
 from latentover.text import guarded
 
 SUFFIXES = (".png", ".npz", ".csv")
+_NAME_LETTERS = 100
 
 
 def generate(run: str | os.PathLike[str], label: str, n: int, out: str | os.PathLike[str], *, seed: int = 0) -> Path:
@@ -29,45 +33,61 @@ def generate(run: str | os.PathLike[str], label: str, n: int, out: str | os.Path
     run : path
         A run folder, or any bundle.
     label : str
-        The class, as text.
+        The class: its name, or its label as text.
     n : int
     out : path
-        ``.png`` for a grid, ``.npz`` for arrays X and y, ``.csv`` for a table with the label in its last
-        column, which has the name that the recipe of the run gives it, or else ``label``.
+        A folder, which is there or ends in a slash, for single images ``<out>/<class name>/0001.png``, so that it can
+        be trained on; ``.png`` for a grid, ``.npz`` for arrays X and y, ``.csv`` for a table with the label in its
+        last column, which has the name that the recipe of the run gives it, or else ``label``.
     seed : int
         The same seed gives the same bytes.
 
     Returns
     -------
     Path
-        `out`.
+        `out`; of single images their folder.
 
     Raises
     ------
     ValueError
         If the run does not generate, has no such class, or `out` has another suffix or one that does not fit the data.
+    FileExistsError
+        If the folder has images of the class already.
     """
+    singly = os.fspath(out).endswith(("/", os.sep)) or Path(out).is_dir()
     out = Path(out)
-    if out.suffix not in SUFFIXES:
+    if not singly and out.suffix not in SUFFIXES:
         raise ValueError(
-            f"Expected the output file to end in one of {', '.join(SUFFIXES)}, but got {out.name!r}; rename it."
+            f"Expected the output file to end in one of {', '.join(SUFFIXES)}, or a folder, which ends in a slash, but "
+            f"got {out.name!r}; rename it."
         )
     if n < 1:
         raise ValueError(f"Expected n to be at least 1, but got {n}; ask for one sample or more.")
     check_seeds([seed])
-    check_free_file(out)
+    if singly:
+        check_writable(out if out.is_dir() else out.parent)
+    else:
+        check_free_file(out)
     generator = generator_of(load(run))
     if generator is None:
         raise ValueError(f"Expected a run whose method generates samples, but {run} only classifies; try a run of RAE.")
-    number = class_number(label, generator.classes_.tolist())
-    if number is None:
-        known = ", ".join(map(str, generator.classes_))
-        raise ValueError(f"Expected the label to be one of {known}, but got {label!r}; choose one of them.")
+    labels = generator.classes_.tolist()
+    names = class_names_of(run, labels)
+    number = _class_called(label, labels, names)
     value = generator.classes_[number]
+    if singly:
+        out = out / _as_file_name(names[number])
+        if out.exists() and any(out.iterdir()):
+            raise FileExistsError(f"Expected {out} to be free, but there are files in it; choose another folder.")
     check_dense_size((n, *generator.format_.shape), f"the {n} samples", advice="ask for fewer at a time")
     recipe = find_bundle(Path(run)) / "recipe.yaml"
     name = (load_data_config(recipe).target if recipe.is_file() else None) or "label"
     X = generator.sample(n, y=value, random_state=seed)
+    if singly:
+        images = _pictures(X, generator.format_)
+        with replacing_folder(out) as temporary:
+            _write_images(images, temporary)
+        return out
     with replacing(out) as temporary:
         if out.suffix == ".png":
             images = _pictures(X, generator.format_)
@@ -79,10 +99,41 @@ def generate(run: str | os.PathLike[str], label: str, n: int, out: str | os.Path
     return out
 
 
+def _class_called(label: str, labels: Sequence[Any], names: Sequence[str]) -> int:
+    """Return the number of the class that somebody calls so; raise ValueError with all names where there is none."""
+    number = class_number(label, labels, [[name] for name in names])
+    if number is None:
+        guess = nearest(label, names)
+        hint = f"did you mean {guess!r}?" if guess else "choose one of them."
+        raise ValueError(f"Expected the label to be one of {', '.join(names)}, but got {label!r}; {hint}")
+    return number
+
+
+def _as_file_name(name: str) -> str:
+    """Return what people call a class as the name of a folder.
+
+    Examples
+    --------
+    >>> _as_file_name("T-shirt/top"), _as_file_name("..")
+    ('T-shirt_top', '__')
+    """
+    return re.sub(r'^\.|[\x00-\x1f/\\:*?"<>|]|[. ]$', "_", name)[:_NAME_LETTERS] or "_"
+
+
+def _write_images(images: np.ndarray, folder: Path) -> None:
+    """Write images (n, c, h, w) in [0, 1] as 0001.png, 0002.png, ..."""
+    width = max(4, len(str(len(images))))
+    for number, image in enumerate(np.rint(255 * images).astype(np.uint8), 1):
+        pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+        Image.fromarray(pixels).save(folder / f"{number:0{width}}.png", format="PNG")
+
+
 def _pictures(X: Any, layout: Any) -> np.ndarray:
     """Return images (n, c, h, w) in [0, 1], whatever the layout and range of the data."""
     if not isinstance(layout, ImageFormat):
         raise ValueError(f"Expected images for a .png, but the samples have shape {np.shape(X)}; write .csv instead.")
+    if layout.shape[0] not in (1, 3):
+        raise ValueError(f"Expected 1 or 3 channels for a .png, but got {layout.shape[0]}; write .npz instead.")
     images = np.asarray(X, dtype=np.float64)
     if layout.layout == "channels_last":
         images = np.moveaxis(images, -1, 1)

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentover.bundle import find_bundle, load
-from latentover.data.folders import IMAGE_SUFFIXES, find_images, open_images
+from latentover.data.folders import find_images
+from latentover.data.pictures import IMAGE_SUFFIXES, open_images
 from latentover.estimators import BaseDeepEstimator, ImageFormat
 from latentover.experiments.environment import environment
 from latentover.experiments.evaluate import PRIMARY_SPLIT, generator_of, open_run

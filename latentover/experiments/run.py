@@ -279,6 +279,12 @@ def _write_histories(estimator: Any, folder: Path) -> None:
             write_text(folder / name, pd.DataFrame(step.history_).to_csv(index=False))
 
 
+def _class_names(splits: Splits) -> dict[str, dict[str, str]]:
+    """Return what people call the classes, by the labels as text, where that is not the labels themselves."""
+    names = {str(label): name for label, name in splits.class_names.items() if name != str(label)}
+    return {"class_names": names} if names else {}
+
+
 def _weights(estimator: Any) -> str:
     """Return which epoch's weights are used: the last one's, unless training looked for the best on validation data."""
     stops = getattr(estimator, "early_stopping", False) and getattr(estimator, "final_weights", "best") == "best"
@@ -320,6 +326,7 @@ def _metrics(
         **memorization_of(estimator, splits),
         "test_reads": 1,
         "train_counts": {str(label): int(counts[label]) for label in final.classes_},
+        **_class_names(splits),
         "certificate": {
             "recipe": recipe.name,
             **_labels(recipe),

@@ -35,6 +35,7 @@ def save_minority_grid(
     per_class: int = 4,
     n_classes: int = 10,
     random_state: int | RandomState | None = 0,
+    class_names: Mapping[Any, str] | None = None,
 ) -> Path:
     """Write a picture of the smallest classes: real, reconstructed, synthetic, and the real image nearest to it.
 
@@ -57,6 +58,8 @@ def save_minority_grid(
         How many classes, the smallest ones; they are shown by rising count.
     random_state : int, RandomState or None, default=0
         Picks the real images and is handed to ``sample``; the same seed gives the same bytes.
+    class_names : mapping of label to str, optional
+        What the rows are called, where that is not the label.
 
     Returns
     -------
@@ -79,7 +82,8 @@ def save_minority_grid(
         row = _class_row(estimator, X[y == label], label, per_class, rng)
         rows.append({title: _unit(images, limits, per_class) for title, images in row.items()})
     panels = {title: np.stack([row[title] for row in rows]) for title in rows[0]}
-    row_labels = [f"{labels[i]} (n={counts[i]})" for i in order]
+    names = [(class_names or {}).get(label, label) for label in labels.tolist()]
+    row_labels = [f"{names[i]} (n={counts[i]})" for i in order]
     buffer = io.BytesIO()
     arrays: dict[str, Any] = {LABELS: row_labels, **{name: x.astype(np.float16) for name, x in panels.items()}}
     np.savez_compressed(buffer, **arrays)

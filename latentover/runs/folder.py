@@ -221,6 +221,11 @@ class RunFolder:
         return (self.metrics or {}).get("certificate") or {}
 
     @property
+    def class_names(self) -> dict[str, str]:
+        """What people call the classes, by the labels as text; empty where labels are names, and of older runs."""
+        return (self.metrics or {}).get("class_names") or {}
+
+    @property
     def identity(self) -> Identity | None:
         """Which run it holds; None where none is finished."""
         if self.metrics is None:

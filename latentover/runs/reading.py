@@ -188,6 +188,8 @@ def read_metrics(path: Path) -> dict[str, Any]:
             _check_scores(_mapping(splits, split), f"validation_best.{split}.")
     counts = _mapping(metrics, "train_counts")
     _check(all(map(_is_count, counts.values())), "train_counts holds what is no count")
+    names = _mapping(metrics, "class_names").values()
+    _check(all(isinstance(name, str) for name in names), "class_names holds what is no text")
     _check(metrics.get("test_reads") is None or _is_count(metrics["test_reads"]), "test_reads is no count")
     _check_certificate(_mapping(metrics, "certificate"))
     return metrics

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from latentover.data.folders import ImageFiles, read_folder
+from latentover.data.folders import read_folder
+from latentover.data.pictures import ImageFiles
 
 
 def save(path, size=(6, 4), mode="RGB", value=0):
@@ -53,7 +54,8 @@ def test_train_and_test_folders(tmp_path):
     for part, names in {"train": "abc", "test": "ac", "valid": "abcd"}.items():
         for name in names:
             save(tmp_path / part / name / "x.png")
-    source = read_folder(tmp_path)
+    with pytest.warns(UserWarning, match="the folder valid is passed over"):
+        source = read_folder(tmp_path)
     assert source.y.tolist() == ["a", "b", "c"]
     assert source.y_test.tolist() == ["a", "c"]
     assert len(source.X_test) == 2
@@ -77,7 +79,8 @@ def test_nested_hidden_and_other_files(folder):
     save(folder / ".cache" / "9.png")
     (folder / "cat" / "._0.png").write_bytes(b"no image")
     (folder / "cat" / "Thumbs.db").write_bytes(b"no image")
-    assert read_folder(folder).y.tolist() == ["cat"] * 4 + ["dog"] * 3
+    with pytest.warns(UserWarning, match=r"1 file of other endings \(.db\) and 1 hidden file"):
+        assert read_folder(folder).y.tolist() == ["cat"] * 4 + ["dog"] * 3
 
 
 @pytest.mark.parametrize(
@@ -193,3 +196,56 @@ def test_many_files_come_in_order(tmp_path):
         save(tmp_path / "a" / f"{number:03d}.png", size=(2, 2), mode="L", value=number % 256)
     files = ImageFiles(sorted((tmp_path / "a").iterdir()), (1, 2, 2))
     assert everything(files)[:, 0, 0, 0].tolist() == [number % 256 for number in range(300)]
+
+
+@pytest.mark.parametrize(("train", "test"), [("Training", "Testing"), ("TRAIN", "test"), ("train", "TESTING")])
+def test_parts_of_the_data_in_other_spellings(tmp_path, train, test):
+    for part in (train, test):
+        for name in "ab":
+            save(tmp_path / part / name / "x.png")
+    source = read_folder(tmp_path)
+    assert source.y.tolist() == source.y_test.tolist() == ["a", "b"]
+    assert source.class_names == {}
+
+
+def test_what_is_passed_over_is_said_in_one_line(folder, tmp_path):
+    root = tmp_path / "data"
+    for part in ("train", "Valid", "old"):
+        for name in ("cat", "dog"):
+            save(root / part / name / "1.png")
+    (root / "train" / "cat" / "notes.txt").touch()
+    (root / "train" / "dog" / ".DS_Store").touch()
+    save(root / "train" / "loose.png")
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.new("RGB", (6, 4)).save(root / "train" / "dog" / "2.png", exif=exif)
+    with pytest.warns(UserWarning, match="data: 3 training images;") as said:
+        read_folder(root)
+    assert len(said) == 1
+    assert str(said[0].message).endswith(
+        "the folder Valid is passed over, the folder old is passed over, passed over 1 file of other endings (.txt) "
+        "and 1 hidden file and 1 image outside of class folders, 1 photo turned upright as EXIF says."
+    )
+
+
+@pytest.mark.parametrize("parts", [["fold_1", "Fold 2"], ["test", "val"], ["Validation"], ["testing", "cat"]])
+def test_parts_without_training_data_are_no_classes(tmp_path, parts):
+    for part in parts:
+        save(tmp_path / part / "a" / "x.png")
+    with pytest.raises(ValueError, match=r"Expected a folder train beside .* but got none; rename the one to train on"):
+        read_folder(tmp_path)
+
+
+def test_two_folders_of_training_data(tmp_path):
+    for part in ("train", "Training"):
+        save(tmp_path / part / "a" / "x.png")
+    with pytest.raises(ValueError, match="one folder of train data, but got Training and train; move one"):
+        read_folder(tmp_path)
+
+
+def test_classes_may_be_links(tmp_path):
+    for name in "ab":
+        save(tmp_path / "store" / name / "1.png")
+        (tmp_path / "data").mkdir(exist_ok=True)
+        (tmp_path / "data" / f"class {name}").symlink_to(tmp_path / "store" / name)
+    assert read_folder(tmp_path / "data").y.tolist() == ["class a", "class b"]

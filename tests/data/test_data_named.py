@@ -29,6 +29,7 @@ def test_digits():
     assert len(np.unique(source.X)) == 17
     assert (source.X.min(), source.X.max()) == (0, 255)
     assert source.y_test is None
+    assert source.class_names == {digit: str(digit) for digit in range(10)}
 
 
 @pytest.mark.parametrize(("name", "folder"), [("mnist", "MNIST"), ("fashion_mnist", "FashionMNIST")])
@@ -40,6 +41,7 @@ def test_mnist_layout(tmp_path, name, folder):
     assert np.array_equal(source.X[:, 0], written["train"][0])
     assert np.array_equal(source.X_test[:, 0], written["t10k"][0])
     assert np.array_equal(source.y_test, written["t10k"][1])
+    assert source.class_names[9] == {"mnist": "9", "fashion_mnist": "Ankle boot"}[name]
 
 
 @pytest.mark.parametrize(
@@ -53,6 +55,7 @@ def test_cifar_layout(tmp_path, monkeypatch, name, class_name, label_key, n_trai
     assert source.X.shape == (n_train, 3, 32, 32)
     assert source.X_test.shape == (3, 3, 32, 32)
     assert source.y.tolist() == [0, 1, 2] * (n_train // 3)
+    assert source.class_names == {0: "a", 1: "b", 2: "sweet pepper"}
     first = next(iter(batches.values()))["data"]
     assert np.array_equal(source.X[0], first[0].reshape(3, 32, 32))
 
@@ -87,12 +90,15 @@ def test_cinic10_layout(tmp_path):
     source = read_named("cinic10", root=tmp_path)
     assert source.X.shape == (3, 3, 32, 32)
     assert source.y.tolist() == source.y_test.tolist() == [0, 1, 2]
+    assert source.class_names == {0: "airplane", 1: "automobile", 2: "truck"}
     assert source.X[np.arange(3)][:, 0, 0, 0].tolist() == [0, 1, 2]
 
 
 def test_tiny_imagenet_layout(tmp_path):
     write_tiny_imagenet(tmp_path / "tiny-imagenet-200", n_classes=2)
+    (tmp_path / "tiny-imagenet-200" / "words.txt").write_text("n01\tgoldfish, Carassius auratus\nn07\tcrane\n")
     source = read_named("tiny_imagenet", root=tmp_path)
+    assert source.class_names == {0: "goldfish", 1: "n02"}
     assert source.X.shape == (2, 3, 64, 64)
     assert source.y.tolist() == [0, 1]
     assert source.y_test.tolist() == [1, 0]

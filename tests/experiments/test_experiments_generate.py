@@ -1,4 +1,7 @@
-"""New samples of a run as a picture, arrays or a table."""
+"""New samples of a run as a picture, single images, arrays or a table."""
+
+import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -7,6 +10,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from latentover import DeepClassifier, RAEClassifier, save
+from latentover.data.folders import read_folder
 from latentover.experiments.generate import SUFFIXES, generate
 
 SMALL = {"latent_dim": 3, "channels": 2, "hidden_units": 4, "max_steps": 1, "batch_size": 4, "random_state": 0}
@@ -70,13 +74,17 @@ def test_a_table_keeps_its_columns(tmp_path):
 
 
 def test_what_cannot_be_generated_is_said(tiny, tmp_path):
-    (tmp_path / "folder.csv").mkdir()
     (tmp_path / "file").touch()
     for label, n, out, error, message in [
-        ("9", 5, "a.jpg", ValueError, "to end in one of .png, .npz, .csv, but got 'a.jpg'"),
+        (
+            "9",
+            5,
+            "a.jpg",
+            ValueError,
+            "to end in one of .png, .npz, .csv, or a folder, which ends in a slash, but got 'a.jpg'",
+        ),
         ("9", 0, "a.csv", ValueError, "Expected n to be at least 1, but got 0"),
         ("eleven", 5, "a.csv", ValueError, "Expected the label to be one of 0, 1, .*, but got 'eleven'"),
-        ("9", 5, "folder.csv", IsADirectoryError, "folder.csv to be a file or a free name, but it is a folder"),
         ("9", 5, "file/a.csv", NotADirectoryError, "file to be a folder that can be written to"),
     ]:
         with pytest.raises(error, match=message):
@@ -90,3 +98,44 @@ def test_a_run_that_only_classifies_does_not_generate(tmp_path):
     save(model, tmp_path / "bundle")
     with pytest.raises(ValueError, match=r"Expected a run whose method generates samples, but .* only classifies"):
         generate(tmp_path / "bundle", "1", 5, tmp_path / "a.csv")
+
+
+@pytest.fixture
+def named(tiny, tmp_path):
+    """The tiny run, whose class 9 is called "Ankle boot", and class 0 something that is no name of a folder."""
+    folder = tmp_path / "run"
+    shutil.copytree(tiny[2], folder)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics["class_names"] = {"0": "T-shirt/top", "9": "Ankle boot"}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    return folder
+
+
+def test_a_class_goes_by_its_name_or_its_label(named, tmp_path):
+    for label, name in (("Ankle boot", "a"), ("9", "b")):
+        generate(named, label, 3, tmp_path / f"{name}.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    with pytest.raises(ValueError, match=r"one of T-shirt/top, 1, .*, Ankle boot, but got 'ankle_boots'; did you mean"):
+        generate(named, "ankle_boots", 3, tmp_path / "c.npz")
+
+
+def test_single_images_lie_in_a_folder_named_for_the_class(named, tmp_path):
+    made = generate(named, "Ankle boot", 8, f"{tmp_path}/made/", seed=3)
+    assert made == tmp_path / "made" / "Ankle boot"
+    assert sorted(path.name for path in made.iterdir()) == [f"{i:04}.png" for i in range(1, 9)]
+    generate(named, "T-shirt/top", 2, tmp_path / "made")  # the folder is there now
+    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["Ankle boot", "T-shirt_top"]
+    with np.load(generate(named, "9", 8, tmp_path / "a.npz", seed=3)) as arrays:
+        expected = arrays["X"]
+    source = read_folder(tmp_path / "made")
+    assert source.y.tolist() == ["Ankle boot"] * 8 + ["T-shirt_top"] * 2
+    assert np.array_equal(source.X[np.arange(8)], expected)
+    with pytest.raises(FileExistsError, match="Ankle boot to be free, but there are files in it"):
+        generate(named, "9", 8, tmp_path / "made")
+
+
+def test_single_images_of_a_table_are_refused_and_nothing_is_left(tmp_path):
+    save(RAEClassifier(**SMALL).fit(np.random.default_rng(0).random((12, 3)), np.arange(12) % 2), tmp_path / "bundle")
+    with pytest.raises(ValueError, match=r"Expected images for a .png"):
+        generate(tmp_path / "bundle", "1", 3, f"{tmp_path}/made/")
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]

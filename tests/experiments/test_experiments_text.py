@@ -49,7 +49,7 @@ def test_a_map_holds_no_formula_and_the_report_reads_the_labels_back(tmp_path):
     labels = np.repeat(Generator.classes_, 10)
 
     class Splits:
-        X_train, y_train = np.random.default_rng(0).normal(size=(30, 2)), labels
+        X_train, y_train, class_names = np.random.default_rng(0).normal(size=(30, 2)), labels, {}
 
     assert write_tsne(Generator(), Splits(), Evaluation(tsne_points=60), tmp_path / "tsne.csv")
     text = (tmp_path / "tsne.csv").read_text(encoding="utf-8")
