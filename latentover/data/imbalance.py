@@ -338,3 +338,35 @@ def _unknown_profile(profile: object) -> str:
     nearest = difflib.get_close_matches(str(profile), get_args(Profile), n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else "."
     return f"Expected `profile` to be one of {', '.join(map(repr, get_args(Profile)))}, but got {profile!r}{hint}"
+
+
+def training_quotas(sizes: Sequence[int], max_rows: int) -> list[int]:
+    """Return how many rows of each class to train on: the rarest classes whole, of the others equally many.
+
+    Parameters
+    ----------
+    sizes : sequence of C int
+    max_rows : int
+        The sum of the result is at most this.
+
+    Raises
+    ------
+    ValueError
+        If that leaves fewer than two rows for a class that has them.
+
+    Examples
+    --------
+    >>> from latentover.data.imbalance import training_quotas
+    >>> training_quotas([900, 60, 5], 205)
+    [140, 60, 5]
+    """
+    if max_rows < 2 * len(sizes):
+        raise ValueError(
+            f"Expected max_train_rows to be at least 2 for each of the {len(sizes)} classes, but got {max_rows}; train "
+            "on more rows."
+        )
+    quotas, left = [0] * len(sizes), max_rows
+    for rank, code in enumerate(np.argsort(sizes, kind="stable").tolist()):
+        quotas[code] = min(sizes[code], left // (len(sizes) - rank))
+        left -= quotas[code]
+    return quotas

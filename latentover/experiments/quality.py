@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold
 
 from latentover.bundle import load
+from latentover.data.imbalance import training_quotas
 from latentover.data.tables import TableOptions, read_table
 from latentover.experiments.evaluate import generator_of
 from latentover.files import check_free_file, write_json
@@ -115,8 +116,6 @@ def quality_sample(
         Rows of each class in the whole table, and new ones.
     seed : int, default=0
     """
-    from latentover.experiments.resample import training_quotas
-
     labels = [label for label, n in counts.items() if n >= FEWEST]
     members = [np.flatnonzero(y == label) for label in labels]
     quotas = training_quotas([len(rows) for rows in members], max(MAX_ROWS, FEWEST * len(labels)))

@@ -18,6 +18,7 @@ import pandas as pd
 import yaml
 from imblearn.utils import check_sampling_strategy
 
+from latentover.data.imbalance import training_quotas
 from latentover.data.rows import Rows, open_rows
 from latentover.data.source import check_labels, class_number
 from latentover.data.tables import TABLE_SUFFIXES, TableOptions
@@ -359,37 +360,6 @@ def rows_to_add(
             "rows; ask for more, or keep the file as it is."
         )
     return added
-
-
-def training_quotas(sizes: Sequence[int], max_rows: int) -> list[int]:
-    """Return how many rows of each class to train on: the rarest classes whole, of the others equally many.
-
-    Parameters
-    ----------
-    sizes : sequence of C int
-    max_rows : int
-        The sum of the result is at most this.
-
-    Raises
-    ------
-    ValueError
-        If that leaves fewer than two rows for a class that has them.
-
-    Examples
-    --------
-    >>> training_quotas([900, 60, 5], 205)
-    [140, 60, 5]
-    """
-    if max_rows < 2 * len(sizes):
-        raise ValueError(
-            f"Expected max_train_rows to be at least 2 for each of the {len(sizes)} classes, but got {max_rows}; train "
-            "on more rows."
-        )
-    quotas, left = [0] * len(sizes), max_rows
-    for rank, code in enumerate(np.argsort(sizes, kind="stable").tolist()):
-        quotas[code] = min(sizes[code], left // (len(sizes) - rank))
-        left -= quotas[code]
-    return quotas
 
 
 # ---- Drawing and making rows -----------------------------------------------------------------------------------------

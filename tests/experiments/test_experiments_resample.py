@@ -16,9 +16,10 @@ from imblearn.over_sampling import SMOTE, RandomOverSampler
 
 from latentover import RAESampler, cli
 from latentover.data import rows as rows_module
+from latentover.data.imbalance import training_quotas
 from latentover.data.rows import open_rows
 from latentover.experiments import resample
-from latentover.experiments.resample import read_strategy, resample_file, rows_to_add, training_quotas
+from latentover.experiments.resample import read_strategy, resample_file, rows_to_add
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
