@@ -278,7 +278,8 @@ def _data_panel(run: Run) -> dict[str, Any] | None:
     counts = run.metrics.get("train_counts") or {}
     if not counts:
         return None
-    falling = [(short_name(label), n) for label, n in sorted(counts.items(), key=lambda item: -item[1])]
+    order = sorted(counts, key=lambda label: -counts[label])
+    falling = [(short_name(name), counts[label]) for label, name in zip(order, run.class_names(order), strict=True)]
     return {
         "name": short_name(run.certificate.get("data") or ""),
         "bars": [(label, n, 100 * n / max(1, falling[0][1])) for label, n in falling],
@@ -353,7 +354,8 @@ def _recall_panel(groups: Sequence[Group]) -> Picture | None:
         lists = [scores["recall"] for scores in alike if scores.get("recall")]
         if lists:
             recalls[group.title] = [_mean(column) for column in zip(*lists, strict=True)]
-    return recall_figure(recalls, classes, [counts[label] for label in classes]) if recalls else None
+    sizes = [counts[label] for label in classes]
+    return recall_figure(recalls, first.class_names(classes), sizes) if recalls else None
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -387,7 +389,8 @@ def _class_accuracies(group: Group, part: str) -> Picture | None:
     steps, accuracies = class_accuracies(group.runs, part, len(counts))
     if not steps:
         return None
-    return class_accuracy_figure(steps, accuracies, list(counts), list(counts.values()), group.title)
+    names = group.runs[0].class_names(counts)
+    return class_accuracy_figure(steps, accuracies, names, list(counts.values()), group.title)
 
 
 def _curves(group: Group) -> Picture | None:
@@ -416,7 +419,7 @@ def _confusion(group: Group) -> Picture | None:
     matrices = [scores["confusion"] for scores in alike if scores.get("confusion")]
     if not classes or not matrices:
         return None
-    return confusion_figure(np.sum(matrices, axis=0), classes, group.title)
+    return confusion_figure(np.sum(matrices, axis=0), group.runs[0].class_names(classes), group.title)
 
 
 def _first(group: Group, file: str) -> tuple[Run | None, Any]:
