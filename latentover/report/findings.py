@@ -176,7 +176,7 @@ def _rarest_sentence(runs: Sequence[Run], rows: Sequence[Row]) -> list[str]:
     rarest, recall = rarest_class(runs[0]), _rarest_recall(runs, rows[0].recipe)
     if rarest is None or recall is None:
         return []
-    label, n = short_name(runs[0].class_names(rarest[:1])[0]), plural(rarest[1], "training sample")
+    label, n = short_name(rarest[0]), plural(rarest[1], "training sample")
     text = f"On the rarest class ({label}, {n}) its recall is {recall:.1f}%"
     baseline = _baseline(rows)
     without = _rarest_recall(runs, baseline.recipe) if baseline and baseline is not rows[0] else None

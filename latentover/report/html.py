@@ -354,8 +354,7 @@ def _recall_panel(groups: Sequence[Group]) -> Picture | None:
         lists = [scores["recall"] for scores in alike if scores.get("recall")]
         if lists:
             recalls[group.title] = [_mean(column) for column in zip(*lists, strict=True)]
-    sizes = [counts[label] for label in classes]
-    return recall_figure(recalls, first.class_names(classes), sizes) if recalls else None
+    return recall_figure(recalls, classes, [counts[label] for label in classes]) if recalls else None
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
@@ -389,8 +388,7 @@ def _class_accuracies(group: Group, part: str) -> Picture | None:
     steps, accuracies = class_accuracies(group.runs, part, len(counts))
     if not steps:
         return None
-    names = group.runs[0].class_names(counts)
-    return class_accuracy_figure(steps, accuracies, names, list(counts.values()), group.title)
+    return class_accuracy_figure(steps, accuracies, list(counts), list(counts.values()), group.title)
 
 
 def _curves(group: Group) -> Picture | None:
@@ -419,7 +417,7 @@ def _confusion(group: Group) -> Picture | None:
     matrices = [scores["confusion"] for scores in alike if scores.get("confusion")]
     if not classes or not matrices:
         return None
-    return confusion_figure(np.sum(matrices, axis=0), group.runs[0].class_names(classes), group.title)
+    return confusion_figure(np.sum(matrices, axis=0), classes, group.title)
 
 
 def _first(group: Group, file: str) -> tuple[Run | None, Any]:
