@@ -118,14 +118,17 @@ def _parts_of(root: Path) -> _Parts:
     """Return which folders hold training and test data: ``train`` and ``test`` in any spelling, or all of `root`."""
     inner = _subfolders(root)
     named = {part: [path for path in inner if form.fullmatch(path.name)] for part, form in _PARTS.items()}
+    parts = [path for paths in named.values() for path in paths]
     named["train"] = [path for path in named["train"] if _subfolders(path)]  # without any it is a class of that name
     if not named["train"]:
-        held = [path.name for paths in named.values() for path in paths if _subfolders(path)]
+        held = [path.name for path in parts if _subfolders(path)]
+        if len(parts) == len(inner):  # but they are not all classes
+            held = [path.name for path in parts]
         if held:
             raise ValueError(
-                f"Expected a folder train beside {', '.join(held)} in {root}, with a folder for each class, but got "
-                "none; rename the one to train on, or link the folds that are trained on into it. Folders of these "
-                "names that hold folders are parts of the data and no classes."
+                f"Expected {root} to hold a folder train with a folder for each class, but got {', '.join(held)} "
+                "without one; rename the one to train on, or link the folds that are trained on into it. Folders of "
+                "these names are parts of the data and no classes."
             )
         return _Parts(root, None, [])
     for part in ("train", "test"):

@@ -279,6 +279,8 @@ def _opened(picture: Picture) -> Iterator["Image"]:
             return
         with Image.open(picture) as image:
             _check_mode(image, picture)
+            if getattr(image, "tag_v2", {}).get(_ORIENTATION) in _SIDEWAYS:
+                image.load()  # Pillow turns TIFFs itself, older versions without saying their size before
             yield image
     except _ModeError:
         raise

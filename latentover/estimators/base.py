@@ -278,15 +278,15 @@ class BaseDataEstimator(BaseEstimator):
 
         In fit they have to be of one size, or are brought to `image_shape`; later they are brought to what was learned.
         """
-        if reset:
-            files = ImageFiles(X, self.image_shape) if self.image_shape is not None else open_images(X)[0]
-            pixels = files[np.arange(len(files))]
-            return np.moveaxis(pixels, 1, -1) if self.channels_last else pixels
-        learned = self.format_
-        if not isinstance(learned, ImageFormat) or learned.shape[0] not in (1, 3):
-            what = f"images of {learned.shape[0]} channels" if len(learned.shape) == 3 else "rows of a table"
-            raise ValueError(f"Expected X to be {what}, as in fit, but got image files; read and convert them first.")
-        return learned.from_pixels(ImageFiles(X, learned.shape)[np.arange(len(X))])
+        shape = self.image_shape if reset else self.format_.shape
+        if shape is not None and (len(shape) != 3 or shape[0] not in (1, 3)):
+            what = f"images of {shape[0]} channels" if len(shape) == 3 else "rows of a table"
+            raise ValueError(f"Expected X to be {what}, but got image files; read and convert them first.")
+        files = open_images(X)[0] if shape is None else ImageFiles(X, shape)
+        pixels = files[np.arange(len(files))]
+        if not reset and isinstance(self.format_, ImageFormat):
+            return self.format_.from_pixels(pixels)
+        return np.moveaxis(pixels, 1, -1) if self.channels_last else pixels
 
     def _checked_input(self, X: Any, reset: bool) -> Any:
         if type(X).__module__.startswith("polars"):

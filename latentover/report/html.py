@@ -280,7 +280,8 @@ def _data_panel(run: Run) -> dict[str, Any] | None:
     counts = run.metrics.get("train_counts") or {}
     if not counts:
         return None
-    falling = [(short_name(label), n) for label, n in sorted(counts.items(), key=lambda item: -item[1])]
+    order = sorted(counts, key=lambda label: -counts[label])
+    falling = [(short_name(name), counts[label]) for label, name in zip(order, run.class_names(order), strict=True)]
     return {
         "name": short_name(run.certificate.get("data") or ""),
         "bars": [(label, n, 100 * n / max(1, falling[0][1])) for label, n in falling],

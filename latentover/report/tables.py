@@ -439,7 +439,10 @@ def recall_table(runs: Sequence[Run], split: str, metric: str = "recall", most: 
                 found.append(dict(zip(scores["classes"], scores[metric], strict=True)))
         cells = [mean_cell([values.get(label) for values in found]) for label in order]
         lines.append((title, ["n/a" if cell.mean is None else f"{100 * cell.mean:.1f}" for cell in cells]))
-    columns = [f"{short_name(label)} ({counts[label]:,})" if label in counts else short_name(label) for label in order]
+    columns = [
+        f"{short_name(name)} ({counts[label]:,})" if label in counts else short_name(name)
+        for label, name in zip(order, runs[0].class_names(order), strict=True)
+    ]
     caption = f"{metric.capitalize()} of each class in percent, with its number of training samples"
     return SideTable(caption, columns, lines)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -70,6 +70,11 @@ class Run:
     def certificate(self) -> Mapping[str, Any]:
         """Where the numbers come from: recipe, data, hardware, versions."""
         return self.metrics.get("certificate") or {}
+
+    def class_names(self, labels: Iterable[str]) -> list[str]:
+        """What people call the classes with these labels: the labels, where the run knows no names."""
+        names = self.metrics.get("class_names") or {}
+        return [names.get(label, label) for label in labels]
 
     @property
     def title(self) -> str:

@@ -232,7 +232,16 @@ def test_what_is_passed_over_is_said_in_one_line(folder, tmp_path):
 def test_parts_without_training_data_are_no_classes(tmp_path, parts):
     for part in parts:
         save(tmp_path / part / "a" / "x.png")
-    with pytest.raises(ValueError, match=r"Expected a folder train beside .* but got none; rename the one to train on"):
+    message = r"to hold a folder train with a folder for each class, but got .* without one; rename the one to train on"
+    with pytest.raises(ValueError, match=message):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("parts", [["train", "test"], ["fold1", "fold2"]])
+def test_parts_without_class_folders_are_no_classes(tmp_path, parts):
+    for part in parts:
+        save(tmp_path / part / "x.png")
+    with pytest.raises(ValueError, match=f"with a folder for each class, but got {parts[0]}, {parts[1]} without one"):
         read_folder(tmp_path)
 
 

@@ -81,8 +81,10 @@ class TestLists:
         deep = Image.fromarray(np.zeros((9, 8), dtype=np.uint16))
         with pytest.raises(ValueError, match=r"8 bits a channel, but got Pillow mode 'I.* in an image of Pillow"):
             model.predict([deep])
-        with pytest.raises(ValueError, match="Expected X to be rows of a table, as in fit, but got image files"):
+        with pytest.raises(ValueError, match="Expected X to be rows of a table, but got image files"):
             classifier().fit(np.eye(20), Y).predict(paths)
+        with pytest.raises(ValueError, match="Expected X to be images of 2 channels, but got image files"):
+            classifier(image_shape=(2, 8, 8)).fit(paths, Y)
 
 
 class TestChannels:

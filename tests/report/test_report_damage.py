@@ -206,6 +206,7 @@ METRICS = {
     "too few recalls": (set_to([0.5], "recall"), "recall has not one value a class"),
     "classes twice": (set_to(["0"] * 10, "classes"), "classes are no different texts"),
     "confusion of words": (set_to([["a"] * 10] * 10, "confusion"), "confusion is no table"),
+    "names of classes that are none": (set_to({"0": 3}, "class_names"), "class_names"),
     "counts of words": (set_to({"0": "many"}, "train_counts"), "train_counts"),
     "a huge count": (set_to({"0": 10**400}, "train_counts"), "train_counts"),
     "splits of another type": (set_to([1], "splits"), "splits is no mapping"),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from latentover.report import Cell, Row, comparison_markdown, comparison_text
+from latentover.report.html import _data_panel
 from latentover.report.tables import calibration_table, published_sources, recall_table, seconds
 from latentover.runs.collection import Run
 
@@ -97,6 +98,13 @@ class TestRecall:
         table = recall_table(runs, "test")
         assert table.columns == ["b (4,000)", "a (40)"]
         assert dict(table.rows) == {"rae": ["90.0", "55.0"], "none": ["100.0", "25.0"]}
+
+    def test_classes_go_by_their_names(self):
+        run = self.run("rae", 0, [0.5, 0.9], {"0": 40, "9": 4000}, classes=("0", "9"))
+        run.metrics["class_names"] = {"9": "Ankle boot"}
+        assert recall_table([run], "test").columns == ["Ankle boot (4,000)", "0 (40)"]
+        assert _data_panel(run)["smallest"] == ("0", 40)
+        assert [name for name, *_ in _data_panel(run)["bars"]] == ["Ankle boot", "0"]
 
     def test_not_for_many_classes(self):
         classes = [str(i) for i in range(13)]
