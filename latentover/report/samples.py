@@ -14,16 +14,18 @@ from PIL import Image
 
 from latentover.files import write_whole
 from latentover.report.grid import PAPER, minority_grid
-from latentover.runs.reading import LABELS
+from latentover.runs.reading import LABELS, Png
 from latentover.seeds import as_random_state
+from latentover.text import line
 
 if TYPE_CHECKING:
     from numpy.random import RandomState
 
-__all__ = ["save_minority_grid", "side_by_side"]
+__all__ = ["native_panels", "save_minority_grid", "side_by_side"]
 
 METHODS_A_BAND = 5
 """As many as fit into the width of a page."""
+PANEL_ORDER = ("Real", "Synthetic", "Nearest real", "Reconstruction")
 
 
 def save_minority_grid(
@@ -123,6 +125,42 @@ def side_by_side(
     for i, band in enumerate(bands):
         canvas.paste(band, (0, sum(above.height for above in bands[:i])))
     return canvas
+
+
+def native_panels(panels: Mapping[str, NDArray], row_labels: Sequence[str]) -> dict[str, Any]:
+    """Return the panels of a grid as pictures of their own pixels, which a page shows as large as it has room.
+
+    Parameters
+    ----------
+    panels : mapping of str to ndarray of shape (n_classes, k, channels, height, width)
+        In [0, 1], empty places ``nan``; "Real" and "Synthetic" among them.
+    row_labels : sequence of n_classes str
+
+    Returns
+    -------
+    dict
+        ``labels``, and ``panels``: from the title to a `Png` with one row a class, real images first, then the
+        synthetic ones and what lies nearest to them.
+    """
+    order = sorted(panels, key=lambda title: (*PANEL_ORDER, title).index(title))
+    return {
+        "labels": [line(label, 24) for label in row_labels],
+        "panels": {title: _native(np.asarray(panels[title], np.float32)) for title in order},
+    }
+
+
+def _native(images: NDArray) -> Png:
+    """Lay images out without anything between them; empty places are transparent."""
+    n, k, channels, height, width = images.shape
+    empty = np.isnan(images).all(axis=(2, 3, 4))
+    colours = np.broadcast_to(images, (n, k, 3, height, width)) if channels == 1 else images
+    alpha = np.broadcast_to(np.where(empty, 0.0, 1.0)[:, :, None, None, None], (n, k, 1, height, width))
+    pixels = np.concatenate([np.nan_to_num(colours), alpha], axis=2) if empty.any() else np.nan_to_num(colours)
+    if channels == 1 and not empty.any():
+        pixels = pixels[:, :, :1]
+    flat = np.rint(255 * pixels).astype(np.uint8).transpose(0, 3, 1, 4, 2).reshape(n * height, k * width, -1)
+    picture = Image.fromarray(flat[:, :, 0] if flat.shape[2] == 1 else flat)
+    return Png(png_bytes(picture), picture.width, picture.height)
 
 
 def png_bytes(picture: Image.Image) -> bytes:
