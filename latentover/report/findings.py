@@ -146,7 +146,7 @@ def counts_sentence(runs: Sequence[Run]) -> str:
         where = f"on the {split_title(split)} split"
         head = f"{where} {_count(own.found)} of {_count(own.of)}"
         if not parts:
-            of = f"{_count(own.found)} of the {_count(own.of)} samples of the rarest class ({label}, {n})"
+            of = f"{_count(own.found)} of the {_count(own.of)} samples of class {label}, the rarest with {n},"
             head = f"{best.title} finds {of} {where}"
         parts.append(head + _compared(own, base, first=not parts))
     if not parts:

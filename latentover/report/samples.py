@@ -150,16 +150,14 @@ def native_panels(panels: Mapping[str, NDArray], row_labels: Sequence[str]) -> d
 
 
 def _native(images: NDArray) -> Png:
-    """Lay images out without anything between them; empty places are transparent."""
+    """Lay images out with a little room behind and below each; room and empty places are transparent."""
     n, k, channels, height, width = images.shape
-    empty = np.isnan(images).all(axis=(2, 3, 4))
-    colours = np.broadcast_to(images, (n, k, 3, height, width)) if channels == 1 else images
-    alpha = np.broadcast_to(np.where(empty, 0.0, 1.0)[:, :, None, None, None], (n, k, 1, height, width))
-    pixels = np.concatenate([np.nan_to_num(colours), alpha], axis=2) if empty.any() else np.nan_to_num(colours)
-    if channels == 1 and not empty.any():
-        pixels = pixels[:, :, :1]
-    flat = np.rint(255 * pixels).astype(np.uint8).transpose(0, 3, 1, 4, 2).reshape(n * height, k * width, -1)
-    picture = Image.fromarray(flat[:, :, 0] if flat.shape[2] == 1 else flat)
+    room = max(1, min(height, width) // 10)
+    pixels = np.zeros((n, k, channels + 1, height + room, width + room), np.uint8)
+    pixels[:, :, :channels, :height, :width] = np.rint(255 * np.nan_to_num(images))
+    pixels[:, :, channels, :height, :width] = 255 * ~np.isnan(images).all(axis=2)
+    flat = pixels.transpose(0, 3, 1, 4, 2).reshape(n * (height + room), k * (width + room), channels + 1)
+    picture = Image.fromarray(np.ascontiguousarray(flat))
     return Png(png_bytes(picture), picture.width, picture.height)
 
 
