@@ -369,7 +369,7 @@ def _dots(runs: Sequence[Run], split: str) -> dict[str, Any]:
 
 
 def _recalls(groups: Sequence[Group], split: str) -> dict[str, Any] | None:
-    """Mean recall over seeds of each class as a table; recipes that saw other classes than the first are left out."""
+    """Mean recall over seeds of each class, the rarest first; recipes that saw other classes are left out."""
     order = class_order(groups, split)
     counts = groups[0].runs[0].metrics.get("train_counts") or {}
     if not order or any(label not in counts for label in order):
@@ -386,12 +386,10 @@ def _recalls(groups: Sequence[Group], split: str) -> dict[str, Any] | None:
     labels, table = rows_of_classes(table, order, [counts[label] for label in order])
     low, high = (float(find(table)) for find in (np.nanmin, np.nanmax)) if not np.isnan(table).all() else (0.0, 1.0)
     room = max(high - low, 1e-9)
+    cells = [[None if math.isnan(v) else (f"{100 * v:.1f}", f"{(v - low) / room:.2f}") for v in row] for row in table]
     return {
-        "columns": labels,
-        "rows": [
-            (group, [None if math.isnan(v) else (f"{100 * v:.1f}", f"{(v - low) / room:.2f}") for v in values])
-            for (group, _), values in zip(rows, table, strict=True)
-        ],
+        "columns": labels[::-1],
+        "rows": [(group, values[::-1]) for (group, _), values in zip(rows, cells, strict=True)],
     }
 
 
@@ -418,6 +416,7 @@ def _confusions(groups: Sequence[Group], split: str) -> list[dict[str, Any]]:
                 {
                     "group": group,
                     "classes": names,
+                    "long": max(map(len, names)) > 3,
                     "rows": _matrix(total, names) if small else None,
                     "mistakes": None if small else _mistakes(total, names),
                 }

@@ -7,6 +7,7 @@
   const MOST_ROWS = 30; // methods drawn at once; the filter brings others
   const MOST_LINES = 8; // methods drawn as lines at once, the best ones and the baseline
   const MOST_CLASSES = 24;
+  const PAPER = 640; // pixels of a drawing on paper, so that its letters are not made small
   const root = document.documentElement;
   const tip = document.getElementById("tip");
   root.classList.add("js");
@@ -594,11 +595,12 @@
       name.append(html("span", { class: "chip", "aria-hidden": "true" }), html("span", {}, titleOf(state, row.method)));
       const cells = [say(row.t), `${row.found} of ${row.of}`, say(row.alarms), say(row.precision)];
       if (costly) cells.push(say(row.cost));
-      return html("tr", {}, html("th", { scope: "row" }, name), ...cells.map((words) => html("td", {}, words)));
+      const labelled = cells.map((words, i) => html("td", { "data-label": heads[i + 1] }, words));
+      return html("tr", {}, html("th", { scope: "row" }, name), ...labelled);
     });
     const head = html("thead", {}, html("tr", {}, ...heads.map((words) => html("th", { scope: "col" }, words))));
     const caption = html("caption", { class: "hidden" }, "What each method finds where it decides");
-    const table = html("table", {}, caption, head, html("tbody", {}, ...body));
+    const table = html("table", { class: "cards" }, caption, head, html("tbody", {}, ...body));
     const note = seeds > 1 ? html("p", { class: "note below" }, "Counts of all seeds together.") : null;
     const scroll = html("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Decisions" }, table);
     return html("div", { class: "decisions" }, ...known([scroll, note]));
@@ -747,8 +749,8 @@
     const close = rarest.map(({ name, points }) => {
       const chart = mapChart(map, points, each);
       const made = points.filter((i) => map.class[i] < 0).length;
-      const head = html("div", { class: "what" }, `${cut(name, each - 90)}: ${points.length - made} and ${made}`);
-      return html("div", {}, head, chart.svg);
+      const counts = `${points.length - made} real, ${made} synthetic`;
+      return html("div", {}, html("strong", {}, cut(name, each)), counts, chart.svg);
     });
     const kinds = html("span", { class: "key" }, mapKey("real"), "real ", mapKey("made"), "synthetic");
     const closer = html("div", { class: "closer", style: `--columns:${columns}` }, ...close);
@@ -828,8 +830,8 @@
   const stale = new Set(plots);
   const visible = new Set();
 
-  function draw(box) {
-    const width = Math.floor(box.clientWidth) || 640; // on paper it may be folded away until now
+  function draw(box, most = Infinity) {
+    const width = Math.min(Math.floor(box.clientWidth) || PAPER, most); // it may be folded away until now
     box.style.minHeight = `${box.offsetHeight}px`; // the page does not jump
     box.replaceChildren();
     drawers[box.dataset.plot](stateOf.get(box), box, width);
@@ -1149,9 +1151,13 @@
     hideTip();
     folded = [...document.querySelectorAll("details:not([open])")];
     for (const one of folded) one.open = true;
-    for (const box of stale) draw(box);
+    for (const box of plots) draw(box, PAPER);
   });
   addEventListener("afterprint", () => {
     for (const one of folded) one.open = false;
+    for (const box of plots) {
+      if (visible.has(box)) draw(box);
+      else stale.add(box);
+    }
   });
 })();
