@@ -223,7 +223,8 @@ def _context(comparison: Comparison, prefix: str) -> dict[str, Any]:
     """What the page says of one folder; `prefix` stands before its anchors."""
     runs, failed = comparison.runs, comparison.found.failed
     groups, splits = group_runs(runs), _splits(runs)
-    context = {
+    panels = panel_data(runs, groups, splits)
+    context: dict[str, Any] = {
         "prefix": prefix,
         "title": comparison.title,
         "lead": counts_sentence(runs),
@@ -242,9 +243,9 @@ def _context(comparison: Comparison, prefix: str) -> dict[str, Any]:
         "maps": [(group, points) for group in groups if (points := first_content(group, MAP)[1]) and points.labels],
         "confusions": _each_split(splits, lambda split: _confusions(groups, split)),
         "certificates": [_certificate(group) for group in groups],
-        "panels": panel_data(runs, groups, splits),
+        "panels": panels,
+        "thresholds": any(split["points"] for split in panels["splits"]),
     }
-    context["thresholds"] = any(split["points"] for split in context["panels"]["splits"])
     return context | {"cautions": cautions(comparison.found)}  # the last: by now the damaged files are known
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from latentover.report.comparison import LOWER_IS_BETTER, Row
 from latentover.report.findings import split_title
-from latentover.report.groups import Group, baseline_of, first_content, mean_or_none
+from latentover.report.groups import Group, baseline_of, first_content
 from latentover.report.margins import (
     class_accuracies,
     gap_points,
@@ -377,17 +377,12 @@ def _class_accuracies(group: Group, part: str) -> dict[str, Any] | None:
 
 def final_losses(groups: Sequence[Group]) -> list[tuple[Group, list[tuple[str, str, str]]]]:
     """Return for each method its losses with the mean over seeds of their first and last values, as words."""
-    return [
-        (
-            group,
-            [
-                (
-                    name.replace("_", " "),
-                    *(f"{mean_or_none([curve[1][at] for curve in seeds.values()]):.3g}" for at in (0, -1)),
-                )
-                for name, seeds in curves.items()
-            ],
-        )
-        for group in groups
-        if (curves := losses_of(group))
-    ]
+    return [(group, _ends(curves)) for group in groups if (curves := losses_of(group))]
+
+
+def _ends(curves: Mapping[str, Mapping[int, Curve]]) -> list[tuple[str, str, str]]:
+    lines = []
+    for name, seeds in curves.items():
+        first, last = (float(np.mean([values[at] for _, values in seeds.values()])) for at in (0, -1))
+        lines.append((name.replace("_", " "), f"{first:.3g}", f"{last:.3g}"))
+    return lines

@@ -6,6 +6,7 @@
   const COLOURS = 12;
   const MOST_ROWS = 30; // methods drawn at once; the filter brings others
   const MOST_LINES = 8; // methods drawn as lines at once, the best ones and the baseline
+  const MOST_DECISIONS = 12; // rows of the table beside thresholds
   const MOST_CLASSES = 24;
   const PAPER = 640; // pixels of a drawing on paper, so that its letters are not made small
   const root = document.documentElement;
@@ -590,7 +591,7 @@
     const heads = ["Method", "From", "Found", "False alarms per 1,000", "Precision, %"];
     if (costly) heads.push("Cost per 1,000");
     const seeds = Math.max(...state.part.methods.map((method) => method.seeds.length));
-    const body = order.slice(0, MOST_ROWS).map((row) => {
+    const body = order.slice(0, MOST_DECISIONS).map((row) => {
       const name = html("span", { class: `name ${colour(row.method)}` });
       name.append(html("span", { class: "chip", "aria-hidden": "true" }), html("span", {}, titleOf(state, row.method)));
       const cells = [say(row.t), `${row.found} of ${row.of}`, say(row.alarms), say(row.precision)];
@@ -601,9 +602,10 @@
     const head = html("thead", {}, html("tr", {}, ...heads.map((words) => html("th", { scope: "col" }, words))));
     const caption = html("caption", { class: "hidden" }, "What each method finds where it decides");
     const table = html("table", { class: "cards" }, caption, head, html("tbody", {}, ...body));
-    const note = seeds > 1 ? html("p", { class: "note below" }, "Counts of all seeds together.") : null;
+    const rest = order.length > MOST_DECISIONS ? ` The first ${MOST_DECISIONS} of ${order.length} methods.` : "";
+    const note = html("p", { class: "note below" }, `${seeds > 1 ? "Counts of all seeds together." : ""}${rest}`);
     const scroll = html("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": "Decisions" }, table);
-    return html("div", { class: "decisions" }, ...known([scroll, note]));
+    return html("div", { class: "decisions" }, scroll, note);
   }
 
   function drawReliability(state, box, width) {
