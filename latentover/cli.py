@@ -786,6 +786,7 @@ def _add_report(commands: Any) -> None:
     command.add_argument(
         "--out", help="page to write: .html, or .md for tables alone (default, for one folder: <runs>/report.html)"
     )
+    command.add_argument("--title", help="title of the page (default: the names of the folders)")
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -795,7 +796,7 @@ def _report(options: argparse.Namespace) -> int:
     if options.out is not None:
         check_free_file(options.out)
     markdown = options.out is not None and Path(options.out).suffix == ".md"
-    print((write_markdown if markdown else write_report)(options.runs, options.out))
+    print((write_markdown if markdown else write_report)(options.runs, options.out, title=options.title))
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["guarded", "inline_code", "latex", "line", "markdown", "short_name", "without_guard"]
+__all__ = ["guarded", "inline_code", "latex", "line", "markdown", "natural", "short_name", "without_guard"]
 
 NAME_LETTERS = 60
 LINE_LETTERS = 300
@@ -117,3 +117,17 @@ def guarded(cell: str) -> str:
 def without_guard(cell: str) -> str:
     """Return the text that `guarded` was given."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell[1:]) else cell
+
+
+def natural(text: str) -> tuple[bool, float, str]:
+    """Return what names are sorted by: numbers by value and before words.
+
+    Examples
+    --------
+    >>> sorted(["10", "b", "9", "a"], key=natural)
+    ['9', '10', 'a', 'b']
+    """
+    try:
+        return False, float(text), text
+    except ValueError:
+        return True, 0.0, text

@@ -157,7 +157,7 @@ def test_the_version_is_the_packages(capsys):
         ([], "the following arguments are required: COMMAND"),
         (["trian"], "invalid choice: 'trian'"),
         (["data"], "the following arguments are required: ACTION"),
-        (["report", "runs", "--title", "x"], "unrecognized arguments: --title x"),
+        (["report", "runs", "--heading", "x"], "unrecognized arguments: --heading x"),
         (["evaluate", "run", "--devise", "cpu"], "unrecognized arguments: --devise cpu"),
         (["generate", "run", "--label", "9"], "the following arguments are required: --out"),
         (["benchmark", "digits", "--jobs", "two"], "argument --jobs: invalid int value: 'two'"),
@@ -334,6 +334,13 @@ def test_generate_writes_the_same_bytes_for_the_same_seed(capsys, finished, tmp_
 def test_report_writes_a_page(capsys, finished, tmp_path):
     assert run(capsys, "report", finished, "--out", "page.html") == (0, "page.html\n", "")
     assert (tmp_path / "page.html").read_text(encoding="utf-8").lstrip().startswith("<!doctype html>")
+
+
+def test_report_has_the_title_that_it_is_given(capsys, finished, tmp_path):
+    for page in ("page.html", "page.md"):
+        assert run(capsys, "report", finished, "--out", page, "--title", "Fraud <2026>")[0] == 0
+    assert "<h1>Fraud &lt;2026&gt;</h1>" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert (tmp_path / "page.md").read_text(encoding="utf-8").startswith("# Fraud &lt;2026>\n\n## ")
 
 
 def test_report_of_several_folders_needs_a_name_and_has_a_part_for_each(capsys, finished, tmp_path):

@@ -18,7 +18,7 @@ from latentover.data import Splits, load_splits
 from latentover.estimators import learn_format
 from latentover.experiments.recipe import Evaluation, load_data_config, load_recipe
 from latentover.files import write_text
-from latentover.metrics import classification_scores
+from latentover.metrics import classification_scores, operating_points
 from latentover.report import save_minority_grid
 from latentover.runs.folder import RunFolder
 from latentover.tables.values import labels_to_json
@@ -30,8 +30,18 @@ MEMORIZATION_SAMPLES = 64
 """Of each rare class, which are compared with the training rows."""
 
 
-def score_splits(estimator: Any, splits: Splits) -> dict[str, dict[str, Any]]:
+def score_splits(
+    estimator: Any, splits: Splits, curves: dict[str, dict[str, Any]] | None = None
+) -> dict[str, dict[str, Any]]:
     """Return the classification scores of every split besides the training data; test data is read here alone.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+    splits : Splits
+    curves : dict, optional
+        Is given what the same probabilities say at other thresholds, by split; see `latentover.metrics`,
+        ``operating_points``.
 
     Returns
     -------
@@ -43,6 +53,8 @@ def score_splits(estimator: Any, splits: Splits) -> dict[str, dict[str, Any]]:
         probabilities = estimator.predict_proba(X)
         predictions = estimator.classes_[probabilities.argmax(axis=1)]
         scores[name] = classification_scores(y, predictions, probabilities, classes=estimator.classes_)
+        if curves is not None:
+            curves[name] = operating_points(y, probabilities, estimator.classes_)
     return scores
 
 

@@ -235,7 +235,9 @@ def _made(recipe: Recipe, seed: int, folder: RunFolder, machine: Machine, splits
         has_picture = draw_minority_grid(estimator, splits, recipe.evaluation, partial / PICTURE)
         write_tsne(estimator, splits, recipe.evaluation, partial / MAP)
         write_json(partial / ENVIRONMENT, place)
-        metrics = _metrics(recipe, seed, splits, estimator, final, certificate)
+        curves: dict[str, dict[str, Any]] = {}
+        metrics = _metrics(recipe, seed, splits, estimator, final, certificate, curves)
+        folder.write_curves(partial, curves)
         card = model_card(recipe, metrics, has_picture=has_picture, has_weights=machine.keep_weights)
         metrics = folder.complete(partial, metrics, recipe=recipe.text, card=card)
     append(folder.path.parent.parent, metrics)
@@ -314,9 +316,15 @@ def _precision(estimator: Any) -> str:
 
 
 def _metrics(
-    recipe: Recipe, seed: int, splits: Splits, estimator: Any, final: Any, certificate: dict[str, Any]
+    recipe: Recipe,
+    seed: int,
+    splits: Splits,
+    estimator: Any,
+    final: Any,
+    certificate: dict[str, Any],
+    curves: dict[str, dict[str, Any]],
 ) -> dict[str, Any]:
-    scores = score_splits(estimator, splits)
+    scores = score_splits(estimator, splits, curves)
     counts = pd.Series(splits.y_train).value_counts()
     return {
         "split": PRIMARY_SPLIT,

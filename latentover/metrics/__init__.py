@@ -68,7 +68,15 @@ from latentover.metrics.neighbors import (
     nearest_distances,
     precision_recall,
 )
-from latentover.metrics.probabilistic import brier, ece, mauprc_ova, prior_correction
+from latentover.metrics.probabilistic import (
+    ReliabilityBins,
+    brier,
+    ece,
+    mauprc_ova,
+    operating_points,
+    prior_correction,
+    reliability_bins,
+)
 from latentover.metrics.resampling_effect import ResamplingEffect, resampling_effect
 from latentover.metrics.shots import shot_accuracies
 from latentover.metrics.table_quality import table_quality
@@ -92,6 +100,7 @@ __all__ = [
     "MarginPart",
     "Memorization",
     "PrecisionRecall",
+    "ReliabilityBins",
     "ResamplingEffect",
     "TableQuality",
     "acsa",
@@ -144,11 +153,13 @@ __all__ = [
     "module_features",
     "nearest_distances",
     "neighborhood_uniformity",
+    "operating_points",
     "pixel_features",
     "precision_per_class",
     "precision_recall",
     "prior_correction",
     "recall_per_class",
+    "reliability_bins",
     "resampling_effect",
     "shot_accuracies",
     "spearman",

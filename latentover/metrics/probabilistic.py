@@ -2,14 +2,45 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from latentover.metrics.labels import as_labels, encode
 
-__all__ = ["brier", "ece", "mauprc_ova", "prior_correction"]
+__all__ = [
+    "ReliabilityBins",
+    "brier",
+    "ece",
+    "mauprc_ova",
+    "operating_points",
+    "prior_correction",
+    "reliability_bins",
+]
 
 _SUM_TOLERANCE = 1e-3  # float32 softmax over a thousand classes stays well within it
+_MOST_POINTS = 101
+_LEAST_POINTS = 21
+_POINTS_IN_ALL = 505  # of all classes together, so that they take a few kilobytes
+
+
+class ReliabilityBins(NamedTuple):
+    """Result of `reliability_bins`: one value a bin; of an empty bin all are 0.
+
+    Attributes
+    ----------
+    n : ndarray of shape (n_bins,)
+        Samples.
+    confidence : ndarray of shape (n_bins,)
+        Their mean highest probability.
+    accuracy : ndarray of shape (n_bins,)
+        How often the class with the highest probability is the true one.
+    """
+
+    n: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
 
 
 def _scores_and_codes(y_true: ArrayLike, scores: ArrayLike, classes: ArrayLike) -> tuple[NDArray, NDArray]:
@@ -126,6 +157,34 @@ def ece(y_true: ArrayLike, scores: ArrayLike, classes: ArrayLike, *, n_bins: int
     >>> round(ece([0, 1], [[0.9, 0.1], [0.8, 0.2]], classes=[0, 1]), 4)
     0.45
     """
+    bins = reliability_bins(y_true, scores, classes, n_bins=n_bins)
+    return float(np.abs(bins.n * (bins.accuracy - bins.confidence)).sum() / bins.n.sum())
+
+
+def reliability_bins(y_true: ArrayLike, scores: ArrayLike, classes: ArrayLike, *, n_bins: int = 15) -> ReliabilityBins:
+    """Set how sure a classifier is beside how often it is right: what `ece` sums up, and a reliability diagram shows.
+
+    Parameters
+    ----------
+    y_true, scores, classes, n_bins
+        As of `ece`.
+
+    Returns
+    -------
+    ReliabilityBins
+
+    Raises
+    ------
+    ValueError
+        As `ece`.
+
+    Examples
+    --------
+    >>> from latentover.metrics import reliability_bins
+    >>> bins = reliability_bins([0, 1], [[0.9, 0.1], [0.8, 0.2]], classes=[0, 1], n_bins=2)
+    >>> bins.n.tolist(), bins.confidence.round(2).tolist(), bins.accuracy.tolist()
+    ([0, 2], [0.0, 0.85], [0.0, 0.5])
+    """
     if n_bins < 1:
         raise ValueError(f"Expected *n_bins* to be at least 1, but got {n_bins}; the usual number is 15.")
     table, codes = _scores_and_codes(y_true, scores, classes)
@@ -133,8 +192,73 @@ def ece(y_true: ArrayLike, scores: ArrayLike, classes: ArrayLike, *, n_bins: int
     confidence = table.max(axis=1).clip(0, 1)
     correct = table.argmax(axis=1) == codes
     bins = (np.ceil(confidence * n_bins).astype(int) - 1).clip(min=0)
-    gap = np.bincount(bins, weights=correct - confidence, minlength=n_bins)
-    return float(np.abs(gap).sum() / len(codes))
+    n = np.bincount(bins, minlength=n_bins)
+    sums = (np.bincount(bins, weights=values, minlength=n_bins) for values in (confidence, correct))
+    return ReliabilityBins(n, *(total / np.maximum(n, 1) for total in sums))
+
+
+def operating_points(y_true: ArrayLike, scores: ArrayLike, classes: ArrayLike) -> dict[str, Any]:
+    """Count what is found and what is falsely alarmed where a sample is given to a class from a threshold on.
+
+    From these counts follow precision, recall and the cost of a decision for each threshold on the probability of a
+    class; they take a few kilobytes, whatever the number of samples.
+
+    Parameters
+    ----------
+    y_true, scores, classes
+        As of `brier`.
+
+    Returns
+    -------
+    dict
+        ``n``: samples; ``reliability``: `reliability_bins` as lists; ``classes``: for each class, the rarest in
+        *y_true* first and up to 24 of them, its ``label``, its number of samples ``n``, and lists of equal length with
+        up to 101 rising ``thresholds`` and the samples with at least that probability that are of the class
+        (``found``) and that are not (``false``). Thresholds lie where what is found changes.
+
+    Raises
+    ------
+    ValueError
+        As `brier`.
+
+    Examples
+    --------
+    >>> from latentover.metrics import operating_points
+    >>> points = operating_points([0, 0, 1], [[0.9, 0.1], [0.4, 0.6], [0.5, 0.5]], classes=[0, 1])
+    >>> points["classes"][0]
+    {'label': '1', 'n': 1, 'thresholds': [0.5], 'found': [1], 'false': [1]}
+    """
+    table, codes = _scores_and_codes(y_true, scores, classes)
+    _check_probabilities(table)
+    labels, counts = as_labels(classes, "classes"), np.bincount(codes, minlength=table.shape[1])
+    rarest = [c for c in np.argsort(counts, kind="stable") if counts[c]][: _POINTS_IN_ALL // _LEAST_POINTS]
+    most = min(_MOST_POINTS, max(_LEAST_POINTS, _POINTS_IN_ALL // max(1, len(rarest))))
+    bins = reliability_bins(y_true, scores, classes)
+    return {
+        "n": len(codes),
+        "reliability": {
+            "n": bins.n.tolist(),
+            "confidence": bins.confidence.round(4).tolist(),
+            "accuracy": bins.accuracy.round(4).tolist(),
+        },
+        "classes": [{"label": str(labels[c]), **_points_of(codes == c, table[:, c], most)} for c in rarest],
+    }
+
+
+def _points_of(hit: NDArray[np.bool_], score: NDArray, most: int) -> dict[str, Any]:
+    """Thresholds for one class, and what is at or above them; rounded before anything is counted."""
+    positives, negatives = np.sort(_rounded_down(score[hit])), np.sort(_rounded_down(score[~hit]))
+    known = np.unique(positives)
+    chosen = known[np.unique(np.linspace(0, len(known) - 1, min(most, len(known))).round().astype(int))]
+    found, false = (len(side) - np.searchsorted(side, chosen) for side in (positives, negatives))
+    return {"n": len(positives), "thresholds": chosen.tolist(), "found": found.tolist(), "false": false.tolist()}
+
+
+def _rounded_down(score: NDArray) -> NDArray[np.float64]:
+    """Four digits behind the point; small probabilities, as rare classes have them, two of their own."""
+    score = score.clip(0, 1)
+    small = np.where(score < 0.01, 10.0 ** np.floor(np.log10(np.maximum(score, 1e-12)) - 1), 1e-4)
+    return (np.floor(score / small + 1e-9) * small).round(13)
 
 
 def brier(y_true: ArrayLike, scores: ArrayLike, classes: ArrayLike) -> float:

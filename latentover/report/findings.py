@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from latentover.report.comparison import Row, compare
+from latentover.report.groups import baseline_of, mean_or_none
 from latentover.report.tables import failures, percent
 from latentover.runs.collection import Run, RunsFolder, name_of
 from latentover.stats import PairedDifference, paired_difference
@@ -14,17 +15,18 @@ from latentover.text import short_name
 __all__ = [
     "Tile",
     "cautions",
+    "counts_sentence",
     "difference_text",
     "key_finding",
     "key_tiles",
     "p_text",
     "plural",
     "rarest_class",
+    "score_sentences",
     "split_title",
 ]
 
 SPLITS = {"test_balanced": "balanced test", "test_imbalanced": "imbalanced test", "validation": "validation"}
-NO_RESAMPLING = {"none", "no_resampling", "no resampling", "erm", "plain"}
 
 Tile = tuple[str, str]
 
@@ -39,14 +41,6 @@ def plural(n: int, word: str) -> str:
     return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"
 
 
-def _baseline(rows: Sequence[Row]) -> Row | None:
-    """The row without resampling, if there is one."""
-    for row in rows:
-        if NO_RESAMPLING & {row.recipe.casefold(), row.title.casefold()}:
-            return row
-    return None
-
-
 def _lead(better: Row, worse: Row) -> float | None:
     """Difference of mean ACSA in points."""
     a, b = better.cells["acsa"].mean, worse.cells["acsa"].mean
@@ -54,7 +48,7 @@ def _lead(better: Row, worse: Row) -> float | None:
 
 
 def key_finding(runs: Sequence[Run]) -> str:
-    """State in one paragraph which recipe has the best mean ACSA, by how much, and how sure that is.
+    """State in one paragraph which recipe has the best mean ACSA, by how much, how sure that is, and what it finds.
 
     Parameters
     ----------
@@ -67,23 +61,118 @@ def key_finding(runs: Sequence[Run]) -> str:
         Plain text. Differences come with the interval and the test of `latentover.stats.paired_difference` over shared
         seeds. They do not know that the best of several methods was chosen by the same scores.
     """
+    return " ".join(filter(None, [*score_sentences(runs), counts_sentence(runs)]))
+
+
+def score_sentences(runs: Sequence[Run]) -> list[str]:
+    """Say which recipe has the best mean ACSA on each test split, and how sure that is on the primary one."""
     rows = compare(runs, metrics=("acsa",))
     best, where = rows[0], split_title(runs[0].split)
     score = best.cells["acsa"]
     if score.mean is None:
-        return f"No run has an ACSA on the {where} split."
+        return [f"No run has an ACSA on the {where} split."]
     value = f"{percent(score)}% over {plural(score.n, 'seed')}"
     if len(rows) == 1:
         sentences = [f"{best.title} reaches a mean ACSA of {value} on the {where} split."]
     else:
         sentences = [f"{best.title} has the best mean ACSA on the {where} split: {value}."]
-        sentences += _distances(runs, rows)
-    return " ".join([*sentences, *_rarest_sentence(runs, rows)])
+        sentences += _distances(runs, rows) + [_best_on(runs, split) for split in _test_splits(runs)[1:]]
+    return [sentence for sentence in sentences if sentence]
+
+
+def _test_splits(runs: Sequence[Run]) -> list[str]:
+    """Return the primary split, and the other test splits, which have other class shares."""
+    return [split for split in runs[0].splits if split == runs[0].split or split.startswith("test")]
+
+
+def _best_on(runs: Sequence[Run], split: str) -> str:
+    scored = [run for run in runs if run.scores(split).get("acsa") is not None]
+    if not scored:
+        return ""
+    best = compare(scored, metrics=("acsa",), split=split)[0]
+    return f"On the {split_title(split)} split the best mean is that of {best.title}, {percent(best.cells['acsa'])}%."
+
+
+class Counts(NamedTuple):
+    """What a recipe does about the rarest class on a split, as means over seeds.
+
+    Attributes
+    ----------
+    found, of : float
+        Samples of the class that it finds, and how many there are.
+    alarms : float
+        Samples of other classes that it takes for this one, in 1,000 of them.
+    n : int
+        Seeds.
+    """
+
+    found: float
+    of: float
+    alarms: float
+    n: int
+
+
+def rarest_counts(runs: Sequence[Run], recipe: str, split: str) -> Counts | None:
+    """Count on the confusion matrices of a recipe's runs; ``None`` where a split has none, or not the class."""
+    known = []
+    for run in (run for run in runs if run.recipe == recipe):
+        rarest, scores = rarest_class(runs[0]), run.scores(split)
+        matrix, classes = scores.get("confusion"), scores.get("classes") or []
+        if matrix is None or rarest is None or rarest[0] not in classes:
+            continue
+        c = classes.index(rarest[0])
+        of, found = sum(matrix[c]), matrix[c][c]
+        others = sum(map(sum, matrix)) - of
+        if of and others:
+            known.append((found, of, 1000 * (sum(row[c] for row in matrix) - found) / others))
+    if not known:
+        return None
+    found, of, alarms = (sum(column) / len(known) for column in zip(*known, strict=True))
+    return Counts(found, of, alarms, len(known))
+
+
+def counts_sentence(runs: Sequence[Run]) -> str:
+    """Say in counts what the best recipe does about the rarest class, on every test split; may be empty."""
+    rows = compare(runs, metrics=("acsa",))
+    rarest, best, baseline = rarest_class(runs[0]), rows[0], baseline_of(rows)
+    if rarest is None or best.cells["acsa"].mean is None:
+        return ""
+    label, n = short_name(rarest[0]), plural(rarest[1], "training sample")
+    parts = list[str]()
+    for split in _test_splits(runs):
+        if (own := rarest_counts(runs, best.recipe, split)) is None:
+            continue
+        base = rarest_counts(runs, baseline.recipe, split) if baseline and baseline is not best else None
+        where = f"on the {split_title(split)} split"
+        head = f"{where} {_count(own.found)} of {_count(own.of)}"
+        if not parts:
+            of = f"{_count(own.found)} of the {_count(own.of)} samples of class {label}, the rarest with {n},"
+            head = f"{best.title} finds {of} {where}"
+        parts.append(head + _compared(own, base, first=not parts))
+    if not parts:
+        return _recall_sentence(runs, rows)
+    over = f" (means over {plural(best.cells['acsa'].n, 'seed')})" if best.cells["acsa"].n > 1 else ""
+    return f"{'; '.join(parts)}{over}."
+
+
+def _compared(own: Counts, base: Counts | None, *, first: bool) -> str:
+    per = " per 1,000 samples of other classes" if first else " per 1,000"
+    if base is None:
+        return f", at {_count(own.alarms)} false alarms{per}"
+    more = own.alarms - base.alarms
+    alarms = f"{_count(abs(more))} {'more' if more > 0 else 'fewer'}" if abs(more) >= 0.05 else "as many"
+    without = " without resampling" if first else ""
+    return f" instead of {_count(base.found)}{without}, at {alarms} false alarms{per}"
+
+
+def _count(value: float) -> str:
+    """A count, or the mean of several."""
+    return f"{value:,.0f}" if abs(value - round(value)) < 0.05 else f"{value:,.1f}"
 
 
 def _distances(runs: Sequence[Run], rows: Sequence[Row]) -> list[str]:
     """How far the best recipe is ahead of the second, and of training without resampling, and how sure that is."""
-    best, second, baseline = rows[0], rows[1], _baseline(rows)
+    best, second, baseline = rows[0], rows[1], baseline_of(rows)
     if _lead(best, second) is None:
         return []
     others = [(second, second.title)]
@@ -173,19 +262,20 @@ def _rarest_recall(runs: Sequence[Run], recipe: str) -> float | None:
         rarest, scores = rarest_class(run), run.scores()
         if rarest and rarest[0] in scores.get("classes", []):
             values.append(scores["recall"][scores["classes"].index(rarest[0])])
-    known = [value for value in values if value is not None]
-    return 100 * sum(known) / len(known) if known else None
+    mean = mean_or_none(values)
+    return None if mean is None else 100 * mean
 
 
-def _rarest_sentence(runs: Sequence[Run], rows: Sequence[Row]) -> list[str]:
+def _recall_sentence(runs: Sequence[Run], rows: Sequence[Row]) -> str:
+    """Say how much of the rarest class is found, where runs hold no counts."""
     rarest, recall = rarest_class(runs[0]), _rarest_recall(runs, rows[0].recipe)
     if rarest is None or recall is None:
-        return []
+        return ""
     label, n = short_name(rarest[0]), plural(rarest[1], "training sample")
     text = f"On the rarest class ({label}, {n}) its recall is {recall:.1f}%"
-    baseline = _baseline(rows)
+    baseline = baseline_of(rows)
     without = _rarest_recall(runs, baseline.recipe) if baseline and baseline is not rows[0] else None
-    return [f"{text}, against {without:.1f}% without resampling." if without is not None else f"{text}."]
+    return f"{text}, against {without:.1f}% without resampling." if without is not None else f"{text}."
 
 
 def key_tiles(runs: Sequence[Run]) -> list[Tile]:

@@ -3,49 +3,41 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
+from numpy.typing import NDArray
 
 from latentover.files import write_whole
 from latentover.places import as_path
-from latentover.report.comparison import DEFAULT_METRICS, Row, compare
-from latentover.report.figures import (
-    class_accuracy_figure,
-    confusion_figure,
-    curves_figure,
-    gap_figure,
-    ranks_figure,
-    recall_figure,
-    tracked_figure,
-    tsne_figure,
-)
+from latentover.report.comparison import DEFAULT_METRICS, compare
+from latentover.report.figures import ranks_figure
 from latentover.report.findings import (
     cautions,
+    counts_sentence,
     imbalance_ratio,
-    key_finding,
     key_tiles,
     plural,
+    score_sentences,
     split_title,
 )
 from latentover.report.generation import generation_tables
-from latentover.report.margins import (
-    PARTS,
-    class_accuracies,
-    gap_points,
-    is_tracked,
-    margin_tables,
-    tracked_curves,
-    tracked_part,
-)
+from latentover.report.groups import Group, first_content, group_runs, mean_or_none
+from latentover.report.margins import PARTS, margin_tables, tracked_part
 from latentover.report.overall import Overall, over_data_sets, overall_sentences, overall_table
-from latentover.report.samples import png_bytes, side_by_side
+from latentover.report.panels import class_order, final_losses, json_for_html, panel_data, rows_of_classes
+from latentover.report.samples import native_panels, png_bytes, side_by_side
 from latentover.report.tables import (
     NONE,
     calibration_table,
+    difference_table,
     epoch_table,
     failures,
     metric_title,
@@ -55,16 +47,18 @@ from latentover.report.tables import (
     published_texts,
     seconds,
 )
-from latentover.report.theme import DARK, LIGHT, Picture
+from latentover.report.theme import DARK, LIGHT
 from latentover.runs.collection import Run, RunsFolder, read_finished
-from latentover.runs.reading import Curve, Png
+from latentover.runs.folder import MAP, PANELS, PICTURE, RECIPE
+from latentover.runs.reading import Png
 from latentover.text import line, short_name
 
 __all__ = ["Comparison", "over_comparisons", "read_comparisons", "write_report"]
 
 MORE_METRICS = ("top1", "gm_b", "gm_c")
-MAX_CURVES = 24
-"""Losses of a recipe that are drawn, the first ones."""
+MAX_MATRIX = 30
+"""Classes of a confusion matrix that is shown; of more, the `MAX_MISTAKES` most frequent mistakes are listed."""
+MAX_MISTAKES = 20
 CERTIFICATE = {
     "data": "Data",
     "data_hash": "Data hash",
@@ -91,20 +85,6 @@ NAMES = {
     "cifar10_jpeg_lt100": "CIFAR-10 as JPEG files, long-tailed",
     "cifar10_jpeg_lt100_full": "CIFAR-10 as JPEG files, long-tailed, 200 epochs",
 }
-
-
-@dataclass(frozen=True)
-class Group:
-    """The runs of one recipe, with its place in the order of the report (which also gives its colour)."""
-
-    index: int
-    row: Row
-    runs: Sequence[Run]
-
-    @property
-    def title(self) -> str:
-        """Name for people."""
-        return self.row.title
 
 
 @dataclass(frozen=True)
@@ -145,11 +125,14 @@ def read_comparisons(folders: str | Path | Sequence[str | Path]) -> list[Compari
     ]
 
 
-def write_report(runs_folder: str | Path | Sequence[str | Path], path: str | Path | None = None) -> Path:
+def write_report(
+    runs_folder: str | Path | Sequence[str | Path], path: str | Path | None = None, *, title: str | None = None
+) -> Path:
     """Write one page with the comparison, figures, samples and birth certificates of all runs in a folder.
 
-    The page needs no network and no scripts: styles, images and recipes are inside. It fits phones, dark mode and
-    paper. Panels for which there is no data are left out; so are those whose file is damaged, which is named.
+    The page needs no network: styles, images, recipes and the one script that draws the panels are inside. Without
+    scripts all tables are there. It fits phones, dark mode and paper. Panels for which there is no data are left out;
+    so are those whose file is damaged, which is named.
 
     Parameters
     ----------
@@ -158,6 +141,8 @@ def write_report(runs_folder: str | Path | Sequence[str | Path], path: str | Pat
         each with its own comparison; three and more with two methods in common begin with a comparison over all.
     path : str or Path, optional
         By default ``report.html`` in *runs_folder*, if that is one. The file appears only when it is complete.
+    title : str, optional
+        Of the page; by default the names of the folders.
 
     Returns
     -------
@@ -174,15 +159,25 @@ def write_report(runs_folder: str | Path | Sequence[str | Path], path: str | Pat
         raise ValueError("Expected a path for the page on several runs folders, but got none; name a .html file.")
     single = len(comparisons) == 1
     parts = [_context(one, "" if single else f"part-{i}-") for i, one in enumerate(comparisons, start=1)]
+    script = _script()
     page = template("report.html.j2").render(
-        title=", ".join(one.title for one in comparisons),
+        title=", ".join(one.title for one in comparisons) if title is None else line(title, 120),
         single=single,
         overall=_overall(comparisons),
         parts=parts,
+        data=Markup(json_for_html([part["panels"] for part in parts])),
+        script=Markup(script),
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
         light=LIGHT,
         dark=DARK,
     )
     return write_whole(path or comparisons[0].folder / "report.html", page.encode("utf-8"))
+
+
+def _script() -> str:
+    """Return the page's script; its hash in the page's policy is all that lets it run."""
+    text = resources.files("latentover.report").joinpath("report.js").read_text(encoding="utf-8")
+    return f"\n{text}"
 
 
 def over_comparisons(comparisons: Sequence[Comparison]) -> Overall | None:
@@ -222,39 +217,74 @@ def template(name: str) -> Any:
         "metric": metric_title,
         "published": published_texts,
     }
-    environment.globals |= {"plural": plural}
+    environment.globals |= {"plural": plural, "contents": _contents}
     return environment.get_template(name)
 
 
 def _context(comparison: Comparison, prefix: str) -> dict[str, Any]:
     """What the page says of one folder; `prefix` stands before its anchors."""
     runs, failed = comparison.runs, comparison.found.failed
-    groups = _groups(runs)
-    context = {
+    groups, splits = group_runs(runs), _splits(runs)
+    panels = panel_data(runs, groups, splits)
+    context: dict[str, Any] = {
         "prefix": prefix,
         "title": comparison.title,
-        "finding": key_finding(runs),
+        "lead": counts_sentence(runs),
+        "finding": " ".join(score_sentences(runs)),
         "tiles": key_tiles(runs),
         "facts": _facts(runs, groups) + ([f"{len(failed)} failed"] if failed else []),
         "data": _data_panel(runs[0]),
-        "tables": [{"prefix": prefix, **_table(comparison.found, groups, split)} for split in _splits(runs)],
+        "tables": [{"prefix": prefix, **_table(comparison.found, groups, split)} for split in splits],
         "failed": failed,
-        "recall": _recall_panel(groups),
+        "recalls": _each_split(splits, lambda split: _recalls(groups, split)),
+        "calibration": _each_split(splits, lambda split: calibration_table(_scored(runs, split), split)),
         "samples": _samples(groups),
-        "samples_together": samples_together(runs),
         "generation": generation_tables(runs),
         "margins": _margins(runs, groups),
-        "curves": _each(groups, _curves),
-        "maps": _each(groups, _map),
-        "confusions": _each(groups, _confusion),
+        "losses": final_losses(groups),
+        "maps": [(group, points) for group in groups if (points := first_content(group, MAP)[1]) and points.labels],
+        "confusions": _each_split(splits, lambda split: _confusions(groups, split)),
         "certificates": [_certificate(group) for group in groups],
+        "panels": panels,
+        "thresholds": any(split["points"] for split in panels["splits"]),
     }
     return context | {"cautions": cautions(comparison.found)}  # the last: by now the damaged files are known
 
 
-def _groups(runs: Sequence[Run]) -> list[Group]:
-    rows = compare(runs, metrics=("acsa",))
-    return [Group(i, row, [run for run in runs if run.recipe == row.recipe]) for i, row in enumerate(rows)]
+SECTIONS = {
+    "finding": "Finding",
+    "comparison": "Comparison",
+    "classes": "Classes",
+    "thresholds": "Thresholds",
+    "calibration": "Calibration",
+    "margins": "Margins",
+    "generation": "Quality of samples",
+    "samples": "Samples",
+    "maps": "Maps",
+    "curves": "Curves",
+    "confusions": "Confusions",
+    "certificates": "Certificates",
+}
+
+
+def _contents(part: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return anchors and names of the sections that a folder has."""
+    always = {"finding", "comparison", "certificates"}
+    there = {
+        "classes": part["data"] or part["recalls"],
+        "curves": part["losses"],
+        **{name: part[name] for name in SECTIONS if name in part and name not in always},
+    }
+    return [(f"{part['prefix']}{name}", words) for name, words in SECTIONS.items() if name in always or there.get(name)]
+
+
+def _scored(runs: Sequence[Run], split: str) -> list[Run]:
+    return [run for run in runs if run.scores(split)]
+
+
+def _each_split(splits: Sequence[str], find: Callable[[str], Any]) -> list[tuple[str, str, Any]]:
+    """Return a split's key, its name for people and what was found for it, where there is something."""
+    return [(split, split_title(split), found) for split in splits if (found := find(split))]
 
 
 def _group_title(found: RunsFolder) -> str:
@@ -294,14 +324,14 @@ def _data_panel(run: Run) -> dict[str, Any] | None:
 
 def _table(found: RunsFolder, groups: Sequence[Group], split: str) -> dict[str, Any]:
     """One comparison table: main scores, the rest for those who unfold it, and the ACSA of each seed as dots."""
-    scored = [run for run in found.runs if run.scores(split)]
-    stale = [run for run in found.stale if run.scores(split)]
+    scored, stale = _scored(found.runs, split), _scored(found.stale, split)
     index = {group.row.recipe: group.index for group in groups}
     rows = compare(scored, scored_metrics(scored, split), split, failed=found.failed, stale=stale)
     main = [row for row in rows if row.n_seeds and not row.stale]
     more = compare(scored, scored_metrics(scored, split, MORE_METRICS), split)
     order = [row.recipe for row in main]
     return {
+        "key": split,
         "split": split_title(split),
         "samples": sorted({sum(run.scores(split).get("support") or [0]) for run in scored}),
         "rows": main,
@@ -314,9 +344,7 @@ def _table(found: RunsFolder, groups: Sequence[Group], split: str) -> dict[str, 
         "sources": published_sources(main),
         "dots": _dots(scored, split),
         "beside": [
-            table
-            for table in (order_table(main), epoch_table(scored, split), calibration_table(scored, split))
-            if table
+            table for table in (difference_table(scored, split), order_table(main), epoch_table(scored, split)) if table
         ],
         "mark": len(main) > 1,
     }
@@ -344,29 +372,29 @@ def _dots(runs: Sequence[Run], split: str) -> dict[str, Any]:
     return {"low": f"{low:.1f}", "high": f"{high:.1f}", "places": places}
 
 
-def _recall_panel(groups: Sequence[Group]) -> Picture | None:
-    """Mean recall over seeds of each class; recipes that saw other classes than the first one are left out."""
-    first = groups[0].runs[0]
-    classes, counts = first.scores().get("classes"), first.metrics.get("train_counts") or {}
-    if not classes or any(label not in counts for label in classes):
+def _recalls(groups: Sequence[Group], split: str) -> dict[str, Any] | None:
+    """Mean recall over seeds of each class, the rarest first; recipes that saw other classes are left out."""
+    order = class_order(groups, split)
+    counts = groups[0].runs[0].metrics.get("train_counts") or {}
+    if not order or any(label not in counts for label in order):
         return None
-    recalls = {}
+    rows = []
     for group in groups:
-        alike = [run.scores() for run in group.runs if run.scores().get("classes") == classes]
-        lists = [scores["recall"] for scores in alike if scores.get("recall")]
-        if lists:
-            recalls[group.title] = [_mean(column) for column in zip(*lists, strict=True)]
-    return recall_figure(recalls, classes, [counts[label] for label in classes]) if recalls else None
-
-
-def _mean(values: Iterable[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
-
-
-def _each(groups: Sequence[Group], draw: Any) -> list[tuple[Group, Picture]]:
-    drawn = [(group, draw(group)) for group in groups]
-    return [(group, picture) for group, picture in drawn if picture is not None]
+        alike = [run.scores(split) for run in group.runs if {*(run.scores(split).get("classes") or ())} == {*order}]
+        found = [dict(zip(one["classes"], one["recall"], strict=True)) for one in alike if one.get("recall")]
+        if found:
+            rows.append((group, [mean_or_none([one[label] for one in found]) for label in order]))
+    if not rows:
+        return None
+    table = np.array([[math.nan if value is None else value for value in values] for _, values in rows], float)
+    labels, table = rows_of_classes(table, order, [counts[label] for label in order])
+    low, high = (float(find(table)) for find in (np.nanmin, np.nanmax)) if not np.isnan(table).all() else (0.0, 1.0)
+    room = max(high - low, 1e-9)
+    cells = [[None if math.isnan(v) else (f"{100 * v:.1f}", f"{(v - low) / room:.2f}") for v in row] for row in table]
+    return {
+        "columns": labels[::-1],
+        "rows": [(group, values[::-1]) for (group, _), values in zip(rows, cells, strict=True)],
+    }
 
 
 def _margins(runs: Sequence[Run], groups: Sequence[Group]) -> dict[str, Any] | None:
@@ -374,78 +402,73 @@ def _margins(runs: Sequence[Run], groups: Sequence[Group]) -> dict[str, Any] | N
     part = tracked_part(runs)
     if part is None:
         return None
-    ordered = [run for group in groups for run in group.runs]
-    titles = [group.title for group in groups]
-    return {
-        "part": PARTS[part],
-        "tables": margin_tables(ordered),
-        "gap": gap_figure(gap_points(ordered, part), titles),
-        "curves": tracked_figure(tracked_curves(ordered, part), titles),
-        "classes": _each(groups, lambda group: _class_accuracies(group, part)),
-    }
+    return {"part": PARTS[part], "tables": margin_tables([run for group in groups for run in group.runs])}
 
 
-def _class_accuracies(group: Group, part: str) -> Picture | None:
-    counts = group.runs[0].metrics.get("train_counts") or {}
-    steps, accuracies = class_accuracies(group.runs, part, len(counts))
-    if not steps:
-        return None
-    return class_accuracy_figure(steps, accuracies, list(counts), list(counts.values()), group.title)
+def _confusions(groups: Sequence[Group], split: str) -> list[dict[str, Any]]:
+    """Sums over seeds: matrices in percent of each true class, or the most frequent mistakes where they are large."""
+    found = []
+    for group in groups:
+        classes = group.runs[0].scores(split).get("classes")
+        alike = [run.scores(split) for run in group.runs if run.scores(split).get("classes") == classes]
+        matrices = [scores["confusion"] for scores in alike if scores.get("confusion")]
+        if classes and matrices:
+            total = np.sum(matrices, axis=0)
+            names = [short_name(label) for label in classes]
+            small = len(classes) <= MAX_MATRIX
+            found.append(
+                {
+                    "group": group,
+                    "classes": names,
+                    "long": max(map(len, names)) > 3,
+                    "rows": _matrix(total, names) if small else None,
+                    "mistakes": None if small else _mistakes(total, names),
+                }
+            )
+    return found
 
 
-def _curves(group: Group) -> Picture | None:
-    curves: dict[str, list[Curve]] = {}
-    for run in group.runs:
-        for name, curve in run.history().items():
-            if not is_tracked(name):
-                curves.setdefault(line(name, 40), []).append(curve)
-        for name, curve in run.history("history_sampler.csv").items():
-            curves.setdefault(f"sampler: {line(name, 40)}", []).append(curve)
-    shown = dict(list(curves.items())[:MAX_CURVES])
-    return curves_figure(shown, group.title, group.index) if curves else None
+def _matrix(total: NDArray[Any], names: Sequence[str]) -> list[tuple[str, int, list[tuple[int, int]]]]:
+    """Return for each true class its name, its samples, and for each predicted one samples and percent."""
+    rows = zip(names, total.tolist(), strict=True)
+    return [(name, sum(row), [(n, round(100 * n / (sum(row) or 1))) for n in row]) for name, row in rows]
 
 
-def _map(group: Group) -> Picture | None:
-    _, points = _first(group, "tsne.csv")
-    if not points or not points.labels:
-        return None
-    return tsne_figure(points.x, points.y, points.labels, points.kinds, group.title)
-
-
-def _confusion(group: Group) -> Picture | None:
-    """Sum over seeds."""
-    classes = group.runs[0].scores().get("classes")
-    alike = [run.scores() for run in group.runs if run.scores().get("classes") == classes]
-    matrices = [scores["confusion"] for scores in alike if scores.get("confusion")]
-    if not classes or not matrices:
-        return None
-    return confusion_figure(np.sum(matrices, axis=0), classes, group.title)
-
-
-def _first(group: Group, file: str) -> tuple[Run | None, Any]:
-    """The first run of a recipe with a file that can be read, and what it holds."""
-    for run in group.runs:
-        found = run.content(file)
-        if found is not None:
-            return run, found
-    return None, None
+def _mistakes(total: NDArray[Any], names: Sequence[str]) -> list[tuple[str, str, int, str]]:
+    wrong = total * (1 - np.eye(len(total), dtype=int))
+    order = np.argsort(-wrong, axis=None, kind="stable")[:MAX_MISTAKES]
+    places = [divmod(int(place), len(total)) for place in order]
+    return [
+        (names[i], names[j], int(wrong[i, j]), f"{100 * wrong[i, j] / total[i].sum():.1f}")
+        for i, j in places
+        if wrong[i, j]
+    ]
 
 
 def _samples(groups: Sequence[Group]) -> list[dict[str, Any]]:
-    found = [(group, *_first(group, "samples.png")) for group in groups]
-    return [{"group": group, "png": png, "seed": run.seed} for group, run, png in found if run]
+    """Return what each generator made, as panels; as the picture that the run drew where its arrays are not there."""
+    found = []
+    for group in groups:
+        run, panels = first_content(group, PANELS)
+        if run is not None:
+            found.append({"group": group, "seed": run.seed, "png": None, **native_panels(*panels)})
+            continue
+        run, png = first_content(group, PICTURE)
+        if run is not None:
+            found.append({"group": group, "seed": run.seed, "png": png})
+    return found
 
 
 def samples_together(runs: Sequence[Run]) -> Png | None:
     """One picture of what all methods made of the same classes."""
-    panels = {group.title: _first(group, "samples.npz")[1] for group in _groups(runs)}
+    panels = {group.title: first_content(group, PANELS)[1] for group in group_runs(runs)}
     picture = side_by_side({title: found for title, found in panels.items() if found is not None})
     return Png(png_bytes(picture), picture.width, picture.height) if picture else None
 
 
 def _certificate(group: Group) -> dict[str, Any]:
     """One line a field: a single value if all seeds share it, else one value a seed."""
-    run, recipe = _first(group, "recipe.yaml")
+    run, recipe = first_content(group, RECIPE)
     return {
         "group": group,
         "seeds": [run.seed for run in group.runs],

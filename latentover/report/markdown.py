@@ -41,7 +41,9 @@ MARGINS_NOTE = (
 )
 
 
-def write_markdown(runs_folder: str | Path | Sequence[str | Path], path: str | Path) -> Path:
+def write_markdown(
+    runs_folder: str | Path | Sequence[str | Path], path: str | Path, *, title: str | None = None
+) -> Path:
     """Write what the finished runs of a folder say: a table for each split, and where every number comes from.
 
     Parameters
@@ -51,6 +53,8 @@ def write_markdown(runs_folder: str | Path | Sequence[str | Path], path: str | P
     path : str or Path
         The ``.md`` file. Where several methods made images, a picture of them side by side comes to lie next to it, as
         ``<name>_<folder>_samples.png``.
+    title : str, optional
+        Of the page; by default the names of the folders.
 
     Returns
     -------
@@ -64,12 +68,15 @@ def write_markdown(runs_folder: str | Path | Sequence[str | Path], path: str | P
     """
     comparisons = read_comparisons(runs_folder)
     single = len(comparisons) == 1
-    parts = [] if single else [f"# {', '.join(markdown(one.title) for one in comparisons)}"]
+    if title is not None:
+        parts = [f"# {markdown(title)}"]
+    else:
+        parts = [] if single else [f"# {', '.join(markdown(one.title) for one in comparisons)}"]
     if overall := over_comparisons(comparisons):
         parts += ["## Over all data sets", *map(markdown, overall_sentences(overall))]
         parts += [side_markdown(overall_table(overall))]
     for comparison in comparisons:
-        parts += _section(comparison, "#" if single else "##", Path(path))
+        parts += _section(comparison, "#" if single and title is None else "##", Path(path))
     return write_text(path, "\n\n".join(parts) + "\n")
 
 

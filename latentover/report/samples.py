@@ -14,16 +14,18 @@ from PIL import Image
 
 from latentover.files import write_whole
 from latentover.report.grid import PAPER, minority_grid
-from latentover.runs.reading import LABELS
+from latentover.runs.reading import LABELS, Png
 from latentover.seeds import as_random_state
+from latentover.text import line
 
 if TYPE_CHECKING:
     from numpy.random import RandomState
 
-__all__ = ["save_minority_grid", "side_by_side"]
+__all__ = ["native_panels", "save_minority_grid", "side_by_side"]
 
 METHODS_A_BAND = 5
 """As many as fit into the width of a page."""
+PANEL_ORDER = ("Real", "Synthetic", "Nearest real", "Reconstruction")
 
 
 def save_minority_grid(
@@ -127,6 +129,40 @@ def side_by_side(
     for i, band in enumerate(bands):
         canvas.paste(band, (0, sum(above.height for above in bands[:i])))
     return canvas
+
+
+def native_panels(panels: Mapping[str, NDArray], row_labels: Sequence[str]) -> dict[str, Any]:
+    """Return the panels of a grid as pictures of their own pixels, which a page shows as large as it has room.
+
+    Parameters
+    ----------
+    panels : mapping of str to ndarray of shape (n_classes, k, channels, height, width)
+        In [0, 1], empty places ``nan``; "Real" and "Synthetic" among them.
+    row_labels : sequence of n_classes str
+
+    Returns
+    -------
+    dict
+        ``labels``, and ``panels``: from the title to a `Png` with one row a class, real images first, then the
+        synthetic ones and what lies nearest to them.
+    """
+    order = sorted(panels, key=lambda title: (*PANEL_ORDER, title).index(title))
+    return {
+        "labels": [line(label, 24) for label in row_labels],
+        "panels": {title: _native(np.asarray(panels[title], np.float32)) for title in order},
+    }
+
+
+def _native(images: NDArray) -> Png:
+    """Lay images out with a little room behind and below each; room and empty places are transparent."""
+    n, k, channels, height, width = images.shape
+    room = max(1, min(height, width) // 10)
+    pixels = np.zeros((n, k, channels + 1, height + room, width + room), np.uint8)
+    pixels[:, :, :channels, :height, :width] = np.rint(255 * np.nan_to_num(images))
+    pixels[:, :, channels, :height, :width] = 255 * ~np.isnan(images).all(axis=2)
+    flat = pixels.transpose(0, 3, 1, 4, 2).reshape(n * (height + room), k * (width + room), channels + 1)
+    picture = Image.fromarray(np.ascontiguousarray(flat))
+    return Png(png_bytes(picture), picture.width, picture.height)
 
 
 def png_bytes(picture: Image.Image) -> bytes:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from scipy.stats import rankdata, spearmanr
 
 from latentover.report.comparison import Cell, Row, mean_cell, run_titles
+from latentover.report.groups import Group, baseline_of, group_runs
 from latentover.runs.collection import FailedRun, Run
+from latentover.stats import PairedDifference, holm, paired_difference
 from latentover.text import latex, markdown, short_name
 
 __all__ = [
@@ -18,6 +20,8 @@ __all__ = [
     "comparison_latex",
     "comparison_markdown",
     "comparison_text",
+    "difference_table",
+    "differences",
     "epoch_table",
     "failures",
     "metric_title",
@@ -484,6 +488,82 @@ def _plain(cell: Cell) -> str:
     if cell.mean is None:
         return NONE
     return f"{cell.mean:.3f}" + ("" if cell.sd is None else f" ± {cell.sd:.3f}")
+
+
+def difference_table(runs: Sequence[Run], split: str, metric: str = "acsa") -> SideTable | None:
+    """Set the methods' differences to training without resampling beside each other, with how sure they are.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+    split : str
+    metric : str, default="acsa"
+
+    Returns
+    -------
+    SideTable or None
+        Mean difference in points over shared seeds, its 95 % interval, p, and p adjusted for the number of methods by
+        Holm's procedure; None where no method is without resampling, or none shares two seeds with it.
+    """
+    groups = group_runs(runs)
+    baseline = baseline_of([group.row for group in groups])
+    if baseline is None:
+        return None
+    known = [
+        (group.title, found)
+        for group, found in zip(groups, differences(groups, split, metric, baseline), strict=True)
+        if found is not None
+    ]
+    if not known:
+        return None
+    adjusted = holm([found.p_value for _, found in known])
+    lines = [
+        (
+            title,
+            [
+                f"{found.mean:+.2f}",
+                f"{found.low:+.2f} to {found.high:+.2f}",
+                f"{found.p_value:.3f}",
+                f"{p:.3f}",
+                str(found.n),
+            ],
+        )
+        for (title, found), p in zip(known, adjusted, strict=True)
+    ]
+    return SideTable(
+        f"Differences to {baseline.title}, with 95 % intervals over shared seeds",
+        [f"{metric_title(metric)}, points", "95 % interval", "p", "p, adjusted (Holm)", "Shared seeds"],
+        lines,
+        "Student's paired interval and test. They know the spread between seeds, not between data sets.",
+    )
+
+
+def differences(
+    groups: Sequence[Group], split: str, metric: str, baseline: Row | None
+) -> list[PairedDifference | None]:
+    """Compare every method with the baseline over the seeds that both have.
+
+    Returns
+    -------
+    list of (PairedDifference or None)
+        One a group, in points; None for the baseline itself and for fewer than two shared seeds.
+    """
+    values = {group.row.recipe: _by_seed(group, split, metric) for group in groups}
+    base, scale = values.get(baseline.recipe, {}) if baseline else {}, 1 if metric == "brier" else 100
+    found = list[PairedDifference | None]()
+    for own in values.values():
+        shared = sorted(own.keys() & base.keys())
+        if own is base or len(shared) < 2:
+            found.append(None)
+        else:
+            pairs = ([scale * side[seed] for seed in shared] for side in (own, base))
+            found.append(paired_difference(*pairs))
+    return found
+
+
+def _by_seed(group: Group, split: str, metric: str) -> dict[int, float]:
+    found = {run.seed: run.scores(split).get(metric) for run in group.runs}
+    return {seed: value for seed, value in found.items() if value is not None}
 
 
 def epoch_table(runs: Sequence[Run], split: str) -> SideTable | None:

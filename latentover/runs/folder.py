@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
 import re
 import socket
@@ -31,6 +32,7 @@ from latentover.places import EXPIRY, HEARTBEAT, as_path, is_local
 from latentover.runs.reading import (
     FORMAT,
     attempt,
+    read_curves,
     read_generation,
     read_history,
     read_map,
@@ -57,6 +59,8 @@ RECIPE = "recipe.yaml"
 CARD = "README.md"
 HISTORY, SAMPLER_HISTORY = "history.csv", "history_sampler.csv"
 MAP, PICTURE, PANELS = "tsne.csv", "samples.png", "samples.npz"
+CURVES = "curves.json"
+"""By split, what `latentover.metrics.operating_points` says of the probabilities."""
 GENERATION = "generation.json"
 """From the name of a feature extractor to the result of `latentover.metrics.generation_scores`; added later."""
 FAILURE = "failure.json"
@@ -68,6 +72,7 @@ READERS: Mapping[str, Callable[[Path], Any]] = {
     PICTURE: read_png,
     PANELS: read_panels,
     RECIPE: read_text,
+    CURVES: read_curves,
     GENERATION: read_generation,
 }
 """Of the files beside ``metrics.json``; what is drawn from one is left out where it is missing or damaged."""
@@ -307,6 +312,11 @@ class RunFolder:
             target = self.path.joinpath(*file.relative_to(folder).parts)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(file.read_bytes())
+
+    @staticmethod
+    def write_curves(folder: Path, curves: Mapping[str, Any]) -> None:
+        """Write operating points by split into the folder of `replacing`."""
+        write_text(folder / CURVES, json.dumps({"format": FORMAT, "splits": curves}, allow_nan=False) + "\n")
 
     @staticmethod
     def complete(folder: Path, metrics: dict[str, Any], *, recipe: str, card: str) -> dict[str, Any]:

@@ -28,6 +28,7 @@ __all__ = [
     "Png",
     "attempt",
     "number",
+    "read_curves",
     "read_generation",
     "read_history",
     "read_map",
@@ -241,6 +242,47 @@ def _check_certificate(certificate: Mapping[str, Any]) -> None:
         scores = _mapping(published, split, "certificate.published.")
         values = [*(v for k, v in scores.items() if k != "sd"), *_mapping(scores, "sd").values()]
         _check(all(_is_number(value, 0, 100) for value in values), f"certificate.published.{split} holds no percentage")
+
+
+def read_curves(path: Path) -> dict[str, dict[str, Any]]:
+    """Return by split what `latentover.metrics.operating_points` said, as a run's ``curves.json`` holds it."""
+    found = read_object(path, 4 * MB)
+    if found.get("format") != FORMAT or isinstance(found["format"], bool):
+        raise DamageError(f"is of format {line(found.get('format'), 40)} and not {FORMAT}")
+    splits = dict(_mapping(found, "splits"))
+    for split in splits:
+        points = _mapping(splits, split)
+        _check(_is_count(points.get("n")), f"{line(split, 40)}.n is no count")
+        _check_bins(_mapping(points, "reliability"))
+        classes = points.get("classes")
+        _check(isinstance(classes, list) and len(classes) <= MAX_COLUMNS, "classes are no list")
+        for one in classes or []:
+            _check(isinstance(one, dict) and isinstance(one.get("label"), str), "a class has no label")
+            _check_points(one, points["n"])
+    return splits
+
+
+def _check_bins(bins: Mapping[str, Any]) -> None:
+    n = bins.get("n")
+    _check(isinstance(n, list) and all(map(_is_count, n)), "reliability.n holds what is no count")
+    for name in ("confidence", "accuracy"):
+        values = bins.get(name)
+        _check(
+            isinstance(values, list) and len(values) == len(n or ()) and all(_is_number(v, 0, 1) for v in values),
+            f"reliability.{name} holds what is not from 0 to 1",
+        )
+
+
+def _check_points(one: Mapping[str, Any], n: int) -> None:
+    thresholds, found, false = (one.get(name) for name in ("thresholds", "found", "false"))
+    lists = [values for values in (thresholds, found, false) if isinstance(values, list)]
+    _check(len(lists) == 3 and len({*map(len, lists)}) == 1 and bool(lists[0]), "thresholds and counts do not fit")
+    rising = all(_is_number(value, 0, 1) for value in lists[0]) and lists[0] == sorted({*lists[0]})
+    _check(rising, "thresholds do not rise from 0 to 1")
+    _check(_is_count(one.get("n")) and one["n"] <= n, "n of a class is no count within that of all")
+    for values, most in zip(lists[1:], (one["n"], n - one["n"]), strict=True):
+        falling = all(_is_count(value) and value <= most for value in values) and values == sorted(values)[::-1]
+        _check(falling, "counts do not fall with the threshold")
 
 
 def read_generation(path: Path) -> list[dict[str, Any]]:

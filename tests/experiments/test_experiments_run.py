@@ -25,10 +25,12 @@ from latentover.experiments.recipe import load_recipe
 from latentover.experiments.run import Machine, is_finished, refresh_labels, run_folder, run_recipe
 from latentover.report import write_report
 from latentover.runs.folder import RunFolder
+from latentover.runs.reading import read_curves
 
 BUNDLE = {
     "README.md",
     "config.json",
+    "curves.json",
     "environment.json",
     "history.csv",
     "metrics.json",
@@ -74,6 +76,22 @@ def test_the_pictures_are_those_the_recipe_asks_for(tiny):
     assert list(points.columns) == ["x", "y", "label", "kind"]
     assert points["kind"].value_counts().to_dict() == {"real": 20, "synthetic": 20}
     assert np.isfinite(points[["x", "y"]].to_numpy()).all()
+
+
+def test_the_curves_belong_to_the_scores(tiny):
+    _, metrics, folder = tiny
+    curves = read_curves(folder / "curves.json")
+    assert curves.keys() == metrics["splits"].keys()
+    assert "curves.json" in metrics["files"]
+    assert (folder / "curves.json").stat().st_size < 20_000
+    for split, points in curves.items():
+        scores = metrics["splits"][split]
+        assert points["n"] == sum(scores["support"])
+        n, sure, right = (np.array(points["reliability"][name]) for name in ("n", "confidence", "accuracy"))
+        assert (n * np.abs(sure - right)).sum() / n.sum() == pytest.approx(scores["ece"], abs=1e-3)
+        support = dict(zip(scores["classes"], scores["support"], strict=True))
+        for one in points["classes"]:
+            assert one["found"][0] == one["n"] == support[one["label"]], "the lowest threshold finds all"
 
 
 def test_the_metrics_are_fractions_on_every_split(tiny):

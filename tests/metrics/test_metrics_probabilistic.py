@@ -1,5 +1,7 @@
 """Scores of probabilities against naive writings and scikit-learn."""
 
+import json
+
 import numpy as np
 import pytest
 import sklearn.metrics as skm
@@ -69,6 +71,59 @@ class TestEce:
     def test_n_bins_error(self):
         with pytest.raises(ValueError, match=r"Expected \*n_bins\* to be at least 1, but got 0"):
             lm.ece([0], [[1.0, 0.0]], [0, 1], n_bins=0)
+
+
+class TestReliabilityBins:
+    @given(scored(), st.integers(1, 20))
+    def test_they_are_what_ece_sums_up(self, case, n_bins):
+        y, scores, classes = case
+        bins = lm.reliability_bins(y, scores, classes, n_bins=n_bins)
+        assert bins.n.sum() == len(y)
+        assert len(bins.n) == len(bins.confidence) == len(bins.accuracy) == n_bins
+        gap = (bins.n * np.abs(bins.accuracy - bins.confidence)).sum() / len(y)
+        assert lm.ece(y, scores, classes, n_bins=n_bins) == pytest.approx(gap)
+
+
+class TestOperatingPoints:
+    @given(scored())
+    def test_counts_one_by_one(self, case):
+        y, scores, classes = case
+        points = lm.operating_points(y, scores, classes)
+        assert points["n"] == len(y)
+        names = [str(c) for c in classes]
+        assert {one["label"] for one in points["classes"]} == {str(c) for c in np.unique(y)}
+        for one in points["classes"]:
+            c = names.index(one["label"])
+            hit, score = np.asarray(y) == classes[c], scores[:, c]
+            assert one["n"] == hit.sum()
+            assert one["thresholds"] == sorted(set(one["thresholds"]))
+            assert one["found"][0] == one["n"]
+            for t, found, false in zip(one["thresholds"], one["found"], one["false"], strict=True):
+                near = np.abs(score - t) < 2e-4  # thresholds are rounded down to four digits
+                for side, count in ((hit, found), (~hit, false)):
+                    at_least = ((score >= t) & side).sum()
+                    assert at_least - (near & side).sum() <= count <= at_least + (near & side).sum()
+
+    def test_the_rarest_class_comes_first_and_thresholds_are_few(self):
+        rng = np.random.default_rng(0)
+        y = rng.choice(3, 5000, p=[0.9, 0.08, 0.02])
+        scores = rng.dirichlet([1, 1, 1], 5000)
+        points = lm.operating_points(y, scores, [0, 1, 2])
+        assert [one["label"] for one in points["classes"]] == ["2", "1", "0"]
+        assert all(len(one["thresholds"]) <= 101 for one in points["classes"])
+        many = lm.operating_points(rng.integers(0, 100, 5000), rng.dirichlet(np.ones(100), 5000), np.arange(100))
+        assert len(many["classes"]) == 24
+        assert len(json.dumps(many)) < 15_000
+
+    def test_small_probabilities_keep_their_digits(self):
+        scores = np.array([[1 - p, p] for p in (1e-7, 2e-5, 3.14e-3, 0.2)])
+        one = next(c for c in lm.operating_points([1, 0, 1, 0], scores, [0, 1])["classes"] if c["label"] == "1")
+        assert one["thresholds"] == [1e-7, 3.1e-3]
+        assert one["false"] == [2, 1]
+
+    def test_errors_are_those_of_the_other_scores(self):
+        with pytest.raises(ValueError, match=r"Expected \*scores\* to be probabilities"):
+            lm.operating_points([0, 1], [[2.0, 0.0], [0.0, 1.0]], [0, 1])
 
 
 class TestBrier:

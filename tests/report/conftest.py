@@ -1,15 +1,15 @@
 """A folder of runs as a benchmark leaves it, made up from real digits."""
 
 import json
+import re
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 from sklearn.neighbors import KNeighborsClassifier
 
-from latentover.metrics import classification_scores
+from latentover.metrics import classification_scores, operating_points
 from latentover.report import save_minority_grid
-from latentover.report.theme import Picture
 
 TITLES = {"rae": "RAE", "class_balanced_batches": "Class-balanced batches", "none": "No resampling"}
 SKILL = {"rae": 0.12, "class_balanced_batches": 0.2, "none": 0.55}  # noise on the training images
@@ -46,7 +46,8 @@ def scores_of(recipe, seed, X, y, X_test, y_test):
     noisy = X.reshape(len(X), -1) + rng.normal(0, 16 * SKILL[recipe], (len(X), 64))
     model = KNeighborsClassifier(5).fit(noisy, y)
     probability = model.predict_proba(X_test.reshape(len(X_test), -1))
-    return classification_scores(y_test, probability.argmax(axis=1), probability, classes=np.arange(10))
+    scores = classification_scores(y_test, probability.argmax(axis=1), probability, classes=np.arange(10))
+    return scores, operating_points(y_test, probability, np.arange(10))
 
 
 def certificate_of(recipe, seed):
@@ -96,13 +97,13 @@ def write_map(path, seed):
 def write_bundle(folder, recipe, seed):
     folder.mkdir(parents=True)
     X, y, X_test, y_test = imbalanced_digits(seed)
-    balanced = scores_of(recipe, seed, X, y, X_test, y_test)
     some = np.concatenate([np.flatnonzero(y_test == c)[: max(1, 12 - c)] for c in range(10)])
-    splits = {
-        "test_balanced": balanced,
-        "test_imbalanced": scores_of(recipe, seed, X, y, X_test[some], y_test[some]),
-        "validation": scores_of(recipe, seed, X, y, X_test[::2], y_test[::2]),
-    }
+    rows = {"test_balanced": slice(None), "test_imbalanced": some, "validation": slice(None, None, 2)}
+    found = {name: scores_of(recipe, seed, X, y, X_test[chosen], y_test[chosen]) for name, chosen in rows.items()}
+    splits = {name: scores for name, (scores, _) in found.items()}
+    curves = {"format": 1, "splits": {name: points for name, (_, points) in found.items()}}
+    (folder / "curves.json").write_text(json.dumps(curves, allow_nan=False), encoding="utf-8")
+    balanced = splits["test_balanced"]
     metrics = {"format": 1, "split": "test_balanced", **balanced, "splits": splits, "train_counts": COUNTS}
     metrics["certificate"] = certificate_of(recipe, seed)
     (folder / "metrics.json").write_text(json.dumps(metrics, allow_nan=False), encoding="utf-8")
@@ -135,10 +136,12 @@ def runs_folder(finished_runs, tmp_path):
     return shutil.copytree(finished_runs, tmp_path / "digits")
 
 
-@pytest.fixture
-def no_drawing(monkeypatch):
-    """For tests of the text: pictures are empty."""
-    empty = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
-    monkeypatch.setattr(
-        "latentover.report.figures.render", lambda draw, alt, kind="svg": Picture(empty, empty, "image/svg+xml", alt)
-    )
+@pytest.fixture(scope="session")
+def numbers_of():
+    """Return a function that reads the numbers from which the script of a page draws: one mapping a folder."""
+
+    def read(page):
+        (text,) = re.findall(r'<script type="application/json" id="numbers">(.*?)</script>', page, re.DOTALL)
+        return json.loads(text)
+
+    return read

@@ -15,26 +15,27 @@ import pytest
 
 from latentover.report import collect_runs, compare, failed_runs, write_markdown, write_report
 from latentover.report.findings import cautions
-from latentover.report.theme import Picture
 from latentover.runs.collection import read_folder
 from latentover.runs.folder import FAILURE
-from latentover.runs.reading import DamageError, attempt, read_history, read_map, read_metrics, read_panels, read_png
+from latentover.runs.reading import (
+    DamageError,
+    attempt,
+    read_curves,
+    read_history,
+    read_map,
+    read_metrics,
+    read_panels,
+    read_png,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:Expected runs that can be compared")
-
-
-@pytest.fixture(autouse=True)
-def no_drawing(monkeypatch):
-    empty = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
-    monkeypatch.setattr(
-        "latentover.report.figures.render", lambda draw, alt, kind="svg": Picture(empty, empty, "image/svg+xml", alt)
-    )
 
 
 @pytest.fixture
 def rae(runs_folder):
     """The folder of a run that has every file."""
     (runs_folder / "rae" / "seed-0" / "generation.json").write_text("{}")
+    (runs_folder / "rae" / "seed-0" / "curves.json").write_bytes(curves_file())
     (runs_folder / "rae" / "seed-0" / "history_sampler.csv").write_text("step,seconds,decoder\n1,0.1,2\n")
     return runs_folder / "rae" / "seed-0"
 
@@ -75,6 +76,13 @@ def png(width, height):
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
+def curves_file(**changes):
+    one = {"label": "0", "n": 3, "thresholds": [0.4, 0.5], "found": [2, 1], "false": [1, 0]} | changes
+    bins = {"n": [9], "confidence": [0.5], "accuracy": [0.4]}
+    split = {"n": 9, "reliability": bins, "classes": [one]}
+    return json.dumps({"format": 1, "splits": {"test_balanced": split}}).encode()
+
+
 DEEP = b'{"format": 1, "a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
 IMAGES = np.zeros((2, 1, 1, 4, 4), np.float16)
 DAMAGE = {
@@ -111,6 +119,20 @@ DAMAGE = {
         "infinite": npz(Real=IMAGES + np.inf, Synthetic=IMAGES, labels=["a", "b"]),
     },
     "recipe.yaml": {"no text": b"\xff\xfe\x00", "huge": b"a" * 2**21},
+    "curves.json": {
+        "cut off": b'{"format": 1, "splits": {"validation"',
+        "deep": DEEP,
+        "another format": b'{"format": 2, "splits": {}}',
+        "another type": b'{"format": 1, "splits": [1]}',
+        "thresholds that fall": curves_file(thresholds=[0.5, 0.4]),
+        "thresholds beyond one": curves_file(thresholds=[0.5, 1.5]),
+        "counts that rise": curves_file(found=[1, 2]),
+        "more than there are": curves_file(found=[4, 2]),
+        "no threshold": curves_file(thresholds=[], found=[], false=[]),
+        "lists of two lengths": curves_file(false=[1]),
+        "words": curves_file(found=["2", "1"]),
+        "a label that is none": curves_file(label=3),
+    },
     "generation.json": {
         "cut off": b'{"pixels": {"features"',
         "deep": DEEP,
@@ -136,6 +158,9 @@ def test_damage_is_found_without_much_memory(rae, file, case, content):
 @pytest.mark.parametrize("file", DAMAGE)
 def test_what_a_damaged_file_would_show_is_left_out_and_the_file_named(rae, tmp_path, file):
     (rae / file).write_bytes(next(iter(DAMAGE[file].values())))
+    if file == "samples.png":  # which is shown where its arrays are not there
+        for path in rae.parent.glob("*/samples.npz"):
+            path.unlink()
     page = write_report(rae.parent.parent).read_text(encoding="utf-8")
     assert f"Damaged, and what it would show is left out: rae/seed-0/{file} " in page
     assert "Comparison" in page
@@ -143,11 +168,17 @@ def test_what_a_damaged_file_would_show_is_left_out_and_the_file_named(rae, tmp_
         assert f"rae/seed-0/{file} " in write_markdown(rae.parent.parent, tmp_path / "page.md").read_text()
 
 
-def test_another_seed_stands_in_for_a_damaged_picture(rae):
-    (rae / "samples.png").write_bytes(b"")
+@pytest.mark.parametrize("file", ["samples.npz", "samples.png"])
+def test_another_seed_stands_in_for_a_damaged_picture(rae, file):
+    if file == "samples.png":
+        for seed in (0, 1):
+            (rae.parent / f"seed-{seed}" / "samples.npz").unlink()
+    (rae / file).write_bytes(b"")
     page = write_report(rae.parent.parent).read_text(encoding="utf-8")
     assert "made by RAE with seed 1" in page
-    (rae.parent / "seed-1" / "samples.png").write_bytes(b"")
+    for seed in (0, 1):
+        for name in ("samples.npz", "samples.png"):
+            (rae.parent / f"seed-{seed}" / name).write_bytes(b"")
     assert 'id="samples"' not in write_report(rae.parent.parent).read_text(encoding="utf-8")
 
 
@@ -159,13 +190,11 @@ def test_many_classes_and_long_names_in_a_map_take_neither_time_nor_memory(rae):
     assert max(map(len, found.labels)) == 60
 
 
-def test_a_history_of_many_losses_draws_the_first(rae, monkeypatch):
-    drawn = []
-    monkeypatch.setattr("latentover.report.html.curves_figure", lambda curves, *_: drawn.append(len(curves)))
+def test_a_history_of_many_losses_draws_the_first(rae, numbers_of):
     names = [f"loss_{i}" for i in range(3000)]
     (rae / "history.csv").write_text(",".join(["step", *names]) + "\n" + ",".join(["1"] * 3001) + "\n")
-    write_report(rae.parent.parent)
-    assert max(drawn) == 24
+    page = write_report(rae.parent.parent).read_text(encoding="utf-8")
+    assert max(len(one["panels"]) for one in numbers_of(page)[0]["curves"]) == 24
 
 
 def change(update):
@@ -233,7 +262,7 @@ def test_a_run_with_damaged_scores_is_left_out_and_named(rae, case):
 def test_every_cut_of_every_file_leaves_a_report(rae):
     """Files that end early, at twelve places each; the readers alone, for the page is drawn above."""
     readers = {"metrics.json": read_metrics, "history.csv": read_history, "tsne.csv": read_map}
-    readers |= {"samples.png": read_png, "samples.npz": read_panels}
+    readers |= {"samples.png": read_png, "samples.npz": read_panels, "curves.json": read_curves}
     for file, read in readers.items():
         content = (rae / file).read_bytes()
         assert attempt(read, rae / file)[1] == ""

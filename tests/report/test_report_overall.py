@@ -112,7 +112,6 @@ def three_folders(finished_runs, tmp_path_factory):
     return folders
 
 
-@pytest.mark.usefixtures("no_drawing")
 def test_the_pages_begin_with_it(three_folders, tmp_path):
     page = write_markdown(three_folders, tmp_path / "all.md").read_text(encoding="utf-8")
     heads = re.findall(r"^##? (.*)$", page, re.MULTILINE)

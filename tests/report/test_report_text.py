@@ -7,18 +7,9 @@ from itertools import groupby
 import pytest
 
 from latentover.report import collect_runs, compare, comparison_text, minority_grid, write_markdown, write_report
-from latentover.report.theme import Picture
 from latentover.text import guarded, inline_code, line, markdown, short_name, without_guard
 
 EVIL = "# <img src=x onerror=alert(1)> | `a` **b** _c_ [d](e) ![f](g) &lt; ~~h~~ $i$\n## j \x1b[31m\u202ek"
-
-
-@pytest.fixture(autouse=True)
-def no_drawing(monkeypatch):
-    empty = b"<svg xmlns='http://www.w3.org/2000/svg'/>"
-    monkeypatch.setattr(
-        "latentover.report.figures.render", lambda draw, alt, kind="svg": Picture(empty, empty, "image/svg+xml", alt)
-    )
 
 
 def name_everything(folder, name):
