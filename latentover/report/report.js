@@ -548,7 +548,7 @@
       const kind = `mark ringed ${colour(one.method)}${dim(state, one.method)}`;
       chart.add(symbol(one.method, x(one.recall), y(one.precision), 7, { class: kind }));
     }
-    const side = html("div", { class: "beside" }, chart.svg, decisionTable(state, decided));
+    const side = html("div", { class: "across" }, chart.svg, decisionTable(state, decided));
     box.append(side, legend(state, rows.map(({ method }) => method)), ...known([missing(rows, all)]));
   }
 
@@ -756,7 +756,7 @@
     });
     const kinds = html("span", { class: "key" }, mapKey("real"), "real ", mapKey("made"), "synthetic");
     const closer = html("div", { class: "closer", style: `--columns:${columns}` }, ...close);
-    box.append(html("div", { class: "settings" }, kinds), html("div", { class: "beside" }, large.svg, closer));
+    box.append(html("div", { class: "settings" }, kinds), html("div", { class: "across" }, large.svg, closer));
   }
 
   const POINT = {
@@ -892,8 +892,11 @@
     tip.style.top = `${top}px`;
   }
 
+  let sayAgain = null; // what the keyboard has reached stays said while the page scrolls to it
+
   function hideTip() {
     tip.hidden = true;
+    sayAgain = null;
     document.querySelectorAll(".ring").forEach((ring) => ring.remove());
   }
 
@@ -925,6 +928,7 @@
   };
 
   document.addEventListener("pointermove", (event) => {
+    sayAgain = null;
     const chart = chartOf(event);
     const mark = chart && nearest(chart, event);
     if (mark) return pointOut(mark);
@@ -944,10 +948,13 @@
     const row = event.target.matches("[data-scores] a") && event.target.closest("tr");
     const words = row && about(row.querySelector("th"));
     if (!words) return hideTip();
-    const box = event.target.getBoundingClientRect();
-    return showTip(words, box.left, box.top);
+    sayAgain = () => {
+      const box = event.target.getBoundingClientRect();
+      showTip(words, box.left, box.top);
+    };
+    return sayAgain();
   });
-  document.addEventListener("scroll", hideTip, { passive: true });
+  document.addEventListener("scroll", () => (sayAgain ? sayAgain() : hideTip()), { passive: true });
 
   /** What there is to say of a cell of a table. */
   function about(cell) {
@@ -997,7 +1004,8 @@
     event.preventDefault();
     const at = box.at === undefined || box.at < 0 ? (steps[event.key] > 0 ? -1 : 0) : box.at;
     box.at = (at + steps[event.key] + marks.length) % marks.length;
-    return pointOut(marks[box.at]);
+    sayAgain = () => pointOut(marks[box.at]);
+    return sayAgain();
   }
   document.addEventListener("keydown", onKey);
 
