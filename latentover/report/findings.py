@@ -137,7 +137,7 @@ def counts_sentence(runs: Sequence[Run]) -> str:
     rarest, best, baseline = rarest_class(runs[0]), rows[0], baseline_of(rows)
     if rarest is None or best.cells["acsa"].mean is None:
         return ""
-    label, n = short_name(rarest[0]), plural(rarest[1], "training sample")
+    label, n = short_name(runs[0].class_names([rarest[0]])[0]), plural(rarest[1], "training sample")
     parts = list[str]()
     for split in _test_splits(runs):
         if (own := rarest_counts(runs, best.recipe, split)) is None:
@@ -271,7 +271,7 @@ def _recall_sentence(runs: Sequence[Run], rows: Sequence[Row]) -> str:
     rarest, recall = rarest_class(runs[0]), _rarest_recall(runs, rows[0].recipe)
     if rarest is None or recall is None:
         return ""
-    label, n = short_name(rarest[0]), plural(rarest[1], "training sample")
+    label, n = short_name(runs[0].class_names([rarest[0]])[0]), plural(rarest[1], "training sample")
     text = f"On the rarest class ({label}, {n}) its recall is {recall:.1f}%"
     baseline = baseline_of(rows)
     without = _rarest_recall(runs, baseline.recipe) if baseline and baseline is not rows[0] else None

@@ -414,7 +414,7 @@ def _confusions(groups: Sequence[Group], split: str) -> list[dict[str, Any]]:
         matrices = [scores["confusion"] for scores in alike if scores.get("confusion")]
         if classes and matrices:
             total = np.sum(matrices, axis=0)
-            names = [short_name(label) for label in classes]
+            names = [short_name(name) for name in group.runs[0].class_names(classes)]
             small = len(classes) <= MAX_MATRIX
             found.append(
                 {

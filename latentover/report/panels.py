@@ -110,7 +110,7 @@ def _split(groups: Sequence[Group], split: str, baseline: Row | None, n_splits: 
         "id": split,
         "title": split_title(split),
         "metrics": [_metric(groups, split, name, baseline) for name in metrics],
-        "classes": [short_name(label) for label in order],
+        "classes": [short_name(name) for name in groups[0].runs[0].class_names(order)],
         "counts": [counts.get(label) for label in order],
         **{name: [_by_class(group, split, order, name) for group in groups] for name in ("recall", "precision")},
         "points": _points(groups, split, order, n_splits),

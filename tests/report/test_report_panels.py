@@ -216,3 +216,14 @@ def test_samples_keep_their_pixels(channels):
     assert (pixels[:4, 5, -1] == 0).all(), "room between images"
     assert (pixels[5:9, 12:17, -1] == 0).all(), "an empty place"
     assert (pixels[:4, :5, -1] == 255).all()
+
+
+def test_classes_have_the_names_that_people_call_them(runs_folder, tmp_path):
+    names = {str(label): f"thing {label}" for label in range(10)}
+    for path in runs_folder.glob("*/seed-*/metrics.json"):
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        path.write_text(json.dumps({**metrics, "class_names": names}), encoding="utf-8")
+    page = write_report(runs_folder, tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.count("thing 9") > 4
+    assert "the rarest class (9" not in page
+    assert "samples of class 9" not in page
