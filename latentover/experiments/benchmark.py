@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -307,10 +309,46 @@ def _shared(todo: Sequence[Job], machine: Machine, backend: Backend) -> Outcomes
     # Of processes that train together the first one alone would know that a run is another's.
     for wait_for_others in (False, True) if parallel.n_processes() == 1 else (True,):
         left = []
-        with closing(backend(todo, machine, wait=wait_for_others)) as outcomes:
+        order = _LongestFirst(todo)
+        tasks = todo if backend is run_here else order
+        with closing(backend(tasks, machine, wait=wait_for_others)) as outcomes:
             for job, outcome in outcomes:
+                order.ended(job)
                 if isinstance(outcome, Busy):
                     left.append(job)
                 else:
                     yield job, outcome
         todo = left
+
+
+class _LongestFirst:
+    """Runs for workers to take: first one of each recipe, then those that take longest, as far as that is known.
+
+    So no worker is left alone with a long run at the end. A run takes as long as those of its recipe did, and at least
+    as long as one of them has been going on.
+    """
+
+    def __init__(self, todo: Sequence[Job]) -> None:
+        self.left = list(todo)
+        self.begun, self.took = dict[str, tuple[Path, float]](), dict[Path, float]()
+
+    def __iter__(self) -> Iterator[Job]:
+        return self
+
+    def __next__(self) -> Job:
+        if not self.left:
+            raise StopIteration
+        now, recipes = time.monotonic(), dict[Path, float]()
+        for recipe, start in self.begun.values():
+            recipes[recipe] = max(recipes.get(recipe, 0.0), now - start)
+        recipes |= self.took
+        job = max(self.left, key=lambda job: recipes.get(job.place.parent, math.inf))  # the first of those alike
+        self.left.remove(job)
+        self.begun[job.name] = job.place.parent, now
+        return job
+
+    def ended(self, job: Job) -> None:
+        """Take note of how long a run took."""
+        if job.name in self.begun:
+            recipe, start = self.begun.pop(job.name)
+            self.took[recipe] = time.monotonic() - start

@@ -237,3 +237,30 @@ def test_quiet_is_silent_but_for_failures(write_recipe, machine, tmp_path, train
     assert terminal.getvalue() == ""
     benchmark([write_recipe({"title": "broken"}, name="b")], machine, out=tmp_path / "out")
     assert "[1/1] out/b, seed 0: failed: RuntimeError" in terminal.getvalue()
+
+
+def test_workers_take_one_run_of_each_recipe_first_and_then_the_longest(write_recipe, machine, tmp_path, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("latentover.experiments.benchmark.time.monotonic", lambda: clock[0])
+    took = {"long": 10.0, "short": 1.0, "middle": 3.0}
+    taken = []
+
+    def backend(tasks, machine, *, wait):
+        """Two workers on a clock of our own; the next task is taken when one is free."""
+        waiting, running = iter(tasks), []
+        while True:
+            while len(running) < 2 and (task := next(waiting, None)) is not None:
+                taken.append(f"{task.recipe.name} {task.seed}")
+                running.append((clock[0] + took[task.recipe.name], len(taken), task))
+            if not running:
+                return
+            running.sort()
+            clock[0], _, task = running.pop(0)
+            yield task, {"acsa": 0.5, "certificate": {"fit_seconds": 1.0}}
+
+    recipes = [write_recipe({"seeds": [0, 1, 2]}, name=name) for name in took]
+    assert benchmark(recipes, machine, out=tmp_path / "out", backend=backend).finished == 9
+    assert taken[:2] == ["long 0", "short 0"]
+    assert taken[2] == "middle 0"  # of no recipe that was seen yet
+    assert taken[3:5] == ["long 1", "long 2"]  # one has been going on for longer than all others took
+    assert taken[5:] == ["middle 1", "middle 2", "short 1", "short 2"]
