@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 import latentover
 from latentover.estimators import BaseDataEstimator
+from latentover.estimators.base import OF_THE_TRAINING_ALONE
 from latentover.estimators.validation import check_parameters
 from latentover.files import check_writable, locked, sha256_of, shipped_folder, write_json, write_whole
 from latentover.tables.values import VALUE_KINDS, from_json, to_json
@@ -353,7 +354,7 @@ def _parameters(estimator: BaseEstimator) -> dict[str, Any]:
     parameters = {}
     for name, value in estimator.get_params(deep=False).items():
         try:
-            parameters[name] = None if name == "checkpoint" else _to_json(value)  # a file of the training alone
+            parameters[name] = None if name in OF_THE_TRAINING_ALONE else _to_json(value)
         except TypeError as error:
             raise TypeError(
                 f"Expected parameter {name} of {type(estimator).__name__} to be writable as JSON, but got {value!r}; "

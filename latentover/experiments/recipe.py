@@ -37,6 +37,7 @@ _MACHINE = {  # parameters that say where and how loudly something is trained, n
     "verbose": "the option --quiet of the command",
     "capture": "a constructor's, in Python",
     "compile": "a constructor's, in Python",
+    "callbacks": "a constructor's, in Python",
     "checkpoint": "the option --checkpoint-every of the command",
     "checkpoint_every": "the option --checkpoint-every of the command",
 }

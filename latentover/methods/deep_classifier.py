@@ -249,7 +249,7 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
     image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
     random_state, verbose
         See `latentover.estimators.BaseDataEstimator`.
-    precision, checkpoint, checkpoint_every, compile, capture
+    precision, checkpoint, checkpoint_every, compile, capture, callbacks
         See `latentover.estimators.BaseDeepEstimator`.
 
     Attributes

@@ -171,6 +171,7 @@ BAD = {
     "class_preserving": ["no"],
     "classifier_bias": ["no"],
     "classifier_optimizer": ["both"],
+    "callbacks": ["tensorboard", [3]],
     "capture": ["yes", None],
     "compile": ["yes"],
     "conditional_critic": [None],

@@ -199,6 +199,12 @@ def test_what_belongs_to_the_machine_is_an_option_of_the_command(write_recipe, n
     assert_refused(write_recipe(sampler), message, [f"--{dotted}", "1"])
 
 
+@pytest.mark.parametrize("name", ["callbacks", "capture", "compile"])
+def test_what_is_a_constructors_alone_says_so(write_recipe, name):
+    message = f"to say what is trained, but got '{name}', which .*; that is a constructor's, in Python."
+    assert_refused(write_recipe({f"method.init_args.{name}": 1}), message)
+
+
 @pytest.mark.parametrize(
     ("class_path", "hint"),
     [
