@@ -3,10 +3,10 @@
 Each imports its package when a training begins, and says how to install it where it is missing.
 """
 
-import importlib
 import math
 import os
-from types import ModuleType
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from latentover.training import Callback
@@ -35,9 +35,9 @@ class TensorBoardCallback(Callback):
 
     def on_fit_begin(self, estimator: Any, n_steps: int) -> None:
         """Open a file and write the parameters."""
-        _imported("tensorboard", "tensorboard")  # torch's own message does not say how to get it
-        writing = importlib.import_module("torch.utils.tensorboard")
-        self._writer = writing.SummaryWriter(None if self.folder is None else os.fspath(self.folder))
+        with _brought_by("tensorboard"):
+            from torch.utils.tensorboard import SummaryWriter
+        self._writer = SummaryWriter(None if self.folder is None else os.fspath(self.folder))
         lines = [f"    {name} = {value}" for name, value in _parameters(estimator).items()]
         self._writer.add_text("parameters", "\n".join([f"    {type(estimator).__name__}", *lines]))
 
@@ -79,8 +79,9 @@ class MLflowCallback(Callback):
 
     def on_fit_begin(self, estimator: Any, n_steps: int) -> None:
         """Begin a run, where none is active, and log the parameters to it."""
-        self._mlflow = _imported("mlflow", "mlflow")
-        self._own = self._mlflow.active_run() is None
+        with _brought_by("mlflow"):
+            import mlflow
+        self._mlflow, self._own = mlflow, mlflow.active_run() is None
         if self._own:
             self._mlflow.start_run(run_name=self.name or type(estimator).__name__)
             self._mlflow.log_params(_parameters(estimator))  # of another run they may be there already, and others
@@ -106,8 +107,8 @@ class MLflowCallback(Callback):
 class WandbCallback(Callback):
     """Logs a training to Weights & Biases: to the run that is active, or else to a new one.
 
-    Needs ``pip install "latentover[wandb]"``. A new run ends with the training, as failed where that failed. The steps of
-    the training are a curve of their own, ``step``, against which the others can be drawn.
+    Needs ``pip install "latentover[wandb]"``. A new run ends with the training, as failed where that failed. The steps
+    of the training are a curve of their own, ``step``, against which the others can be drawn.
 
     Parameters
     ----------
@@ -122,7 +123,8 @@ class WandbCallback(Callback):
 
     def on_fit_begin(self, estimator: Any, n_steps: int) -> None:
         """Begin a run, where none is active, and log the parameters."""
-        wandb = _imported("wandb", "wandb")
+        with _brought_by("wandb"):
+            import wandb
         self._own = wandb.run is None
         self._run = wandb.init(**{"name": type(estimator).__name__, **self.init}) if self._own else wandb.run
         self._run.config.update(_parameters(estimator), allow_val_change=True)
@@ -154,8 +156,8 @@ class OptunaPruningCallback(Callback):
     ----------
     trial : optuna.trial.Trial
     metric : str, default="validation_acsa"
-        A column of the history; ``"validation_acsa"`` is there with ``early_stopping=True``. Whether high is good is said
-        by the direction of the study.
+        A column of the history; ``"validation_acsa"`` is there with ``early_stopping=True``. The direction of the study
+        says whether high is good.
 
     Raises
     ------
@@ -168,7 +170,8 @@ class OptunaPruningCallback(Callback):
 
     def on_report(self, estimator: Any, row: dict[str, float]) -> None:
         """Report a value and raise ``optuna.TrialPruned`` if it is too bad to go on."""
-        optuna = _imported("optuna", "tune")
+        with _brought_by("tune"):
+            import optuna
         if self.metric not in row:
             raise ValueError(
                 f"Expected metric to be one of the columns {', '.join(_curves(row))} of the history, but got "
@@ -177,16 +180,20 @@ class OptunaPruningCallback(Callback):
         step = int(row["step"])
         self.trial.report(row[self.metric], step)
         if self.trial.should_prune():
-            raise optuna.TrialPruned(f"The trial was pruned at step {step}, with a {self.metric} of {row[self.metric]:g}.")
+            raise optuna.TrialPruned(
+                f"The trial was pruned at step {step}, with a {self.metric} of {row[self.metric]:g}."
+            )
 
 
-def _imported(package: str, extra: str) -> ModuleType:
-    """Return a package; raise ImportError that says which extra of the project brings it."""
+@contextmanager
+def _brought_by(extra: str) -> Iterator[None]:
+    """Let an ImportError inside say which extra of the project brings the package."""
     try:
-        return importlib.import_module(package)
+        yield
     except ImportError as error:
         raise ImportError(
-            f'Expected {package} to be installed, but it is not ({error}); pip install "latentover[{extra}]".'
+            f"Expected the package of the callback to be installed, but importing it failed ({error}); pip install "
+            f'"latentover[{extra}]".'
         ) from error
 
 

@@ -2,7 +2,11 @@
 
 import copy
 import json
+import os
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -229,3 +233,17 @@ class TestTheyAreNoneOfWhatIsLearned:
 def test_the_copy_of_a_fitted_estimator_has_what_it_had(table):
     fitted = DeepClassifier(**DEEP, callbacks=[Predicting(table[0])]).fit(*table)
     assert len(copy.deepcopy(fitted).callbacks[0].seen) == len(fitted.history_)
+
+
+def test_of_two_processes_the_first_one_calls_and_both_end(tmp_path):
+    script = Path(__file__).with_name("callback_processes.py")
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
+    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([*command, str(tmp_path)], env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-3000:]
+    first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
+    assert first["rows"] == second["rows"] == 2
+    assert first["calls"] == ["begin", *first["calls"][1:3], "end"]
+    assert first["message"] == "LookupError('enough')"
+    assert (second["calls"], second["failing"]) == ([], [])
+    assert "in the first process" in second["message"]
