@@ -2,16 +2,17 @@
 
 import os
 import warnings
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from latentover.bundle import find_bundle, load
+from latentover.bundle import find_bundle
 from latentover.data.source import class_number
 from latentover.estimators import ImageFormat
-from latentover.experiments.evaluate import generator_of
+from latentover.experiments.evaluate import generator_of, load_run
 from latentover.experiments.recipe import check_seeds, load_data_config
 from latentover.files import check_free_file, replacing
 from latentover.report import image_grid
@@ -21,7 +22,15 @@ from latentover.text import guarded
 SUFFIXES = (".png", ".npz", ".csv")
 
 
-def generate(run: str | os.PathLike[str], label: str, n: int, out: str | os.PathLike[str], *, seed: int = 0) -> Path:
+def generate(
+    run: str | os.PathLike[str],
+    label: str,
+    n: int,
+    out: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    trust_modules: Collection[str] = (),
+) -> Path:
     """Write `n` samples of class `label` to `out`.
 
     Parameters
@@ -36,6 +45,8 @@ def generate(run: str | os.PathLike[str], label: str, n: int, out: str | os.Path
         column, which has the name that the recipe of the run gives it, or else ``label``.
     seed : int
         The same seed gives the same bytes.
+    trust_modules : collection of str
+        As for `latentover.experiments.evaluate.evaluate_run`.
 
     Returns
     -------
@@ -56,7 +67,7 @@ def generate(run: str | os.PathLike[str], label: str, n: int, out: str | os.Path
         raise ValueError(f"Expected n to be at least 1, but got {n}; ask for one sample or more.")
     check_seeds([seed])
     check_free_file(out)
-    generator = generator_of(load(run))
+    generator = generator_of(load_run(run, trust_modules=trust_modules))
     if generator is None:
         raise ValueError(f"Expected a run whose method generates samples, but {run} only classifies; try a run of RAE.")
     number = class_number(label, generator.classes_.tolist())
