@@ -52,7 +52,7 @@ from latentover.losses import (
     reduce_losses,
     softmax_binary_cross_entropy,
 )
-from latentover.losses.soft import Reduction
+from latentover.losses.reductions import Reduction
 from latentover.metrics.tracking import tracked_scores
 from latentover.mixing import AMMixup, Mixed, MixingRule, NeighborMix
 from latentover.networks.backbones import build_backbone, hidden_stages, run_stages, unknown_backbone
