@@ -30,6 +30,8 @@ from latentover.estimators.validation import (
     check_parameters,
     check_plain_numbers,
     naming,
+    naming_missing_values,
+    warn_of_transparency,
 )
 from latentover.estimators.watch import StoppableTraining, Told, validation_acsa, validation_rows
 from latentover.networks import check_input_shape
@@ -242,6 +244,8 @@ class BaseDataEstimator(BaseEstimator):
         self.device_ = resolve_device(self.device)
         with seeded(draw_seed(self.random_state), self.device_) as generator:
             data = self._training_set(X, torch.from_numpy(labels), sample_weight, generator)
+            if isinstance(self.format_, ImageFormat):
+                warn_of_transparency(data.inputs)
             self.tensors_ = {}
             self._learn(data)
         return data
@@ -292,9 +296,10 @@ class BaseDataEstimator(BaseEstimator):
                 check_table(X.drop(columns=names), self.missing)
             return X
         finite: Any = True if self.missing == "error" else "allow-nan"
-        numeric = validate_data(
-            self, X, reset=reset, allow_nd=True, accept_sparse=["csr", "csc"], ensure_all_finite=finite
-        )
+        with naming_missing_values():
+            numeric = validate_data(
+                self, X, reset=reset, allow_nd=True, accept_sparse=["csr", "csc"], ensure_all_finite=finite
+            )
         if sp.issparse(numeric):
             numeric = numeric.toarray()
         if numeric.ndim not in (2, 4):

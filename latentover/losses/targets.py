@@ -141,8 +141,9 @@ def _as_tensor(name: str, values: Any, device: torch.device | None = None) -> Te
         return torch.as_tensor(values, device=device)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(
-            f"Expected {name} to be numbers (a Tensor, an array or lists of one length), but got {type(values).__name__}"
-            f" that is none: {error}; turn classes into numbers with np.unique(y, return_inverse=True)."
+            f"Expected {name} to be numbers (a Tensor, an array or lists of one length), but got "
+            f"{type(values).__name__} that is none: {error}; number classes with "
+            "np.unique(y, return_inverse=True)."
         ) from error
 
 
