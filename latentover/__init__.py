@@ -9,7 +9,7 @@ __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["data", "losses", "metrics", "mixing", "networks", "report", "stats", "training"],
+    submodules=["callbacks", "data", "losses", "metrics", "mixing", "networks", "report", "stats", "training"],
     submod_attrs={
         "bundle": ["load", "save"],
         "data.diagnosis": ["diagnose"],

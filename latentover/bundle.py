@@ -1,13 +1,16 @@
 """A fitted estimator as a folder: ``model.safetensors`` for tensors, ``config.json`` for the rest, no pickle.
 
-Opening a folder executes nothing that it holds: classes come from latentover and imbalanced-learn alone, and tensors
-are read as numbers. It opens on the CPU whatever it was trained on, and holds no row of the training data.
+Opening a folder executes nothing that it holds: classes come from latentover and imbalanced-learn alone, and from
+modules that whoever opens it trusts by name; tensors are read as numbers. It opens on the CPU whatever it was trained
+on, and holds no row of the training data.
 """
 
 import hashlib
 import importlib
 import json
 import os
+import sys
+from collections.abc import Collection
 from dataclasses import fields, is_dataclass
 from inspect import isabstract
 from pathlib import Path
@@ -15,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from imblearn.base import SamplerMixin
 from imblearn.pipeline import Pipeline
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
@@ -26,6 +30,7 @@ from torch import Tensor, nn
 
 import latentover
 from latentover.estimators import BaseDataEstimator
+from latentover.estimators.base import OF_THE_TRAINING_ALONE
 from latentover.estimators.validation import check_parameters
 from latentover.files import check_writable, locked, sha256_of, shipped_folder, write_json, write_whole
 from latentover.tables.values import VALUE_KINDS, from_json, to_json
@@ -37,7 +42,12 @@ _NEXT = ".model.safetensors.next"
 """New weights, until the configuration that goes with them is there."""
 _PIPELINE = "imblearn.pipeline.Pipeline"
 _VALUE_MODULES = ("latentover.mixing", "latentover.training")
-"""Where the frozen dataclasses live that parameters may be made of: mixing rules and schedules."""
+"""Where the frozen dataclasses live that parameters may be made of, or are derived from: mixing rules and schedules."""
+
+
+_OWN_STEPS = (BaseDataEstimator, SamplerMixin)
+"""What a class of somebody's own has to derive from, to be a step of what a bundle holds."""
+_UNLESS = ", unless trust_modules (of a command: --trust-modules) names its module, whose code it runs"
 
 
 def save(estimator: BaseEstimator, folder: str | os.PathLike[str]) -> Path:
@@ -142,7 +152,7 @@ def _shapes(tensors: dict[str, Tensor]) -> dict[str, Any]:
     return {name: [str(tensor.dtype).removeprefix("torch."), *tensor.shape] for name, tensor in sorted(tensors.items())}
 
 
-def load(folder: str | os.PathLike[str], **modules: nn.Module) -> Any:
+def load(folder: str | os.PathLike[str], *, trust_modules: Collection[str] = (), **modules: nn.Module) -> Any:
     """Return the fitted estimator that `save` wrote; on the CPU it predicts the same to the bit.
 
     Samplers of imbalanced-learn in a pipeline come back with their parameters and unfitted: predicting skips them.
@@ -152,6 +162,9 @@ def load(folder: str | os.PathLike[str], **modules: nn.Module) -> Any:
     folder : path
         A run folder or any other bundle; ``models/<name>`` that does not exist here is a model that ships with the
         project.
+    trust_modules : collection of str
+        Python modules whose estimators, samplers and mixing rules the bundle may name too; importing them runs their
+        code.
     **modules : nn.Module
         A module of your own that was given as a parameter, under that parameter's name: bundles hold no code.
 
@@ -173,7 +186,7 @@ def load(folder: str | os.PathLike[str], **modules: nn.Module) -> Any:
             f"Expected {folder / WEIGHTS} to be a safetensors file, but it is not: {error}; copy it again."
         ) from error
     _check_tensors(folder, tensors, config.get("tensors"))
-    reader = _Reader(tensors, modules)
+    reader = _Reader(tensors, modules, trust_modules)
     try:
         estimator = reader.estimator(config["estimator"])
     except ValueError:
@@ -216,7 +229,8 @@ def check_storable(estimator: Any) -> None:
 
     It has to be one of latentover's, or an imbalanced-learn pipeline of such and of imbalanced-learn's samplers that
     ends in one of latentover's; it must not need training rows to do its work; and its parameters have to be numbers,
-    text, lists, dicts, modules, mixing rules and schedules of latentover, or estimators such as it is.
+    text, lists, dicts, modules, mixing rules and schedules of latentover, or estimators such as it is. A class of
+    somebody's own that derives from one of these is stored by its name, if a module can be imported that has it.
     """
     steps = [step for _, step in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
     if isinstance(steps[-1], BaseDataEstimator) and not _does_without_rows(steps[-1]):
@@ -243,18 +257,52 @@ def _does_without_rows(estimator: Any) -> bool:
     )
 
 
-def find_class(path: str) -> type[BaseEstimator]:
+def is_trusted(path: str, trusted: Collection[str]) -> bool:
+    """Return whether a class path leads into one of these modules, or into one below."""
+    return any(path.startswith(f"{module}.") for module in trusted)
+
+
+def import_trusted(path: str, kinds: tuple[type, ...], where: str) -> type:
+    """Return a class of a module that is trusted, which is imported; raise ValueError if it is of none of these kinds.
+
+    Parameters
+    ----------
+    path : str
+        For which `is_trusted` has been asked.
+    kinds : tuple of type
+    where : str
+        The place that names it, for the message.
+    """
+    module, _, name = path.rpartition(".")
+    try:
+        cls = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, SyntaxError) as error:
+        raise ValueError(
+            f"Expected {where} to be a class that can be imported, but got {path!r}: {error}; put its file where "
+            "Python can import it, for example with PYTHONPATH=. in front of the command."
+        ) from error
+    if not (isinstance(cls, type) and issubclass(cls, kinds)):
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise ValueError(f"Expected {where} to be a class of kind {names}, but got {path!r}; name another.")
+    return cls
+
+
+def find_class(path: str, trusted: Collection[str] = ()) -> type[BaseEstimator]:
     """Return the class of an estimator of latentover or imbalanced-learn; nothing else is imported or looked up.
 
     Parameters
     ----------
     path : str
         Its public path, such as ``"latentover.RAEClassifier"`` or ``"imblearn.over_sampling.SMOTE"``.
+    trusted : collection of str
+        Modules from which estimators and samplers may come too.
 
     Raises
     ------
     ValueError
     """
+    if is_trusted(str(path), trusted):
+        return import_trusted(path, _OWN_STEPS, "the class of an estimator")
     module, _, name = str(path).rpartition(".")
     cls = None
     if module == "latentover" and name in latentover.__all__:
@@ -267,7 +315,7 @@ def find_class(path: str) -> type[BaseEstimator]:
     if not (isinstance(cls, type) and issubclass(cls, BaseEstimator) and _public_path(cls) == path):
         raise ValueError(
             f"Expected the public path of an estimator of latentover or imbalanced-learn, but got {path!r}; no other "
-            "class is trusted."
+            f"class is trusted{_UNLESS}."
         )
     return cls
 
@@ -330,10 +378,23 @@ def _describe(estimator: Any, prefix: str, tensors: dict[str, Tensor]) -> dict[s
 
 def _class_path(cls: type) -> str:
     path = _public_path(cls)
-    if path is None:
+    if path is not None:
+        return path
+    if not issubclass(cls, _OWN_STEPS):
         raise TypeError(
             f"Expected an estimator of latentover, or an imbalanced-learn pipeline of such and of imbalanced-learn's "
             f"samplers, but got {cls.__name__} of {cls.__module__}; a bundle holds no code that could bring it back."
+        )
+    return _own_path(cls)
+
+
+def _own_path(cls: type) -> str:
+    """Return by which name a class of somebody's own can be imported again; raise TypeError if it cannot be."""
+    path = f"{cls.__module__}.{cls.__qualname__}"
+    if cls.__module__ == "__main__" or getattr(sys.modules.get(cls.__module__), cls.__qualname__, None) is not cls:
+        raise TypeError(
+            f"Expected a class that can be imported, but got {path}; a bundle holds no code that could bring it "
+            "back: put it into a module of its own."
         )
     return path
 
@@ -353,7 +414,7 @@ def _parameters(estimator: BaseEstimator) -> dict[str, Any]:
     parameters = {}
     for name, value in estimator.get_params(deep=False).items():
         try:
-            parameters[name] = None if name == "checkpoint" else _to_json(value)  # a file of the training alone
+            parameters[name] = None if name in OF_THE_TRAINING_ALONE else _to_json(value)
         except TypeError as error:
             raise TypeError(
                 f"Expected parameter {name} of {type(estimator).__name__} to be writable as JSON, but got {value!r}; "
@@ -378,12 +439,20 @@ def _to_json(value: Any) -> Any:
         return {"frozen": _to_json(value.estimator)}
     if isinstance(value, BaseEstimator):
         return {"estimator": {"class": _class_path(type(value)), "parameters": _parameters(value)}}
-    for module in _VALUE_MODULES:
-        path = f"{module}.{type(value).__name__}"
-        if _value_class(path) is type(value):
-            content = {field.name: _to_json(getattr(value, field.name)) for field in fields(value)}
-            return {"value": {"class": path, "fields": content}}
+    if _is_value_class(type(value)):
+        public = (f"{module}.{type(value).__name__}" for module in _VALUE_MODULES)
+        path = next((path for path in public if _value_class(path) is type(value)), None) or _own_path(type(value))
+        content = {field.name: _to_json(getattr(value, field.name)) for field in fields(value)}
+        return {"value": {"class": path, "fields": content}}
     return to_json(value)
+
+
+def _is_value_class(cls: Any) -> bool:
+    """Whether a class is a frozen dataclass of latentover that parameters may be made of, or derives from one."""
+    if not (isinstance(cls, type) and is_dataclass(cls)) or isabstract(cls):
+        return False
+    ours = any(base.__module__.startswith(f"{module}.") for base in cls.__mro__ for module in _VALUE_MODULES)
+    return ours and getattr(cls, "__dataclass_params__").frozen  # noqa: B009
 
 
 def _value_class(path: str) -> Any:
@@ -392,16 +461,19 @@ def _value_class(path: str) -> Any:
     if module not in _VALUE_MODULES or name not in (public := importlib.import_module(module)).__all__:
         return None
     cls = getattr(public, name)
-    if not is_dataclass(cls) or isabstract(cls):
-        return None
-    return cls if vars(cls)["__dataclass_params__"].frozen else None
+    return cls if _is_value_class(cls) else None
 
 
 class _Reader:
-    """Rebuilds estimators from descriptions, tensors and the user's own modules; `used` names those it needed."""
+    """Rebuilds estimators from descriptions, tensors and the user's own modules; `used` names those it needed.
 
-    def __init__(self, tensors: dict[str, Tensor], modules: dict[str, nn.Module]) -> None:
-        self.tensors = tensors
+    Classes are those of latentover and imbalanced-learn, and those of the Python modules `trusted`.
+    """
+
+    def __init__(
+        self, tensors: dict[str, Tensor], modules: dict[str, nn.Module], trusted: Collection[str] = ()
+    ) -> None:
+        self.tensors, self.trusted = tensors, trusted
         self.modules = modules
         self.used: set[str] = set()
 
@@ -419,7 +491,7 @@ class _Reader:
 
     def unfitted(self, description: dict[str, Any]) -> BaseEstimator:
         """Return an estimator with the parameters that were described."""
-        cls = find_class(description["class"])
+        cls = find_class(description["class"], self.trusted)
         estimator = cls(**{name: self.parameter(name, value) for name, value in description["parameters"].items()})
         if getattr(estimator, "checkpoint", None) is not None:
             raise ValueError(
@@ -442,10 +514,7 @@ class _Reader:
         if kind == "dict":
             return {self.parameter(name, key): self.parameter(name, item) for key, item in content}
         if kind == "value":
-            cls = _value_class(content["class"])
-            if cls is None:
-                known = f"a class of {' or '.join(_VALUE_MODULES)}"
-                raise ValueError(f"Expected {name} to be {known}, but got {content['class']!r}; copy the folder again.")
+            cls = self.value_class(name, content["class"])
             return cls(**{field: self.parameter(name, item) for field, item in content["fields"].items()})
         if kind == "estimator":
             return self.unfitted(content)
@@ -460,6 +529,21 @@ class _Reader:
             )
         self.used.add(name)
         return self.modules[name]
+
+    def value_class(self, name: str, path: str) -> Any:
+        """Return the frozen dataclass that a parameter is made of."""
+        known = f"a class of {' or '.join(_VALUE_MODULES)}"
+        if not is_trusted(path, self.trusted):
+            cls = _value_class(path)
+            if cls is None:
+                raise ValueError(
+                    f"Expected {name} to be {known}, but got {path!r}; no other class is trusted{_UNLESS}."
+                )
+            return cls
+        cls = import_trusted(path, (object,), f"parameter {name}")
+        if not _is_value_class(cls):
+            raise ValueError(f"Expected {name} to be {known}, or to derive from one, but got {path!r}; name another.")
+        return cls
 
     def tensors_under(self, prefix: str) -> dict[str, Tensor]:
         """Return the tensors whose names start with `prefix`, without it."""

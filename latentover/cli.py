@@ -137,7 +137,8 @@ def _add_trust(command: argparse.ArgumentParser) -> None:
         type=lambda names: tuple(filter(None, names.split(","))),
         default=(),
         metavar="NAME,...",
-        help="modules of your own whose networks (nn.Module) a recipe may name; importing them runs their code",
+        help="modules of your own whose classes (methods, samplers, mixing rules, networks) may be named; "
+        "importing them runs their code",
     )
 
 
@@ -634,6 +635,7 @@ def _add_generate(commands: Any) -> None:
     command.add_argument("--real", metavar="TABLE", help="the table that the run was trained on, for --report")
     command.add_argument("--target", metavar="COLUMN", help="name of the label column of --real")
     command.add_argument("--holdout", metavar="TABLE", help="rows like those of --real that the run has not seen")
+    _add_trust(command)
     _add_table_options(command)
     _add_quality(command)
 
@@ -641,18 +643,19 @@ def _add_generate(commands: Any) -> None:
 def _generate(options: argparse.Namespace) -> int:
     from latentover.experiments.generate import generate
 
+    how = {"seed": options.seed, "trust_modules": options.trust_modules}
     if not (options.report or options.json):
         if options.real or options.holdout or options.target:
             raise ValueError("Expected --report or --json beside --real, --target and --holdout; say where to write.")
-        print(generate(options.run, options.label, options.n, options.out, seed=options.seed))
+        print(generate(options.run, options.label, options.n, options.out, **how))
         return 0
     from latentover.experiments.quality import QualityFiles, generated_quality, read_real
 
     files = QualityFiles(options.report, options.json)
     files.check(options.out)
     real = read_real(options.real, options.target, options.holdout, _table_options(options), identifiers=options.id)
-    print(generate(options.run, options.label, options.n, options.out, seed=options.seed))
-    quality = generated_quality(options.run, options.label, options.n, real, seed=options.seed)
+    print(generate(options.run, options.label, options.n, options.out, **how))
+    quality = generated_quality(options.run, options.label, options.n, real, **how)
     files.write(quality, f"New rows of {options.label}", [str(options.run)])
     print(f"\n{quality}")
     return 0

@@ -31,8 +31,10 @@ from latentover.estimators.validation import (
     check_parameters,
     check_plain_numbers,
     naming,
+    naming_missing_values,
+    warn_of_transparency,
 )
-from latentover.estimators.watch import StoppableTraining, observer_of, validation_acsa, validation_rows
+from latentover.estimators.watch import StoppableTraining, Told, validation_acsa, validation_rows
 from latentover.networks import check_input_shape
 from latentover.tables.checks import check_dense_size, check_table, warn_user
 from latentover.tables.format import Missing, Numbers, TableFormat
@@ -48,6 +50,7 @@ from latentover.training import (
     resolve_precision,
     seeded,
 )
+from latentover.training.callbacks import are_callbacks
 from latentover.training.device import Precision
 from latentover.training.engine import History
 
@@ -56,8 +59,10 @@ _CPU_BATCH = {"images": 32, "table": 128}
 """Rows that go through a network at once on the CPU: about as fast as more, and little to fill up for a single one."""
 MAX_LABEL_BYTES = 2**26
 """What all labels of a bundle take at most."""
-_NOT_LEARNED_FROM = {"capture", "checkpoint", "checkpoint_every", "device", "verbose"}
+_NOT_LEARNED_FROM = {"callbacks", "capture", "checkpoint", "checkpoint_every", "device", "verbose"}
 """Parameters that do not change what is learned."""
+OF_THE_TRAINING_ALONE = ("callbacks", "checkpoint")
+"""Parameters that a bundle does not hold: what is outside of the estimator while it is trained."""
 
 
 @dataclass(frozen=True)
@@ -240,6 +245,8 @@ class BaseDataEstimator(BaseEstimator):
         self.device_ = resolve_device(self.device)
         with seeded(draw_seed(self.random_state), self.device_) as generator:
             data = self._training_set(X, torch.from_numpy(labels), sample_weight, generator)
+            if isinstance(self.format_, ImageFormat):
+                warn_of_transparency(data.inputs)
             self.tensors_ = {}
             self._learn(data)
         return data
@@ -311,9 +318,10 @@ class BaseDataEstimator(BaseEstimator):
                 check_table(X.drop(columns=names), self.missing)
             return X
         finite: Any = True if self.missing == "error" else "allow-nan"
-        numeric = validate_data(
-            self, X, reset=reset, allow_nd=True, accept_sparse=["csr", "csc"], ensure_all_finite=finite
-        )
+        with naming_missing_values():
+            numeric = validate_data(
+                self, X, reset=reset, allow_nd=True, accept_sparse=["csr", "csc"], ensure_all_finite=finite
+            )
         if sp.issparse(numeric):
             numeric = numeric.toarray()
         if numeric.ndim not in (2, 4):
@@ -418,6 +426,10 @@ class BaseDeepEstimator(BaseDataEstimator):
         Whether the updates of a training are recorded as CUDA graphs and replayed, which launches all their kernels at
         once: on CUDA, and with ``"auto"`` where networks given by the user can be recorded; a warning says where not.
         With True that is an error, and so is another device.
+    callbacks : Callback or list of them, optional
+        Objects that are told of the training: of its begin, of every row of the history and of its end; they may end
+        it. See `latentover.training.Callback`, and `latentover.callbacks` for ready ones. They are not part of what is
+        learned, and neither recipes nor bundles hold them.
 
     Attributes
     ----------
@@ -433,13 +445,16 @@ class BaseDeepEstimator(BaseDataEstimator):
     checkpoint_every: PositiveInt = 1000
     compile: bool = False
     capture: Literal["auto", True, False] = "auto"
+    callbacks: Annotated[
+        Any, Expected("None, a callback (an object with on_report or such) or a list of them", are_callbacks)
+    ] = None
 
     networks_: Any = field(init=False)
     history_: History = field(init=False)
 
     _training_only: ClassVar[tuple[str, ...]] = ()
     """Networks that nothing needs after training; they are not saved."""
-    _predicts_while_trained: ClassVar[bool] = True
+    predicts_while_trained: ClassVar[bool] = True
     """Whether predictions need the networks alone, and can be looked at before the training has ended."""
 
     def _build_networks(self) -> nn.Module:
@@ -465,14 +480,16 @@ class BaseDeepEstimator(BaseDataEstimator):
             self.networks_ = self.networks_.to(memory_format=torch.channels_last)
         self.networks_.train()
         program = self._program(data)
-        engine = self._engine(program, data, **self._watch(data))
+        told = Told(self, data.generator)
+        engine = self._engine(program, data, observe=told.report, **self._scoring(data))
         self.networks_ = engine.trained
-        self.history_ = engine.run()
-        parallel.average_buffers(self.networks_)
-        self.networks_.eval()
-        self._trained(engine)
-        self._keep(data, program)
-        self._after_training(data)
+        with told.of_a_fit(program.n_steps):
+            self.history_ = engine.run()
+            parallel.average_buffers(self.networks_)
+            self.networks_.eval()
+            self._trained(engine)
+            self._keep(data, program)
+            self._after_training(data)
 
     def _engine(self, program: Program, data: TrainingSet, *, description: str = "", **watch: Any) -> Engine:
         """Return what runs a program as the parameters say; `watch` says what is looked at on the way."""
@@ -487,18 +504,17 @@ class BaseDeepEstimator(BaseDataEstimator):
             **watch,
         )
 
-    def _watch(self, data: TrainingSet) -> dict[str, Any]:
-        """Return what looks at the networks on the way: an observer, and the score of what was set aside, if any."""
-        observer = observer_of(self) if self._predicts_while_trained else {}
+    def _scoring(self, data: TrainingSet) -> dict[str, Any]:
+        """Return how the networks are scored on the way, where rows were set aside for that."""
         if data.validation is None:
-            return observer
+            return {}
         inputs, labels = (tensor.split(PREDICT_BATCH) for tensor in data.validation)
 
         def score(networks: nn.Module) -> float:
             pairs = zip(map(data.prepare, inputs), labels, strict=True)
             return validation_acsa(networks, self._logits, pairs)
 
-        return {"score": score, "patience": self._patience(), **observer}
+        return {"score": score, "patience": self._patience()}
 
     def _trained(self, engine: Engine) -> None:
         """Look at how the training went."""

@@ -11,6 +11,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from latentover.data.diagnosis import Diagnosis, diagnose
+from latentover.estimators.base import OF_THE_TRAINING_ALONE
 from latentover.estimators.containers import Container
 from latentover.estimators.formats import ImageFormat, learn_format
 from latentover.tables import Levels, TableFormat
@@ -278,7 +279,8 @@ def _trial(estimator: Any, X: Any, y: np.ndarray) -> tuple[int | None, float | N
         return None, None
     rows = _some_rows(y)
     part, labels = X.iloc[rows] if isinstance(X, pd.DataFrame) else X[rows], y[rows]
-    changes = {"verbose": 0, "checkpoint": None, "early_stopping": False, "random_state": 0, "small_class": "adapt"}
+    changes = {"verbose": 0, "early_stopping": False, "random_state": 0, "small_class": "adapt"}
+    changes |= dict.fromkeys(OF_THE_TRAINING_ALONE)
     known = estimator.get_params(deep=False)
     trial = clone(estimator).set_params(**{name: value for name, value in changes.items() if name in known})
     first, second = _TRIALS[length]

@@ -54,6 +54,11 @@ def _checked_labels(y: Any, one_hot: bool) -> tuple[np.ndarray, bool]:
                 "does not have one 1."
             )
         return rows.argmax(axis=1), True
+    if kind == "multilabel-indicator" and (np.asarray(y).sum(axis=1) == 1).all():
+        raise ValueError(
+            f"Expected y to have a label for each sample, but got one-hot rows of shape {np.shape(y)}; pass the "
+            "numbers of their columns, y.argmax(axis=1)."
+        )
     if kind.endswith(("indicator", "multioutput")):
         raise ValueError("Multilabel and multioutput targets are not supported: expected one label a sample in y.")
     if kind not in ("binary", "multiclass"):

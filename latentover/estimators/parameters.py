@@ -30,6 +30,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 import numpy as np
 from torch import nn
 
+from latentover import mixing
 from latentover.mixing import MixingRule
 
 
@@ -110,7 +111,17 @@ ProperFraction = Annotated[float, Interval(0, 1, closed="left")]
 BatchSize = Annotated[int, Interval(2)]
 """Batch normalisation cannot train on one row."""
 Network = Annotated[nn.Module, Expected("an nn.Module")]
-Mixing = Annotated[MixingRule | None, Expected("None or a rule of latentover.mixing")]
+_MIXING_RULES = [
+    value
+    for value in map(vars(mixing).get, mixing.__all__)
+    if isinstance(value, type) and issubclass(value, MixingRule) and value is not MixingRule
+]
+Mixing = Annotated[
+    MixingRule | None,
+    Expected(
+        f"None or a rule of latentover.mixing, such as MAMix() ({', '.join(cls.__name__ for cls in _MIXING_RULES)})"
+    ),
+]
 
 
 # ---- The reader ------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.utils.validation import has_fit_parameter
+from torch import Tensor
 
 from latentover.estimators.parameters import wrong_parameters
 from latentover.tables.checks import warn_user
@@ -121,6 +122,30 @@ def check_images(X: np.ndarray) -> None:
         raise ValueError("Expected images X to have no missing values, but X contains NaN; drop those images.")
     if not largest <= MAX_PIXEL:
         raise ValueError(f"Expected images X to have values within +-{MAX_PIXEL:g}, but got {largest:g}; rescale them.")
+
+
+@contextmanager
+def naming_missing_values() -> Iterator[None]:
+    """Say of missing values in an array what the estimator can do with them, in place of scikit-learn's advice."""
+    try:
+        yield
+    except ValueError as error:
+        if "contains NaN" not in str(error):
+            raise
+        raise ValueError(
+            "Expected X to have no missing values, but X contains NaN; pass missing='impute' or missing='mask' for a "
+            "table, or drop those rows."
+        ) from error
+
+
+def warn_of_transparency(images: Tensor) -> None:
+    """Warn of encoded images (n, c, h, w) with a fourth channel that is at its largest everywhere, as in most RGBA."""
+    if images.shape[1] == 4 and bool((images[:, 3] == images.max()).all()):
+        warn_user(
+            "Expected channels that say something of the images, but got four of which the last is at its largest "
+            "everywhere, as in RGBA images without transparency; drop it, for example with X[:, :3] (X[..., :3] with "
+            "channels_last)."
+        )
 
 
 def check_method(name: str, part: Any, method: str) -> None:

@@ -1,17 +1,19 @@
-"""Stopping early: parameters, rows that are set aside, their score; rows that are tracked; observers of a training."""
+"""Stopping early: parameters, rows that are set aside, their score; rows that are tracked; callbacks of a training."""
 
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from latentover.estimators.parameters import Interval, PositiveInt
 from latentover.metrics import acsa
+from latentover.training import Randomness, parallel
+from latentover.training.callbacks import as_callbacks
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -80,9 +82,11 @@ def _evaluating(networks: nn.Module) -> Iterator[None]:
     """Have networks in evaluation mode, and each of their modules in its own again afterwards."""
     modes = {module: module.training for module in networks.modules()}
     networks.eval()
-    yield
-    for module, mode in modes.items():
-        module.training = mode
+    try:
+        yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
 
 
 def spread_rows(labels: Tensor, n: int) -> Tensor:
@@ -105,40 +109,69 @@ def spread_rows(labels: Tensor, n: int) -> Tensor:
     return torch.cat(rows).sort().values
 
 
-# ---- Observers -------------------------------------------------------------------------------------------------------
-
-_observed: ContextVar[tuple[object, Callable[[int, int], None]] | None] = ContextVar("observed", default=None)
+# ---- Callbacks -------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def observing(estimator: object, observer: Callable[[int, int], None]) -> Iterator[None]:
-    """Let somebody look at an estimator at every report of its training, if that is inside.
+class Told:
+    """Tells the callbacks of an estimator of its training, in the first of several processes alone.
 
     Parameters
     ----------
-    estimator : estimator
-        This object alone: not those that are trained within it or before it. One without a training of networks, or
-        whose predictions need more than these, is never looked at.
-    observer : callable
-        Gets the steps made and those of the whole training. Meanwhile the estimator predicts with the weights that it
-        has, and that changes nothing about its training; an exception ends that.
+    estimator : BaseDeepEstimator
+    generator : torch.Generator
+        What the training draws from.
     """
-    token = _observed.set((estimator, observer))
-    try:
-        yield
-    finally:
-        _observed.reset(token)
 
+    def __init__(self, estimator: Any, generator: torch.Generator) -> None:
+        self.estimator, self.callbacks = estimator, as_callbacks(estimator.callbacks)
+        self.device, self._randomness = generator.device, Randomness(generator)
 
-def observer_of(estimator: object) -> dict[str, Any]:
-    """Return what the engine is told of the observer of an estimator; empty where there is none."""
-    observed = _observed.get()
-    if observed is None or observed[0] is not estimator:
-        return {}
-    look = observed[1]
+    @contextmanager
+    def of_a_fit(self, n_steps: int) -> Iterator[None]:
+        """Tell that the training inside begins, and how it ends."""
+        try:
+            self._tell("on_fit_begin", n_steps)
+            yield
+            self._tell("on_fit_end")
+        except BaseException as error:
+            if parallel.rank() == 0:  # nothing is agreed upon: the others may be anywhere
+                self._call("on_fit_error", error)
+            raise
 
-    def observe(networks: nn.Module, step: int, n_steps: int) -> None:
+    def report(self, networks: nn.Module, row: dict[str, float]) -> bool:
+        """Tell of a new row, the networks being in evaluation mode, and return whether the training is to stop."""
+        if not self.callbacks:
+            return False
         with _evaluating(networks):
-            look(step, n_steps)
+            return self._tell("on_report", row)
 
-    return {"observe": observe}
+    def _tell(self, hook: str, *arguments: Any) -> bool:
+        """Return, in all processes, whether a callback said True; raise in all where one raised."""
+        if not self.callbacks:
+            return False
+        error, verdict = None, 0
+        if parallel.rank() == 0:
+            try:
+                verdict = int(self._call(hook, *arguments))
+            except BaseException as caught:
+                error, verdict = caught, -1
+        verdict = parallel.of_the_first(verdict, self.device)
+        if error is not None:
+            raise error
+        if verdict < 0:
+            raise RuntimeError("A callback has ended the training in the first process, whose message says why.")
+        return bool(verdict)
+
+    def _call(self, hook: str, *arguments: Any) -> bool:
+        """Call a hook of each callback that has it, without a trace in the randomness of the training."""
+        before = self._randomness.state_dict()
+        try:
+            known = [getattr(callback, hook) for callback in self.callbacks if hasattr(callback, hook)]
+            # Each gets a row of its own, for the history has the row too.
+            copies = [[dict(a) if isinstance(a, dict) else a for a in arguments] for _ in known]
+            answers = [call(self.estimator, *own) for call, own in zip(known, copies, strict=True)]
+        finally:
+            now = self._randomness.state_dict()
+            if not all(torch.equal(before[name], now[name]) for name in before):
+                self._randomness.load_state_dict(before)
+        return any(isinstance(answer, bool | np.bool_) and answer for answer in answers)

@@ -113,8 +113,8 @@ def evaluate_run(
     download : bool
         Whether a missing named set may be downloaded.
     trust_modules : collection of str
-        Modules of somebody's own whose networks the recipe may name (an encoder, a backbone); importing them runs their
-        code. Nothing else that the folder names is run.
+        Modules of somebody's own whose classes the run may name (its method, a mixing rule, an encoder); importing them
+        runs their code. Nothing else that the folder names is run.
 
     Raises
     ------
@@ -176,7 +176,7 @@ def load_run(run: str | os.PathLike[str], *, trust_modules: Collection[str] = ()
     """
     recipe = Path(run) / "recipe.yaml"
     try:
-        return load(run)
+        return load(run, trust_modules=trust_modules)
     except ValueError as error:
         if "bundles hold no code" not in str(error) or not recipe.is_file():
             raise
@@ -188,7 +188,7 @@ def load_run(run: str | os.PathLike[str], *, trust_modules: Collection[str] = ()
                 "its code, name it with --trust-modules (in Python trust_modules), with its file where Python can "
                 f"import it. {refused}"
             ) from error
-    return load(run, **modules)
+    return load(run, trust_modules=trust_modules, **modules)
 
 
 def _named_networks(recipe: Path, trust_modules: Collection[str]) -> dict[str, nn.Module]:

@@ -3,7 +3,7 @@
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from latentover.bundle import find_bundle, load
+from latentover.bundle import find_bundle
 from latentover.data.source import class_number, nearest
 from latentover.estimators import ImageFormat
-from latentover.experiments.evaluate import class_names_of, generator_of
+from latentover.experiments.evaluate import class_names_of, generator_of, load_run
 from latentover.experiments.recipe import check_seeds, load_data_config
 from latentover.files import check_free_file, check_writable, replacing, replacing_folder
 from latentover.report import image_grid
@@ -25,7 +25,15 @@ SUFFIXES = (".png", ".npz", ".csv")
 _NAME_LETTERS = 100
 
 
-def generate(run: str | os.PathLike[str], label: str, n: int, out: str | os.PathLike[str], *, seed: int = 0) -> Path:
+def generate(
+    run: str | os.PathLike[str],
+    label: str,
+    n: int,
+    out: str | os.PathLike[str],
+    *,
+    seed: int = 0,
+    trust_modules: Collection[str] = (),
+) -> Path:
     """Write `n` samples of class `label` to `out`.
 
     Parameters
@@ -41,6 +49,8 @@ def generate(run: str | os.PathLike[str], label: str, n: int, out: str | os.Path
         last column, which has the name that the recipe of the run gives it, or else ``label``.
     seed : int
         The same seed gives the same bytes.
+    trust_modules : collection of str
+        As for `latentover.experiments.evaluate.evaluate_run`.
 
     Returns
     -------
@@ -68,7 +78,7 @@ def generate(run: str | os.PathLike[str], label: str, n: int, out: str | os.Path
         check_writable(out if out.is_dir() else out.parent)
     else:
         check_free_file(out)
-    generator = generator_of(load(run))
+    generator = generator_of(load_run(run, trust_modules=trust_modules))
     if generator is None:
         raise ValueError(f"Expected a run whose method generates samples, but {run} only classifies; try a run of RAE.")
     labels = generator.classes_.tolist()

@@ -1,7 +1,7 @@
 """How good the new rows are that ``latentover resample`` and ``latentover generate`` write: a page, and JSON."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,9 @@ import pandas as pd
 from sklearn.base import clone
 from sklearn.model_selection import StratifiedKFold
 
-from latentover.bundle import load
 from latentover.data.imbalance import training_quotas
 from latentover.data.tables import TableOptions, read_table
-from latentover.experiments.evaluate import generator_of
+from latentover.experiments.evaluate import generator_of, load_run
 from latentover.files import check_free_file, write_json
 from latentover.metrics import TableQuality, table_quality
 from latentover.metrics.resampling_effect import effect_of_folds
@@ -260,7 +259,13 @@ def read_real(
 
 
 def generated_quality(
-    run: str | os.PathLike[str], label: str, n: int, rows: RealRows, *, seed: int = 0
+    run: str | os.PathLike[str],
+    label: str,
+    n: int,
+    rows: RealRows,
+    *,
+    seed: int = 0,
+    trust_modules: Collection[str] = (),
 ) -> TableQuality:
     """Measure the rows that `latentover.experiments.generate.generate` writes with the same arguments.
 
@@ -269,7 +274,7 @@ def generated_quality(
     ValueError
         If the run generates no table, or one of other columns than the real rows have.
     """
-    generator = generator_of(load(run))
+    generator = generator_of(load_run(run, trust_modules=trust_modules))
     layout = getattr(generator, "format_", None)
     if generator is None or getattr(layout, "kind", "") != "table":
         raise ValueError(

@@ -19,11 +19,18 @@ from imblearn.pipeline import make_pipeline
 from jsonargparse import ArgumentParser, Namespace
 from sklearn.base import BaseEstimator, clone
 
-from latentover.bundle import check_storable, find_class
+from latentover.bundle import check_storable, find_class, import_trusted, is_trusted
 from latentover.data import DataConfig, Imbalance, TableOptions
 from latentover.estimators import BaseClassifier, BaseDataEstimator
 from latentover.estimators.validation import check_parameters
-from latentover.experiments.strict import check_classes, known_classes, nearest_hint, parameter_annotations, parse_yaml
+from latentover.experiments.strict import (
+    OR_TRUSTED,
+    check_classes,
+    known_classes,
+    nearest_hint,
+    parameter_annotations,
+    parse_yaml,
+)
 from latentover.files import shipped_folder
 from latentover.report.tables import METRIC_TITLES
 
@@ -37,6 +44,7 @@ _MACHINE = {  # parameters that say where and how loudly something is trained, n
     "verbose": "the option --quiet of the command",
     "capture": "a constructor's, in Python",
     "compile": "a constructor's, in Python",
+    "callbacks": "a constructor's, in Python",
     "checkpoint": "the option --checkpoint-every of the command",
     "checkpoint_every": "the option --checkpoint-every of the command",
 }
@@ -199,7 +207,8 @@ def load_recipe(
     variant : str, optional
         Which of the file's variants; needed if it has any. See `load_recipes` for all of them.
     trust_modules : collection of str
-        Modules whose networks the recipe may name too; importing them runs their code.
+        Modules whose classes the recipe may name too (networks, mixing rules, samplers, methods); importing them runs
+        their code.
 
     Raises
     ------
@@ -598,7 +607,7 @@ def _check_content(
         path = given.get("class_path") if isinstance(given, dict) else given
         if isinstance(given, dict) and path is None:
             raise ValueError(f"Expected {part} to have a class_path, but got {given!r}; add one.")
-        classes[part] = [] if path is None else [_find_step(part, path)]
+        classes[part] = [] if path is None else [_find_step(part, path, trusted)]
         levels[f"{part}.init_args"] = _parameter_names(classes[part])
     _check_levels(content, levels)
     _check_step_classes(content, classes, trusted)
@@ -609,7 +618,7 @@ def _check_content(
             if path == "null":
                 levels[f"{part}.init_args"] = ()
             elif path:
-                classes[part].append(_find_step(part, path))
+                classes[part].append(_find_step(part, path, trusted))
                 levels[f"{part}.init_args"] = _parameter_names(classes[part][-1:])
         for dotted, value in options.items():
             parts = dotted.split(".")
@@ -676,9 +685,11 @@ def _check_key(where: str, key: Any, levels: Mapping[str, tuple[str, ...]], opti
     raise ValueError(f"Expected known keys in {place}, but got {got}{hint}")
 
 
-def _find_step(part: str, class_path: Any) -> type:
-    """Return the class of a method or sampler; raise ValueError for one that is not known."""
+def _find_step(part: str, class_path: Any, trusted: Collection[str]) -> type:
+    """Return the class of a method or sampler; raise ValueError for one that is neither known nor trusted."""
     kind = SamplerMixin if part == "sampler" else BaseClassifier
+    if is_trusted(str(class_path), trusted):
+        return import_trusted(class_path, (kind,), f"the class of {part}")
     try:
         cls = find_class(class_path)
     except ValueError:
@@ -688,7 +699,7 @@ def _find_step(part: str, class_path: Any) -> type:
         ours = ", ".join(name for name in names if name.startswith("latentover."))
         raise ValueError(
             f"Expected the class of {part} to be {'a classifier' if part == 'method' else 'a sampler'} of latentover "
-            f"({ours}){' or of imbalanced-learn' if part == 'sampler' else ''}, but got {class_path!r}"
+            f"({ours}){' or of imbalanced-learn' if part == 'sampler' else ''}{OR_TRUSTED}, but got {class_path!r}"
             + nearest_hint(str(class_path), names)
         )
     return cls

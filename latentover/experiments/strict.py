@@ -22,6 +22,8 @@ from typing import Any
 import yaml
 from torch import nn
 
+from latentover.bundle import import_trusted, is_trusted
+
 MAX_CHARACTERS = 100_000
 MAX_LEVELS = 50
 """Of mappings and lists in each other, as they are written in brackets: PyYAML takes the square of it in time."""
@@ -34,6 +36,7 @@ _MODULES = (
 _NETWORK_MODULES = ("torch.nn", "torchvision.models", "torchvision.ops")
 """Whose networks a recipe may name too, where a network is expected."""
 _MANY = 20
+OR_TRUSTED = ", or of a module that --trust-modules names, which runs its code"
 _MERGE, _TEXT = "tag:yaml.org,2002:merge", "tag:yaml.org,2002:str"
 
 
@@ -205,21 +208,19 @@ def _read_text(text: str) -> Any:
 
 def _find(path: Any, kinds: tuple[type, ...], where: str, trusted: Collection[str]) -> type:
     """Return the class that a recipe names; raise ValueError unless it is of one of these kinds and may be named."""
-    module, _, name = str(path).rpartition(".")
+    module = str(path).rpartition(".")[0]
     networks = any(issubclass(kind, nn.Module) for kind in kinds)
     known = _known(module, kinds)
     for public, cls in known.items():  # by its public path, the one that it has in a resolved recipe, or its name alone
         if path in (public, f"{cls.__module__}.{cls.__qualname__}", cls.__name__):
             return cls
-    if any(module == ours or module.startswith(f"{ours}.") for ours in trusted):
-        return _trusted(module, name, kinds, where)
+    if is_trusted(str(path), trusted):
+        return import_trusted(str(path), kinds, where)
     if networks:
-        expected = (
-            "a network of torch.nn, torchvision.models, torchvision.ops or latentover.networks, or of a module that "
-            "--trust-modules names, which runs its code"
-        )
+        expected = "a network of torch.nn, torchvision.models, torchvision.ops or latentover.networks"
     else:
         expected = f"one of {', '.join(known)}" if 0 < len(known) <= _MANY else "an estimator of latentover or imblearn"
+    expected += OR_TRUSTED
     words = known if isinstance(path, str) else ()
     raise ValueError(f"Expected {where} to be {expected}, but got {path!r}{nearest_hint(str(path), words)}")
 
@@ -229,20 +230,6 @@ def _known(module: str, kinds: tuple[type, ...]) -> dict[str, type]:
     networks = any(issubclass(kind, nn.Module) for kind in kinds)
     extra = [m for m in _NETWORK_MODULES if networks and (m == "torch.nn" or f"{module}.".startswith(f"{m}."))]
     return known_classes(kinds, (*_MODULES, *extra))
-
-
-def _trusted(module: str, name: str, kinds: tuple[type, ...], where: str) -> type:
-    try:
-        cls = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise ValueError(
-            f"Expected {where} to be a module that can be made, but got '{module}.{name}': {error}; put its file where "
-            "Python can import it, for example with PYTHONPATH=. in front of the command."
-        ) from error
-    if not (isinstance(cls, type) and issubclass(cls, kinds)):
-        names = " or ".join(kind.__name__ for kind in kinds)
-        raise ValueError(f"Expected {where} to be a class of kind {names}, but got '{module}.{name}'; name another.")
-    return cls
 
 
 # ---- Annotations -----------------------------------------------------------------------------------------------------

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from latentover.data import Splits
-from latentover.estimators.watch import observing
 from latentover.experiments.evaluate import score_splits
 from latentover.experiments.jobs import naming_warnings, shared_splits
 from latentover.experiments.recipe import Recipe, as_option, load_recipe
@@ -27,6 +26,7 @@ from latentover.experiments.run import Machine, final_step, untrained
 from latentover.experiments.space import Space
 from latentover.files import locked, write_text
 from latentover.runs.folder import Failure
+from latentover.training import Callback
 
 try:
     import optuna
@@ -169,19 +169,31 @@ class Trial:
     ) -> float:
         """Return the score of a seed; `judge` looks at the training, knowing the scores of the seeds before."""
         estimator = untrained(recipe, seed, machine, splits)
-        final, last = final_step(estimator), 0
-
-        def look(step: int, n_steps: int) -> None:
-            nonlocal last
-            mark = MARKS * step // n_steps
-            if judge is not None and last < mark < MARKS:
-                last = mark
-                value = float(np.mean([*before, validation_score(final, splits, self.metric)]))
-                judge.look(len(before) * MARKS + mark, value)
-
-        with observing(final, look):
-            estimator.fit(splits.X_train, splits.y_train)
+        final = final_step(estimator)
+        if judge is not None and final.predicts_while_trained:
+            final.set_params(callbacks=_Marks(judge, splits, self.metric, before))
+        estimator.fit(splits.X_train, splits.y_train)
         return validation_score(estimator, splits, self.metric)
+
+
+class _Marks(Callback):
+    """Has a training judged at each mark, by the mean of its score and those of the seeds `before`."""
+
+    def __init__(self, judge: "_Judge", splits: Splits, metric: str, before: Sequence[float]) -> None:
+        self.judge, self.splits, self.metric, self.before = judge, splits, metric, tuple(before)
+        self.n_steps, self.last = 0, 0
+
+    def on_fit_begin(self, estimator: Any, n_steps: int) -> None:
+        """See `Callback`."""
+        self.n_steps = n_steps
+
+    def on_report(self, estimator: Any, row: dict[str, float]) -> None:
+        """See `Callback`."""
+        mark = int(MARKS * row["step"] // self.n_steps)
+        if self.last < mark < MARKS:
+            self.last = mark
+            value = float(np.mean([*self.before, validation_score(estimator, self.splits, self.metric)]))
+            self.judge.look(len(self.before) * MARKS + mark, value)
 
 
 class _Judge:

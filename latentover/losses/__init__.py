@@ -10,13 +10,16 @@ from latentover.losses.imbalance import (
     post_hoc_logits,
 )
 from latentover.losses.ldam import LDAMLoss, ldam_margins
-from latentover.losses.soft import reduce_losses, soft_cross_entropy, softmax_binary_cross_entropy
+from latentover.losses.reductions import reduce_losses
+from latentover.losses.soft import soft_cross_entropy, softmax_binary_cross_entropy
+from latentover.losses.targets import as_outputs, reduce_over
 from latentover.losses.wgan_gp import critic_loss, generator_loss, gradient_penalty
 
 __all__ = [
     "DRW",
     "LDAMLoss",
     "adjusted_logits",
+    "as_outputs",
     "balanced_softmax_loss",
     "class_balanced_weights",
     "critic_loss",
@@ -27,6 +30,7 @@ __all__ = [
     "ldam_margins",
     "post_hoc_logits",
     "reduce_losses",
+    "reduce_over",
     "soft_cross_entropy",
     "softmax_binary_cross_entropy",
 ]

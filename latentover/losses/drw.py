@@ -4,11 +4,13 @@ Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin L
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from latentover.losses.imbalance import class_balanced_weights
+from latentover.losses.targets import as_class_values
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,9 @@ class DRW:
         """Return the first weighted epoch, counted from 0, of a training of `n_epochs`."""
         return int(self.start * n_epochs + 0.5)
 
-    def weights(self, class_counts: Tensor, epoch: int, n_epochs: int) -> Tensor:
+    def weights(self, class_counts: Any, epoch: int, n_epochs: int) -> Tensor:
         """Return the class weights (C,) of an epoch, counted from 0."""
+        class_counts = as_class_values("class_counts", class_counts)
         if epoch < self.first_epoch(n_epochs):
             return torch.ones(len(class_counts), device=class_counts.device)
         return class_balanced_weights(class_counts, self.beta)

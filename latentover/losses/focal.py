@@ -3,18 +3,21 @@
 Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latentover.losses.soft import Reduction, reduce_losses
+from latentover.losses.reductions import Reduction
+from latentover.losses.targets import as_outputs, reduce_over
 
 
 def focal_loss(
-    logits: Tensor,
-    labels: Tensor,
+    logits: Any,
+    labels: Any,
     gamma: float = 2.0,
-    weight: Tensor | None = None,
+    weight: Any = None,
     reduction: Reduction = "mean",
 ) -> Tensor:
     r"""Return :math:`-w_y (1 - p_y)^\gamma \log p_y`, over the softmax of the logits.
@@ -22,10 +25,11 @@ def focal_loss(
     Parameters
     ----------
     logits : Tensor of shape (B, C)
-    labels : integer Tensor of shape (B,)
+    labels : integers of shape (B,), numbers of shape (B, C), or Mixed
+        See `latentover.losses.reduce_over`.
     gamma : float, default=2.0
         0 is cross-entropy.
-    weight : Tensor of shape (C,), optional
+    weight : numbers of shape (C,), optional
         Class weights.
     reduction : {"mean", "weighted_mean", "sum", "none"}, default="mean"
         See `latentover.losses.reduce_losses`.
@@ -40,9 +44,13 @@ def focal_loss(
     >>> focal_loss(torch.zeros(1, 2), torch.tensor([0]))  # 0.5 ** 2 * log 2
     tensor(0.1733)
     """
-    # By the log odds s against the class, log p = -softplus(s) and log(1 - p) = logsigmoid(s). A power of 1 - p itself
-    # would have no derivative where p rounds to 1 and gamma is below 1.
-    own = F.one_hot(labels, logits.shape[1]).bool()
-    against = logits.masked_fill(own, -torch.inf).logsumexp(dim=1) - logits.gather(1, labels.unsqueeze(1)).squeeze(1)
-    losses = (gamma * F.logsigmoid(against)).exp() * F.softplus(against)
-    return reduce_losses(losses, None if weight is None else weight[labels], reduction)
+    logits = as_outputs("logits", logits)
+
+    def losses(known: Tensor) -> Tensor:
+        # By the log odds s against the class, log p = -softplus(s) and log(1 - p) = logsigmoid(s). A power of 1 - p
+        # itself would have no derivative where p rounds to 1 and gamma is below 1.
+        own = F.one_hot(known, logits.shape[1]).bool()
+        against = logits.masked_fill(own, -torch.inf).logsumexp(dim=1) - logits.gather(1, known.unsqueeze(1)).squeeze(1)
+        return (gamma * F.logsigmoid(against)).exp() * F.softplus(against)
+
+    return reduce_over(losses, logits, labels, weight, reduction)

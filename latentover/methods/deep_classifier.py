@@ -52,7 +52,7 @@ from latentover.losses import (
     reduce_losses,
     softmax_binary_cross_entropy,
 )
-from latentover.losses.soft import Reduction
+from latentover.losses.reductions import Reduction
 from latentover.metrics.tracking import tracked_scores
 from latentover.mixing import AMMixup, Mixed, MixingRule, NeighborMix
 from latentover.networks.backbones import build_backbone, hidden_stages, run_stages, unknown_backbone
@@ -249,7 +249,7 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
     image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
     random_state, verbose
         See `latentover.estimators.BaseDataEstimator`.
-    precision, checkpoint, checkpoint_every, compile, capture
+    precision, checkpoint, checkpoint_every, compile, capture, callbacks
         See `latentover.estimators.BaseDeepEstimator`.
 
     Attributes

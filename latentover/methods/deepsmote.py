@@ -246,7 +246,7 @@ class DeepSMOTE(LatentSpace, BaseDeepSampler):
     image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
     random_state, verbose
         See `latentover.estimators.BaseDataEstimator`.
-    precision, checkpoint, checkpoint_every, compile, capture
+    precision, checkpoint, checkpoint_every, compile, capture, callbacks
         See `latentover.estimators.BaseDeepEstimator`.
 
     Attributes

@@ -493,7 +493,8 @@ class DGCClassifier(BaseGenerator, BaseClassifier):
     small_class, base_selection, clip, constraints
         See `latentover.estimators.BaseGenerator`.
     image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
-    precision, random_state, verbose, checkpoint, checkpoint_every, compile, capture
+    precision, random_state, verbose, checkpoint, checkpoint_every, compile, capture,
+    callbacks
         See `latentover.estimators.BaseDeepEstimator`.
 
     Attributes
@@ -545,7 +546,7 @@ class DGCClassifier(BaseGenerator, BaseClassifier):
 
     networks_: DGCNetworks = field(init=False)
 
-    _predicts_while_trained: ClassVar = False
+    predicts_while_trained: ClassVar = False
     """Noise and discrepancies, by which labels are scored, are drawn in the end."""
 
     def _build_networks(self) -> DGCNetworks:

@@ -693,7 +693,8 @@ class GAMOClassifier(_GAMO, BaseClassifier):
     base_selection
         Has to be ``"random"``: all samples of a class are parents of each new one.
     image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
-    precision, random_state, verbose, checkpoint, checkpoint_every, compile, capture
+    precision, random_state, verbose, checkpoint, checkpoint_every, compile, capture,
+    callbacks
         See `latentover.estimators.BaseDeepEstimator`; ``compile`` compiles the extractor.
 
     Attributes

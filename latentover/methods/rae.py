@@ -1115,7 +1115,8 @@ class RAEClassifier(_RAE, BaseClassifier):
     early_stopping, validation_fraction, n_iter_no_change
         See `latentover.estimators.StoppableTraining`.
     image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
-    precision, random_state, verbose, checkpoint, checkpoint_every, compile, capture
+    precision, random_state, verbose, checkpoint, checkpoint_every, compile, capture,
+    callbacks
         See `latentover.estimators.BaseDeepEstimator`.
 
     Attributes

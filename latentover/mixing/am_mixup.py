@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from latentover.mixing.mixed import Mixed, MixingRule, Space, check_number, mix_inputs
+from latentover.mixing.mixed import Mixed, MixingRule, Space, as_batch, check_number, mix_inputs
 
 
 def am_mixup_rate(accuracy: Tensor | float, beta: float = 0.67) -> Tensor:
@@ -105,6 +105,7 @@ class AMMixup(MixingRule):
         Mixed
             In a batch of a single class each sample is its own partner.
         """
+        inputs, labels, class_counts = as_batch(inputs, labels, class_counts)
         others = (labels.unsqueeze(1) != labels).float()  # (B, B)
         alone = (others.sum(dim=1, keepdim=True) == 0).float()
         others = others + alone * torch.eye(len(labels), device=labels.device)

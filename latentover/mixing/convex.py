@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 
-def convex_combination(latents: Tensor, weights: Tensor) -> Tensor:
+def convex_combination(latents: Any, weights: Any) -> Tensor:
     r"""Mix t latents of one class: :math:`z' = \sum_{j=1}^{t} \alpha_j z_j`.
 
     Parameters
     ----------
-    latents : Tensor of shape (B, t, m)
-    weights : Tensor of shape (B, t)
+    latents : Tensor or array of shape (B, t, m)
+    weights : Tensor or array of shape (B, t)
         Non-negative, rows sum to 1.
 
     Returns
@@ -31,7 +31,8 @@ def convex_combination(latents: Tensor, weights: Tensor) -> Tensor:
     >>> convex_combination(torch.tensor([[[1.0, 0.0], [0.0, 2.0]]]), torch.tensor([[0.3, 0.7]]))
     tensor([[0.3000, 1.4000]])
     """
-    return torch.einsum("bt,btm->bm", weights.to(latents.dtype), latents)
+    latents = torch.as_tensor(latents)
+    return torch.einsum("bt,btm->bm", torch.as_tensor(weights, device=latents.device).to(latents.dtype), latents)
 
 
 def cyclic_shifts(latents: Tensor) -> Tensor:

@@ -50,6 +50,7 @@ def mamix_label_weight(lam: Tensor, n_i: Tensor | int, n_j: Tensor | int, omega:
     >>> mamix_label_weight(torch.tensor([0.0, 0.25, 0.5, 1.0]), 5000, 50)
     tensor([0.0000, 0.1645, 0.3291, 1.0000])
     """
+    lam = torch.as_tensor(lam)
     n_i, n_j = (torch.as_tensor(n, device=lam.device).to(lam.dtype) for n in (n_i, n_j))
     # As a sigmoid theta is exactly 1/2 for equal counts, and 1 - theta keeps its digits where theta is near 1.
     log_ratio = omega * (n_i / n_j).log()

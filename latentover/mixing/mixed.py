@@ -4,10 +4,12 @@ import math
 import numbers
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
+
+from latentover.training.capture import host_may_look
 
 Space = Literal["input", "hidden", "features"]
 SPACES: tuple[str, ...] = get_args(Space)
@@ -104,6 +106,34 @@ class MixingRule(ABC):
         generator : torch.Generator
             On the device of the inputs; the only source of randomness.
         """
+
+
+def as_batch(inputs: Any, labels: Any, class_counts: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """Return what a rule is called with as Tensors on the device of the inputs: decimal inputs, int64 labels, counts.
+
+    Raises
+    ------
+    ValueError
+        For labels that are no whole numbers, or not one for each sample, and counts that are not one for each class.
+    """
+    inputs = torch.as_tensor(inputs)
+    labels, counts = (torch.as_tensor(values, device=inputs.device) for values in (labels, class_counts))
+    if labels.shape != inputs.shape[:1] or labels.is_floating_point():
+        raise ValueError(
+            f"Expected labels to be a class number for each of {len(inputs)} inputs, but got shape "
+            f"{tuple(labels.shape)} of {str(labels.dtype).removeprefix('torch.')}; pass whole numbers (B,)."
+        )
+    if counts.dim() != 1:
+        raise ValueError(
+            f"Expected class_counts to have one number for each class, but got shape {tuple(counts.shape)}; pass (C,)."
+        )
+    if host_may_look(labels.device) and len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(counts):
+        raise ValueError(
+            f"Expected labels to be class numbers from 0 to {len(counts) - 1}, for there are {len(counts)} "
+            f"class_counts, but got some from {int(labels.min())} to {int(labels.max())}; number the classes "
+            "with np.unique(y, return_inverse=True)."
+        )
+    return inputs if inputs.is_floating_point() else inputs.float(), labels.long(), counts
 
 
 def draw_mixing_weights(alpha: float, n: int, generator: torch.Generator, *, per_sample: bool = False) -> Tensor:

@@ -4,6 +4,7 @@ Zhang et al., "mixup: Beyond Empirical Risk Minimization", ICLR 2018.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from latentover.mixing.mixed import (
     Mixed,
     MixingRule,
     Partners,
+    as_batch,
     check_number,
     draw_mixing_weights,
     mix_inputs,
@@ -60,9 +62,9 @@ class Mixup(MixingRule):
 
     def __call__(
         self,
-        inputs: Tensor,
-        labels: Tensor,
-        class_counts: Tensor,
+        inputs: Any,
+        labels: Any,
+        class_counts: Any,
         generator: torch.Generator,
         partners: Partners | None = None,
     ) -> Mixed:
@@ -70,10 +72,10 @@ class Mixup(MixingRule):
 
         Parameters
         ----------
-        inputs : Tensor of shape (B, ...)
+        inputs : Tensor or array of shape (B, ...)
             Normalised and augmented.
-        labels : integer Tensor of shape (B,)
-        class_counts : Tensor of shape (C,)
+        labels : whole numbers of shape (B,)
+        class_counts : numbers of shape (C,)
             Training samples of each class.
         generator : torch.Generator
             On the device of the inputs; the only source of randomness.
@@ -84,11 +86,12 @@ class Mixup(MixingRule):
         -------
         Mixed
         """
+        inputs, labels, class_counts = as_batch(inputs, labels, class_counts)
         rows = None
         if partners is None:  # a sample may be its own partner
             rows = torch.randperm(len(labels), generator=generator, device=labels.device)
             partners = inputs[rows], labels[rows]
-        partner_inputs, partner_labels = partners
+        partner_inputs, partner_labels, _ = as_batch(*partners, class_counts)
         lam = draw_mixing_weights(self.alpha, len(labels), generator, per_sample=self.per_sample)
         weight = self.label_weight(lam, labels, partner_labels, class_counts)
         return Mixed(mix_inputs(inputs, partner_inputs, lam), labels, partner_labels, weight, rows)

@@ -1,5 +1,7 @@
 """Nearest neighbours in chunks on the device, for the rules that mix a sample with one near to it."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -7,15 +9,15 @@ CHUNK_ELEMENTS = 2**24
 """Distances that are held at once: 64 MiB of float32."""
 
 
-def nearest_neighbors(features: Tensor, k: int, *, labels: Tensor | None = None) -> Tensor:
+def nearest_neighbors(features: Any, k: int, *, labels: Any = None) -> Tensor:
     """Return for each row the k rows nearest to it, itself left out, by Euclidean distance.
 
     Parameters
     ----------
-    features : Tensor of shape (n, ...)
+    features : Tensor or array of shape (n, ...)
         Pixels, table rows or features of a network.
     k : int
-    labels : integer Tensor of shape (n,), optional
+    labels : whole numbers of shape (n,), optional
         Where given, only rows of the same class are neighbours.
 
     Returns
@@ -33,9 +35,10 @@ def nearest_neighbors(features: Tensor, k: int, *, labels: Tensor | None = None)
     >>> nearest_neighbors(rows, 1, labels=torch.tensor([0, 1, 0, 2])).T
     tensor([[2, 1, 0, 3]])
     """
-    flat = features.flatten(1).float()
+    flat = torch.as_tensor(features).flatten(1).float()
     if labels is None:
         return _among(flat, k)
+    labels = torch.as_tensor(labels, device=flat.device)
     neighbors = torch.empty(len(flat), k, dtype=torch.int64, device=flat.device)
     for label in labels.unique():
         rows = (labels == label).nonzero().squeeze(1)

@@ -49,6 +49,7 @@ def remix_label_weight(
     >>> remix_label_weight(torch.tensor([0.3, 0.5, 0.7]), 5000, 50)
     tensor([0.0000, 0.5000, 0.7000])
     """
+    lam = torch.as_tensor(lam)
     n_i, n_j = torch.as_tensor(n_i, device=lam.device), torch.as_tensor(n_j, device=lam.device)
     # Products instead of ratios: with whole numbers a ratio of exactly kappa is found exactly.
     weight = torch.where((kappa * n_i <= n_j) & (1 - lam < tau), torch.ones_like(lam), lam)

@@ -12,6 +12,7 @@ from latentover.training.batches import (
     batches_per_epoch,
     class_probabilities,
 )
+from latentover.training.callbacks import Callback
 from latentover.training.capture import host_may_look
 from latentover.training.checkpoints import Checkpoint
 from latentover.training.device import autocast, full_precision, resolve_device, resolve_precision
@@ -39,6 +40,7 @@ __all__ = [
     "Action",
     "AdaptiveAugment",
     "Batches",
+    "Callback",
     "Checkpoint",
     "ClassBatches",
     "ClassTuples",

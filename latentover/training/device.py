@@ -23,9 +23,10 @@ def resolve_device(device: str | torch.device) -> torch.device:
         resolved = torch.device(device)
         torch.empty(0, device=resolved)
     except (RuntimeError, AssertionError, TypeError) as error:
+        hint = "; a GPU is 'cuda'" if "gpu" in str(device).lower() else ""
         raise ValueError(
             f"Expected device to be 'auto', 'cpu' or a device of this machine such as 'cuda:0', but got {device!r} "
-            f"({str(error).splitlines()[0]})."
+            f"({str(error).splitlines()[0]}){hint}."
         ) from error
     return resolved
 

@@ -56,8 +56,8 @@ class Engine:
         Rows without a better score after which the training stops; by default it runs to its end, and the networks
         keep their last weights.
     observe : callable, optional
-        Called at every report with the networks, as `score` gets them, the steps made and those of the whole program.
-        It only looks; an exception that it raises ends the training.
+        Called at every report with the networks, as `score` gets them, and the new row of the history. It only looks;
+        where it returns True the training stops, and an exception that it raises ends it.
     checkpoint : Checkpoint, optional
         The training goes on from it where it is there; it is written every ``checkpoint.every`` steps, and at
         the end it is removed, or left complete where `checkpoints.keeping` says so.
@@ -90,7 +90,7 @@ class Engine:
         capture: Capture = "auto",
         score: Callable[[nn.Module], float] | None = None,
         patience: int | None = None,
-        observe: Callable[[nn.Module, int, int], None] | None = None,
+        observe: Callable[[nn.Module, dict[str, float]], bool] | None = None,
         checkpoint: Checkpoint | None = None,
         verbose: int = 0,
         description: str = "fit",
@@ -277,14 +277,14 @@ class Engine:
         self.program.report(row)
         self.history.append(row)
         tell(self.description, self._step, self.program.n_steps)
+        if self._observe is not None:
+            stop = self._observe(self.trained, row) or stop
         bar.set_postfix({name: f"{value:.3g}" for name, value in shown.items()}, refresh=False)
         n_steps = self.program.n_steps
         lines_every = max(report_every, math.ceil(n_steps / LINES))
         last = self._step == n_steps or stop
         if self._speaks and bar.disable and (self._step % lines_every < report_every or last):
             print(_line(self.description, self._step, n_steps, seconds, shown), file=sys.stderr, flush=True)  # noqa: T201
-        if self._observe is not None:
-            self._observe(self.trained, self._step, n_steps)
         return stop
 
     def means(self) -> dict[str, float]:

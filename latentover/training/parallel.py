@@ -179,6 +179,15 @@ def average(tensors: Sequence[Tensor]) -> None:
         tensor.copy_(mean.view_as(tensor))
 
 
+def of_the_first(value: int, device: torch.device) -> int:
+    """Return, in all processes there are, what the first of them says; it is sent from the device of the training."""
+    if _group_size() == 1:
+        return value
+    sent = torch.tensor(value, device=device)
+    dist.broadcast(sent, 0)
+    return int(sent)
+
+
 def average_buffers(module: nn.Module) -> None:
     """Give all processes the mean of their running statistics; their parameters are equal already."""
     average([buffer for buffer in module.buffers() if buffer.is_floating_point()])

@@ -1,6 +1,7 @@
 """Bad input is refused before anything is trained, and the message says what was expected, what came and what to do."""
 
 import inspect
+import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -171,6 +172,7 @@ BAD = {
     "class_preserving": ["no"],
     "classifier_bias": ["no"],
     "classifier_optimizer": ["both"],
+    "callbacks": ["tensorboard", [3]],
     "capture": ["yes", None],
     "compile": ["yes"],
     "conditional_critic": [None],
@@ -386,3 +388,51 @@ class TestLatents:
         Z[1, 2] = wrong
         with pytest.raises(ValueError, match="Expected Z to hold finite numbers, but got others"):
             model.decode(Z, *labels)
+
+
+class TestHints:
+    """What is often got wrong, and what the message says to do."""
+
+    @pytest.mark.parametrize(
+        ("X", "settings", "message"),
+        [
+            (
+                np.full((20, 3), np.nan),
+                {},
+                "no missing values, but X contains NaN; pass missing='impute' or missing='mask'",
+            ),
+            (
+                IMAGES[:, 0, 0],
+                {"mixing": "mamix"},
+                r"mixing to be .* such as MAMix\(\) \(AMMixup, .*Mixup, .*\), but got",
+            ),
+            (IMAGES[:, 0, 0], {"mixing": NeighborMix}, r"mixing to be .*, but got <class"),
+            (IMAGES[:, 0, 0], {"device": "gpu"}, "device to be .*, but got 'gpu' .*; a GPU is 'cuda'"),
+            (IMAGES[:, 0, 0], {"device": "GPU:0"}, "device to be .*, but got 'GPU:0' .*; a GPU is 'cuda'"),
+        ],
+        ids=["NaN", "mixing", "a class", "gpu", "GPU:0"],
+    )
+    def test_of_a_fit(self, X, settings, message):
+        rows = np.arange(len(X))
+        with pytest.raises(ValueError, match=f"^Expected .*{message}") as raised:
+            DeepClassifier(**{"device": "cpu", **settings}).fit(X, rows % 2)
+        assert str(raised.value).endswith(".")
+
+    def test_of_one_hot_labels(self):
+        with pytest.raises(
+            ValueError, match=r"^Expected y to have a label for each sample, but got one-hot rows of .*argmax"
+        ):
+            DeepClassifier(device="cpu").fit(np.zeros((6, 3)), np.eye(3, dtype=int)[[0, 1, 2] * 2])
+        with pytest.raises(ValueError, match="Multilabel and multioutput targets are not supported"):
+            DeepClassifier(device="cpu").fit(np.zeros((6, 3)), np.ones((6, 3), dtype=int))
+
+    def test_of_images_with_a_channel_of_transparency(self):
+        images = np.random.default_rng(0).random((20, 4, 8, 8))
+        small = {"max_epochs": 1, "channels": 4, "hidden_units": 4, "feature_dim": 4, "device": "cpu"}
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            DeepClassifier(**small).fit(images, np.arange(20) % 2)
+        images[:, 3] = 1
+        for X, how in ((images, {}), (np.moveaxis(images, 1, -1), {"channels_last": True})):
+            with pytest.warns(UserWarning, match=r"the last is at its largest everywhere, as in RGBA .* X\[:, :3\]"):
+                DeepClassifier(**small, **how).fit(X, np.arange(20) % 2)

@@ -25,7 +25,9 @@ PUBLISHED = {
     "source": "Mondal et al. 2023, Table 1",
     "test_balanced": {"acsa": 84.79, "macro_f1": 84, "sd": {"acsa": 0.15}},
 }
-CLASSIFIER = r"Expected the class of method to be a classifier of latentover \(.*latentover.RAEClassifier\), but got "
+CLASSIFIER = (
+    r"Expected the class of method to be a classifier of latentover \(.*latentover.RAEClassifier\), or of .*, but got "
+)
 
 
 def assert_refused(path, message, overrides=()):
@@ -199,6 +201,12 @@ def test_what_belongs_to_the_machine_is_an_option_of_the_command(write_recipe, n
     assert_refused(write_recipe(sampler), message, [f"--{dotted}", "1"])
 
 
+@pytest.mark.parametrize("name", ["callbacks", "capture", "compile"])
+def test_what_is_a_constructors_alone_says_so(write_recipe, name):
+    message = f"to say what is trained, but got '{name}', which .*; that is a constructor's, in Python."
+    assert_refused(write_recipe({f"method.init_args.{name}": 1}), message)
+
+
 @pytest.mark.parametrize(
     ("class_path", "hint"),
     [
@@ -226,7 +234,7 @@ def test_an_unknown_sampler_names_the_nearest_known_one(write_recipe):
     assert_refused(
         write_recipe({"sampler": "imblearn.over_sampling.SMOTEE"}),
         r"Expected the class of sampler to be a sampler of latentover \(latentover.AMDO, .*SmoothedBootstrapSampler\) "
-        r"or of imbalanced-learn, "
+        r"or of imbalanced-learn, or of a module that --trust-modules names, which runs its code, "
         r"but got 'imblearn.over_sampling.SMOTEE'; did you mean 'imblearn.over_sampling.SMOTE'\?",
     )
 
@@ -289,9 +297,9 @@ NETWORKS = "a network of torch.nn, torchvision.models, torchvision.ops or latent
         (
             "no_such_file.Wide",
             ["no_such_file"],
-            "a module that can be made, but got .*: No module named 'no_such_file'",
+            "a class that can be imported, but got .*: No module named 'no_such_file'",
         ),
-        ("no_such_file.a.Wide", ["no_such_file"], "a module that can be made, but got .*: No module named"),
+        ("no_such_file.a.Wide", ["no_such_file"], "a class that can be imported, but got .*: No module named"),
         ("no_such_file_.Wide", ["no_such_file"], NETWORKS),
         ("torch.nn.Linnear", [], rf"{NETWORKS}.*, but got 'torch.nn.Linnear'; did you mean 'torch.nn.Linear'\?"),
         ("torch.nn.Flatten", [], "a module that can be made, but got 'torch.nn.Flatten': Option 'features' is not acc"),
