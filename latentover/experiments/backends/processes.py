@@ -27,6 +27,8 @@ GRACE = 3.0
 """Seconds that a process gets to end by itself, and to remove what it has half written."""
 LOSSES = 5
 """How often the process of a task may be killed while it is at it before the task counts as failed."""
+STILLBORN = 50
+"""How often it may be killed before it has begun."""
 
 
 def run_in_processes(tasks: Iterable[Any], machine: Machine, *, wait: bool, jobs: int) -> Outcomes:
@@ -36,7 +38,7 @@ def run_in_processes(tasks: Iterable[Any], machine: Machine, *, wait: bool, jobs
     checkpoint. A task whose process was killed `LOSSES` times has failed, and so has one that ends its process.
     """
     crew = _Crew(replace(machine, verbose=0), jobs, wait=wait)
-    waiting, again, losses = iter(tasks), list[Any](), Counter[str]()
+    waiting, again, losses, stillborn = iter(tasks), list[Any](), Counter[str](), Counter[str]()
     try:
         while True:
             while crew.has_room:
@@ -49,7 +51,8 @@ def run_in_processes(tasks: Iterable[Any], machine: Machine, *, wait: bool, jobs
             for task, outcome in crew.ended():
                 if isinstance(outcome, _Lost):
                     losses[task.name] += outcome.begun
-                    if outcome.is_signal and losses[task.name] < LOSSES:
+                    stillborn[task.name] += not outcome.begun
+                    if outcome.is_signal and losses[task.name] < LOSSES and stillborn[task.name] < STILLBORN:
                         again.append(task)
                         continue
                     outcome = outcome.failure(losses[task.name])
