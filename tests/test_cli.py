@@ -424,7 +424,7 @@ def test_an_error_is_one_line_and_status_2(capsys, recipes, finished, tmp_path):
         ("nowhere to be a run .*config.json is missing", "evaluate", "nowhere"),
         ("file to be a folder that can be written to", "evaluate", run_, "--out", "file/scores.json"),
         ("but .* only classifies", "generate", run_, "--label", 9, "--out", "a.csv"),
-        ("to end in one of .png, .npz, .csv, or a folder, which ends in a slash, but got 'a.gif'", "generate", run_, "--label", 9, "--out", "a.gif"),
+        ("or a folder, which ends in a slash, but got 'a.gif'", "generate", run_, "--label", 9, "--out", "a.gif"),
         ("nowhere is not a folder", "report", "nowhere"),
     ]:
         assert_refused(capsys, message, *arguments)
