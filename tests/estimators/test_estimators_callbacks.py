@@ -219,7 +219,11 @@ class TestTheyAreNoneOfWhatIsLearned:
         assert loaded.callbacks is None
         np.testing.assert_array_equal(loaded.predict_proba(table[0]), fitted.predict_proba(table[0]))
 
-    @pytest.mark.parametrize("wrong", [3, "tensorboard", Seen, [Seen(), 3], print, {"on_report": print}], ids=str)
+    @pytest.mark.parametrize(
+        "wrong",
+        [3, "tensorboard", Seen, [Seen(), 3], print, {"on_report": print}],
+        ids=["number", "text", "class", "list", "function", "mapping"],
+    )
     def test_what_is_none_is_refused(self, wrong, table):
         with pytest.raises(ValueError, match=r"^Expected callbacks to be None, a callback .*, but got "):
             DeepClassifier(**DEEP, callbacks=wrong).fit(*table)
