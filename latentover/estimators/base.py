@@ -270,11 +270,12 @@ class BaseDataEstimator(BaseEstimator):
         """Return X as an array of numbers or a pandas frame; raise ValueError or TypeError naming what is wrong."""
         if is_picture(X):
             raise ValueError("Expected X to be a list of images, but got a single one; pass [X].")
-        if are_pictures(X):
+        pictures = are_pictures(X)
+        if pictures:
             X = self._read_pictures(X, reset=reset)
-        elif not reset and isinstance(self.format_, ImageFormat) and np.ndim(X) == 4:
-            X = self.format_.arranged(np.asarray(X))
         with naming("X", "a table (n, d) or images (n, channels, height, width) of numbers"):
+            if not (reset or pictures) and isinstance(self.format_, ImageFormat) and np.ndim(X) == 4:
+                X = self.format_.arranged(np.asarray(X))
             X = self._checked_input(X, reset)
             if not reset:
                 self.format_.check(X)
