@@ -133,7 +133,7 @@ def test_failures_and_warnings_come_back_from_a_node(cluster, write_recipe, tmp_
     with pytest.warns(UserWarning, match=r"^out/rare, seed 0: The test data has no samples of \['c'\]"):
         outcome = benchmark([rare, missing], MACHINE, out=tmp_path / "out", backend=RayBackend(address))
     assert outcome.finished == 1
-    assert "FileNotFoundError" in outcome.failures["out/missing, seed 0"].message
+    assert "There is nothing at" in outcome.failures["out/missing, seed 0"].message
 
 
 def test_more_than_the_cluster_has_is_refused(cluster, write_recipe, tmp_path):
