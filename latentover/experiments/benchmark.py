@@ -17,7 +17,7 @@ from latentover.experiments.backends.here import run_here, run_in_turns
 from latentover.experiments.backends.processes import run_in_processes
 from latentover.experiments.environment import code_version
 from latentover.experiments.jobs import Backend, Busy, Job, Outcomes, forget_splits, shared_splits
-from latentover.experiments.progress import Board
+from latentover.experiments.progress import Board, tell_failed_before
 from latentover.experiments.recipe import Recipe, check_seeds, load_recipes
 from latentover.experiments.run import Machine, is_finished, refresh_labels, run_folder
 from latentover.runs.folder import Failure
@@ -144,6 +144,9 @@ def benchmark(
         job.folder.check()
     if parallel.rank() == 0:
         _tidy(made)
+        tell_failed_before(made.failed)
+    if backend is not run_here:
+        forget_splits()  # others make the runs, and read the data
     failures = {**made.failed, **_run_all(todo, machine, backend)}
     forget_splits()
     finished = [job for job in todo if job.name not in failures]
@@ -273,7 +276,8 @@ def _failed_before(job: Job) -> Failure | None:
     failure = job.folder.failure
     if failure is None or (failure.recipe_sha256, failure.code) != (job.recipe.sha256, code_version()):
         return None
-    return replace(failure, message=f"failed before: {failure.message}")
+    how = "--retry-failed (in Python retry_failed=True) tries it again"
+    return replace(failure, message=f"failed before: {failure.message.rstrip('.')}; {how}")
 
 
 def _tidy(made: Plan) -> None:
@@ -308,6 +312,8 @@ def _shared(todo: Sequence[Job], machine: Machine, backend: Backend) -> Outcomes
     """Yield what comes of each run; those that another process makes come last, and only then are they waited for."""
     # Of processes that train together the first one alone would know that a run is another's.
     for wait_for_others in (False, True) if parallel.n_processes() == 1 else (True,):
+        if not todo:
+            return
         left = []
         order = _LongestFirst(todo)
         tasks = todo if backend is run_here else order

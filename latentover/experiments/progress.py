@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -73,6 +73,12 @@ class Board:
             self.live.progress.console.print(text, markup=False, highlight=False)
         else:
             print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def tell_failed_before(failures: Mapping[str, Failure]) -> None:
+    """Tell of runs that are not tried again, with the reason for which they failed."""
+    for name, failure in failures.items():
+        print(f"{name}: {failure.message}", file=sys.stderr, flush=True)  # noqa: T201
 
 
 def time_left(seconds: float, done: float, total: int) -> str:

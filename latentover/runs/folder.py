@@ -291,7 +291,7 @@ class RunFolder:
 
     @contextmanager
     def replacing(self) -> Iterator[Path]:
-        """Yield a new local folder, which takes the place of this one if nothing was raised; see `write`."""
+        """Yield a new local folder, which takes the place of this one if nothing was raised; see `complete`."""
         if is_local(self.path):
             with replacing_folder(self.path) as folder:
                 yield folder

@@ -120,7 +120,9 @@ def test_a_worker_that_dies_is_replaced_and_one_that_leaves_costs_its_run(write_
 
     again = benchmark([good, bad], MACHINE, out=out, jobs=2, trust_modules=["leaving"])
     assert (again.finished, again.repeated) == (0, 6)
-    assert again.failures["out/bad, seed 0"].message == f"failed before: {left.message}"
+    how = "--retry-failed (in Python retry_failed=True) tries it again"
+    assert again.failures["out/bad, seed 0"].message == f"failed before: {left.message}; {how}"
+    assert f"out/bad, seed 0: failed before: {left.message}; --retry-failed" in capsys.readouterr().err
 
 
 def test_a_run_whose_process_is_killed_again_and_again_has_failed(write_recipe, tmp_path, monkeypatch):
