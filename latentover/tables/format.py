@@ -427,7 +427,7 @@ def _identifier_columns(identifiers: Any, X: Any, categorical: set[int], names: 
 
 
 def _column(X: Any, i: int) -> pd.Series:
-    return X.iloc[:, i] if isinstance(X, pd.DataFrame) else pd.Series(X[:, i], name=i)
+    return X.iloc[:, i] if isinstance(X, pd.DataFrame) else pd.Series(X[:, i], name=i, copy=False)
 
 
 def _by_column(X: np.ndarray) -> np.ndarray:

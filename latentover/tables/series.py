@@ -16,6 +16,8 @@ def plain_value(value: Any) -> Any:
 
 def missing_values(values: pd.Series) -> np.ndarray:
     """Return where a column's values are missing (n,): also where a type that has NA holds NaN."""
+    if isinstance(values.dtype, np.dtype) and values.dtype.kind in "biuf":
+        return np.isnan(values.to_numpy())
     missing = values.isna().to_numpy(dtype=bool)
     if not isinstance(values.dtype, np.dtype) and pd.api.types.is_float_dtype(values.dtype):
         return missing | np.isnan(as_floats(values))
