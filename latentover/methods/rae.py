@@ -90,7 +90,7 @@ from latentover.estimators.validation import check_latents
 from latentover.losses import adjusted_logits, critic_loss, generator_loss, gradient_penalty
 from latentover.mixing import Mixed, MixingRule, NeighborMix, convex_combination, cyclic_shifts, drawn_weights
 from latentover.networks import AutoregressiveDecoder, Mixer, build_critic, build_decoder, build_encoder
-from latentover.networks.autoencoder import EncoderName
+from latentover.networks.autoencoder import EncoderName, LeadingClassifier, StyledEncoder
 from latentover.networks.layers import evaluating, images_last, linear
 from latentover.tables import TableFormat
 from latentover.tables.format import Numbers
@@ -155,6 +155,11 @@ def other_labels(labels: Tensor, shift: Tensor, n_classes: int) -> Tensor:
     return (labels + shift) % n_classes
 
 
+def differences(z: Tensor) -> Tensor:
+    """Return how two members of each tuple of latents (B, t, m) differ, with the spread of one: (B, m)."""
+    return (z[:, 0] - z[:, 1]) / 2**0.5
+
+
 def mixer_loss(mixed_logits: Tensor, wrong_labels: Tensor) -> Tensor:
     """Eq. 3: cross-entropy of mixed latents against classes they do not have.
 
@@ -212,7 +217,17 @@ class RAENetworks(nn.Module):
 
     def logits(self, x: Tensor) -> Tensor:
         """Map inputs (B, ...) to logits (B, C)."""
-        return self.classifier(self.encoder(images_last(x))).float()
+        return self.classifier(self.features(images_last(x))).float()
+
+    @property
+    def features(self) -> nn.Module:
+        """The part of the encoder that the classifier sees: all of it, unless there is a style beside it."""
+        return self.encoder.features if isinstance(self.encoder, StyledEncoder) else self.encoder
+
+    @property
+    def style(self) -> nn.Module | None:
+        """The part of the encoder that keeps how a sample looks, if there is one."""
+        return self.encoder.style if isinstance(self.encoder, StyledEncoder) else None
 
 
 @dataclass(frozen=True)
@@ -321,7 +336,7 @@ class RAEProgram(Program):
 
     def _optimizers(self, networks: RAENetworks) -> dict[str, torch.optim.Optimizer]:
         settings, lr = self.settings, self.settings.learning_rate
-        encoder, classifier = list(networks.encoder.parameters()), list(networks.classifier.parameters())
+        encoder, classifier = list(networks.features.parameters()), list(networks.classifier.parameters())
         own = settings.classifier_optimizer == "own"
         first = [
             p for p in (encoder if own else [*encoder, *classifier]) if p.requires_grad
@@ -335,6 +350,8 @@ class RAEProgram(Program):
         optimizers["mixer"] = adam(
             networks.mixer.parameters(), other_lr, (settings.mixer_betas[0], settings.mixer_betas[1])
         )
+        if networks.style is not None:
+            optimizers["style"] = adam(networks.style.parameters(), other_lr)
         if self.autoregressive and networks.decoder is not None:
             decoder_lr = settings.adversarial_learning_rate or DECODER_RATE
             optimizers["decoder"] = make_optimizer("adamw", networks.decoder.parameters(), decoder_lr, DECODER_DECAY)
@@ -384,6 +401,7 @@ class RAEProgram(Program):
         if self.autoregressive:
             assert self.decoder_batches is not None
             regularised: dict[str, Objective] = {"encoder": {"reconstruction": settings.reconstruction_weight}}
+            styled: dict[str, Objective] = {"style": {"reconstruction": 1.0}} if settings.style_dim else {}
             return [
                 *phases,
                 Phase(
@@ -393,6 +411,7 @@ class RAEProgram(Program):
                     moves={
                         "decoder": {"reconstruction": 1.0},
                         **(regularised if "encoder" in learners else {}),
+                        **styled,
                     },
                     streams=[self.decoder_batches],
                     gradient_norm=True,
@@ -406,6 +425,7 @@ class RAEProgram(Program):
                 **dict.fromkeys(learners, equation_7),
                 **mixer,
                 **({"decoder_joint": decoder} if decoder else {}),
+                **({"style": {"reconstruction": 1.0}} if settings.style_dim else {}),
             },
             streams=[self.batches],
             when=reconstructs,
@@ -565,7 +585,14 @@ class RAEProgram(Program):
         """
         orders, targets = cyclic_shifts(z), targets.repeat(self.t, 1)
         weights = self.mixer(orders, targets, drawn) if self.settings.alpha == "mixer" else drawn
-        return convex_combination(orders, weights), targets
+        return convex_combination(orders, weights) + self.borrowed(z).repeat(self.t, 1), targets
+
+    def borrowed(self, z: Tensor) -> Tensor:
+        """Return what is added to the mixtures of tuples of latents (B, t, m): how members of another tuple differ."""
+        if self.settings.borrow == 0:
+            return torch.zeros_like(z[:, 0])
+        # The tuples of a batch are drawn one by one, so that the next one is any.
+        return self.settings.borrow * differences(z.detach()).roll(1, 0)
 
     def adapt(self, x: Tensor, drawn: Tensor | None) -> Tensor:
         """Return images (n, c, h, w) under the adaptive augmentation, if there is one."""
@@ -611,8 +638,11 @@ class RAEProgram(Program):
         if reconstruct:
             assert self.decoder is not None
             # The target is the image as it is, or blended as its label is, not the augmented one.
-            target = draws.x if settings.mixing is None else draws.seen
-            decoded = self.decoder(flat, targets).float()
+            target, coded = draws.x if settings.mixing is None else draws.seen, flat
+            if networks.style is not None:  # which keeps images as they are, not how the classifier learns them
+                target, targets = draws.x, self.onehot(draws.labels).repeat(self.t, 1)
+                coded = self.encode(draws.x).transpose(0, 1).flatten(0, 1)
+            decoded = self.decoder(coded, targets).float()
             losses["reconstruction"] = (target.transpose(0, 1).flatten(0, 1) - decoded).abs().mean()
             if settings.decoder_classification:
                 generated = self.decoder(mixed, mixed_targets).float()
@@ -636,7 +666,7 @@ class RAEProgram(Program):
         weights = draws.mixing
         if self.settings.alpha == "mixer":
             weights = evaluating(self.networks.mixer)(z, onehot, draws.mixing).detach()
-        mixed = convex_combination(z, weights)
+        mixed = convex_combination(z, weights) + self.borrowed(z)
         logs = decoder.log_prob(
             draws.x.flatten(0, 1), mixed.repeat_interleave(self.t, dim=0), onehot.repeat_interleave(self.t, dim=0)
         )
@@ -706,10 +736,12 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
         Literal["mixer", "uniform"] | list[Positive] | None,
         Expected("'mixer', 'uniform' or a list of positive numbers"),
     ] = None
+    borrow: NonNegative = 0.0
     class_preserving: bool = True
     decoder: Literal[True, False, "adversarial", "autoregressive"] = True
     # Networks
     encoder: Network | EncoderName = "auto"
+    style_dim: NonNegativeInt = 0
     channels: PositiveInt = 64
     decoder_channels: PositiveInt | None = None
     hidden_units: PositiveInt | None = None
@@ -765,6 +797,8 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
             problems.append(f"mixing to be a rule that mixes inputs, but got {self.mixing!r}")
         if self.batches == "pool" and self.n_components != 2:
             problems.append(f"n_components to be 2 with batches='pool', but got {self.n_components}")
+        if self.borrow > 0 and self.n_components < 2:
+            problems.append(f"n_components to be at least 2 with borrow={self.borrow!r}, but got {self.n_components}")
         if not self.class_preserving and not self.decoder:
             problems.append("class_preserving or decoder to be True, but got False for both, which trains no encoder")
         if not self.decoder and isinstance(self, BaseDeepSampler):
@@ -800,16 +834,17 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
         assert hidden_units is not None
         size: dict[str, Any] = {"channels": self.decoder_channels or self.channels, "hidden_units": hidden_units}
         adversarial = settings.decoder == "adversarial"
+        encoder = build_encoder(
+            shape, m, encoder=self.encoder, channels=self.channels, hidden_units=hidden_units, dropout=self.dropout
+        )
+        classifier: nn.Module = linear(m, n_classes)
+        if self.style_dim:
+            # Of the decoder's kind and size, for it is the decoder that it serves; dropout would blur what it keeps.
+            encoder = StyledEncoder(encoder, build_encoder(shape, self.style_dim, dropout=0.0, **size))
+            classifier, m = LeadingClassifier(m, n_classes), m + self.style_dim
         networks = RAENetworks(
-            encoder=build_encoder(
-                shape,
-                m,
-                encoder=self.encoder,
-                channels=self.channels,
-                hidden_units=hidden_units,
-                dropout=self.dropout,
-            ),
-            classifier=linear(m, n_classes),
+            encoder=encoder,
+            classifier=classifier,
             mixer=Mixer(
                 m,
                 n_classes,
@@ -873,11 +908,24 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
         z = self.tensors_["latents"][rows].to(self.device_)  # (n, t, m)
         alpha = self._proposed_weights(z, onehot, generator)
         mixed = convex_combination(z, alpha)
+        if self.borrow > 0:
+            mixed = mixed + self.borrow * self._borrowed(n, generator)
         if isinstance(self.networks_.decoder, AutoregressiveDecoder):
             outputs = self.networks_.decoder.sample(mixed, onehot, generator)
             return Synthetic(outputs, rows.numpy(), alpha.cpu().numpy())
         outputs = self.networks_.decoder(mixed, onehot)
         return Synthetic(self._with_noise(outputs, label, generator), rows.numpy(), alpha.cpu().numpy())
+
+    def _borrowed(self, n: int, generator: torch.Generator) -> Tensor:
+        """Return differences (n, m) between two training samples of one class, whichever it is."""
+        labels = self.tensors_["labels"]
+        order, counts = labels.argsort(stable=True), torch.bincount(labels)
+        first = torch.randint(len(labels), (n,), generator=generator, device=generator.device).cpu()
+        places = torch.rand(n, generator=generator, device=generator.device).cpu()
+        own = counts[labels[first]]
+        behind = (counts.cumsum(0) - counts)[labels[first]] + (places * own).long().clamp(max=own - 1)
+        pairs = torch.stack([first, order[behind]], dim=1)
+        return differences(self.tensors_["latents"][pairs].to(self.device_))
 
     def _encoded(self, batch: Tensor) -> Tensor:
         return self.networks_.encoder(images_last(batch))
@@ -992,6 +1040,11 @@ class RAEClassifier(_RAE, BaseClassifier):
         latents Beta(a, b). None is ``"uniform"`` with an autoregressive decoder and otherwise the paper's ``"mixer"``.
         The mixer looks for mixtures that are hard to classify and often ends at one of the parents, which an
         autoregressive decoder would repeat; drawn weights give samples of more variety.
+    borrow : float, default=0.0
+        How much variety mixtures take from other classes, in training and in sampling: so many times the difference
+        between two samples of one class, whichever it is, is added to a mixture of latents of any other. Between 40
+        images of a class lies less than the class holds, and what differs within classes is alike in many (the
+        delta-encoder of Schwartz et al., NeurIPS 2018; feature transfer learning of Yin et al., CVPR 2019). Ours.
     class_preserving : bool, default=True
         False keeps the classifier's loss from shaping the latent space (row 1 of Table 4): the linear classifier then
         learns, on real and mixed latents, from an autoencoder that does not learn from it.
@@ -1005,6 +1058,11 @@ class RAEClassifier(_RAE, BaseClassifier):
         (`latentover.networks.SmallResNet`); ``"auto"`` is ``"conv"``, and for tables the paper's dense layers. A module
         has to map inputs (B, c, h, w) in [0, 1], or standardised rows (B, d), to latents (B, latent_dim); a copy of it
         is trained.
+    style_dim : int, default=0
+        Length of a second part of the latent, with an encoder of its own that learns from the reconstruction alone: how
+        a sample looks, which the classifier does not see. Then the first part is free to be what a classifier wants
+        (``reconstruction_weight=0`` leaves it to the classifier) and the decoder still draws what it was shown. Both
+        parts are mixed. Ours; 0 is the paper's one latent for both.
     channels : int, default=64
         Channels of the encoder's first convolution.
     decoder_channels : int, default: as `channels`

@@ -76,6 +76,37 @@ def build_encoder(
     return TabularEncoder(shape[0], latent_dim, hidden_units=units, dropout=dropout)
 
 
+class StyledEncoder(nn.Module):
+    """Two encoders side by side: one for what says the class, one for how a sample of it looks.
+
+    Parameters
+    ----------
+    features, style : nn.Module
+        From inputs (B, ...) to (B, m) and (B, s).
+    """
+
+    def __init__(self, features: nn.Module, style: nn.Module) -> None:
+        super().__init__()
+        self.features, self.style = features, style
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map inputs (B, ...) to latents (B, m + s), the features first."""
+        return torch.cat([self.features(x), self.style(x)], dim=1)
+
+
+class LeadingClassifier(nn.Module):
+    """A linear classifier of the first m numbers of a latent: of its features, and not of its style."""
+
+    def __init__(self, n_features: int, n_classes: int) -> None:
+        super().__init__()
+        self.n_features = n_features
+        self.linear = linear(n_features, n_classes)
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map latents (B, m + s) to logits (B, C)."""
+        return self.linear(z[:, : self.n_features])
+
+
 def build_decoder(
     shape: tuple[int, ...], latent_dim: int, n_classes: int, *, channels: int = 64, hidden_units: int | None = None
 ) -> nn.Module:
