@@ -384,7 +384,8 @@ class RAEProgram(Program):
         equation_6 = {"classifier": settings.classifier_weight}
         equation_7 = encoder_objective(settings.classifier_weight, settings.reconstruction_weight)
         mixer = {"mixer": {"mixer": 1.0}} if settings.alpha == "mixer" else {}
-        decoder = {"reconstruction": settings.reconstruction_weight} if settings.decoder_reconstruction else {}
+        weight = 1.0 if settings.style_dim else settings.reconstruction_weight  # the features' own says nothing of D
+        decoder = {"reconstruction": weight} if settings.decoder_reconstruction else {}
         decoder |= {"decoder_classification": 1.0} if settings.decoder_classification else {}
         phases = [
             Phase(

@@ -71,10 +71,12 @@ class TestStyle:
         assert not torch.equal(classifier(Z), classifier(Z.flip(1)))
 
     @pytest.mark.parametrize("weight", [0.0, 0.5])
-    def test_style_learns_from_the_reconstruction_and_features_if_they_are_to(self, images, weight):
-        updates = Updates(images, style_dim=3, reconstruction_weight=weight, classifier_weight=0.0)
+    def test_style_and_decoder_learn_to_reconstruct_and_features_if_they_are_to(self, images, weight):
+        settings = {"reconstruction_weight": weight, "classifier_weight": 0.0, "decoder_reconstruction": True}
+        updates = Updates(images, style_dim=3, **settings)
         moved = updates.moved("joint")
         assert ids(updates.networks.style) & moved
+        assert ids(updates.networks.decoder) & moved
         assert bool(ids(updates.networks.features) & moved) == (weight > 0)
 
     def test_style_does_not_learn_to_classify(self, images):
