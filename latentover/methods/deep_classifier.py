@@ -54,7 +54,7 @@ from latentover.losses import (
 )
 from latentover.losses.reductions import Reduction
 from latentover.metrics.tracking import tracked_scores
-from latentover.mixing import AMMixup, Mixed, MixingRule, NeighborMix
+from latentover.mixing import AMMixup, DrawnPartners, Mixed, MixingRule
 from latentover.networks.backbones import build_backbone, hidden_stages, run_stages, unknown_backbone
 from latentover.networks.cosine import CosineClassifier
 from latentover.networks.layers import evaluating, images_last, linear
@@ -162,8 +162,8 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
         inputs (B, c, h, w) in [0, 1], or standardised rows (B, d), to features (B, feature_dim); a copy of it is
         trained.
     mixing : rule of `latentover.mixing`, optional
-        `Mixup`, `Remix`, `MAMix`, `SMOTEMix`, `NeighborMix`, `ManifoldMixup`, `AMMixup`. Neighbours are searched once,
-        before training.
+        `Mixup`, `Remix`, `MAMix`, `SMOTEMix`, `NeighborMix`, `ManifoldMixup`, `AMMixup`, `CutMix`, `CMO`. Neighbours
+        are searched once, before training.
     loss : {"ce", "bce", "focal", "ldam", "logit_adjusted", "balanced_softmax"}, default="ce"
         Cross-entropy; the binary one over softmax probabilities that manifold mixup was published with; the focal loss;
         margins on the cosines of a classifier without bias; ``tau * log(prior)`` added to the logits in training, and
@@ -593,7 +593,7 @@ class ClassifierProgram(Program):
         inputs, labels = self.inputs(rows, source), source.data.labels[rows]
         weights = source.data.weights_of(rows)
         rule, near, mixed, pair_weights = self.settings.mixing, None, None, None
-        if isinstance(rule, NeighborMix):
+        if isinstance(rule, DrawnPartners):
             assert source.neighbors is not None
             partners = rule.partner_rows(source.neighbors, rows, self.data.generator)
             near = (self.inputs(partners, source), source.data.labels[partners])
@@ -736,7 +736,7 @@ class Source:
         self.neighbors: Tensor | None = None
         self._take(data)
         rule = program.settings.mixing
-        if isinstance(rule, NeighborMix):
+        if isinstance(rule, DrawnPartners):
             encoder = evaluating(program.networks["encoder"])
             self.neighbors = rule.search(
                 data.inputs, data.labels, lambda: data.through(lambda batch: encoder(program.standardized(batch)))

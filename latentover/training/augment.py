@@ -89,15 +89,17 @@ def augment_images(x: Tensor, augment: str, generator: torch.Generator) -> Tenso
     return _cut_half_of_the_images(x, generator) if "cutout" in augment else x
 
 
-def patch_mask(top: Tensor, left: Tensor, patch: tuple[int, int], size: tuple[int, int]) -> Tensor:
+def patch_mask(top: Tensor, left: Tensor, patch: tuple[int | Tensor, int | Tensor], size: tuple[int, int]) -> Tensor:
     """Return where a patch lies in each image; what would lie outside is cut off.
 
     Parameters
     ----------
     top, left : Tensor of shape (B,)
         First row and column of each patch, integers, perhaps negative.
-    patch, size : tuple of int
-        Height and width of the patches and of the images.
+    patch : tuple of int, or of Tensors of shape (B,)
+        Height and width of the patches.
+    size : tuple of int
+        Height and width of the images.
 
     Returns
     -------
@@ -105,7 +107,7 @@ def patch_mask(top: Tensor, left: Tensor, patch: tuple[int, int], size: tuple[in
         Boolean.
     """
     rows, columns = (
-        (places >= first[:, None]) & (places < first[:, None] + length)
+        (places >= first[:, None]) & (places < (first + length)[:, None])
         for places, first, length in (
             (torch.arange(size[0], device=top.device), top, patch[0]),
             (torch.arange(size[1], device=top.device), left, patch[1]),

@@ -140,7 +140,7 @@ def apply_operations(x: Tensor, kinds: Tensor, levels: Tensor, signs: Tensor, st
         rows = chosen.nonzero().squeeze(1)
         return x.index_copy(0, rows, operation(x[rows], *(value[rows] for value in values))) if len(rows) else x
 
-    x = change(x, _MOVES, lambda x, *values: _moved(x, *values, strengths), kinds, amount)
+    x = change(x, _MOVES, lambda x, *drawn: _moved(x, drawn[0], drawn[1], strengths), kinds, amount)
     x = change(x, _BLENDS, _blended, kinds, 1 + strengths.blend * amount)
     x = change(x, ("posterize",), _posterized, (share * strengths.posterize).round())
     x = change(x, ("solarize",), _solarized, share)

@@ -27,7 +27,7 @@ from latentover import (
     RAESampler,
 )
 from latentover.estimators import BaseDeepEstimator
-from latentover.mixing import AMMixup, MAMix, ManifoldMixup, NeighborMix, Remix, SMOTEMix
+from latentover.mixing import CMO, AMMixup, CutMix, MAMix, ManifoldMixup, NeighborMix, Remix, SMOTEMix
 from latentover.training import (
     AdaptiveAugment,
     Engine,
@@ -159,6 +159,33 @@ FITS = {
         DeepClassifier(**CLASSIFIER, mixing=AMMixup(partner="center", class_balanced_partners=True)),
         TABLE,
     ),
+    "classifier, cutmix and trivial augment": (
+        DeepClassifier(
+            **CLASSIFIER,
+            **IMAGES,
+            mixing=CutMix(per_sample=True, probability=0.5),
+            augment="flip_shift_trivial_cutout",
+            optimizer="sgd",
+            learning_rate=0.1,
+            schedule="one_cycle",
+            ema=0.9,
+        ),
+        COLOUR,
+    ),
+    "classifier, cmo and rand augment": (
+        DeepClassifier(
+            **CLASSIFIER,
+            backbone="resnet",
+            channels=4,
+            mixing=CMO(probability=0.5),
+            augment="pad_crop_flip_rand",
+            batches="square_root",
+            optimizer="sgd",
+            schedule="one_cycle",
+            ema=0.9,
+        ),
+        (*GREY, WEIGHTS[:45]),
+    ),
     "classifier with a stage": (
         DeepClassifier(**CLASSIFIER, stage_sampler=SMOTE(k_neighbors=2), stage_start=0.5, reweighting="class_weights"),
         TABLE,
@@ -256,6 +283,7 @@ def test_replays_train_the_same_networks_to_the_bit(name, monkeypatch):
         "classifier",
         "classifier with a stage",
         "classifier, a stage of weights",
+        "classifier, cmo and rand augment",
         "bagan",
         "m2m",
     ],
