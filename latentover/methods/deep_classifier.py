@@ -173,7 +173,9 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
     focal_gamma : float, default=2.0
         Of the focal loss; 0 is cross-entropy.
     ldam_margin, ldam_scale : float, default=0.5 and 30.0
-        Margin of the rarest class, and what cosines are multiplied with; see `latentover.losses.LDAMLoss`.
+        Margin of the rarest class, and what cosines are multiplied with, also those of ``classifier="cosine"``; see
+        `latentover.losses.LDAMLoss`. The scale is not learned: log priors are added to scaled cosines, and a scale that
+        grows would take their weight from them.
     reweighting : {None, "class_weights", "effective_number", "drw"}, default=None
         ``"class_weights"`` weights each class by N / (C n_c), so that all classes have the same total weight;
         ``"effective_number"`` by the inverse effective number of its samples; ``"drw"`` does that too, but only from
@@ -206,6 +208,9 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
         Width of the dense layers of ``"auto"`` and ``"conv"``.
     dropout : float in [0, 1), default=0.4
         Of ``"auto"`` and ``"conv"``.
+    classifier : {"linear", "cosine"}, default="linear"
+        Logits are linear in the features, or cosines of their angles with one direction a class times `ldam_scale`, so
+        that no class gains by longer weights. ``loss="ldam"`` has cosines whatever is said here.
     classifier_bias : bool, default=True
         Whether the linear classifier has a bias, which those of the long-tailed benchmarks have not.
     standardize : bool, default=False
@@ -284,6 +289,7 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
     channels: PositiveInt = 64
     hidden_units: PositiveInt | None = None
     dropout: ProperFraction = 0.4
+    classifier: Literal["linear", "cosine"] = "linear"
     classifier_bias: bool = True
     standardize: bool = False
     # Loss
@@ -353,7 +359,9 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
         n_classes = len(self.classes_)
         classifier: nn.Module
         if self.loss == "ldam":
-            classifier = CosineClassifier(feature_dim, n_classes)
+            classifier = CosineClassifier(feature_dim, n_classes)  # its loss scales them
+        elif self.classifier == "cosine":
+            classifier = CosineClassifier(feature_dim, n_classes, self.ldam_scale)
         elif self.classifier_bias:
             classifier = linear(feature_dim, n_classes)
         else:

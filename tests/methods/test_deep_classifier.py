@@ -113,6 +113,32 @@ class TestLosses:
         cosines = dots / np.linalg.norm(features, axis=1, keepdims=True) / np.linalg.norm(directions, axis=1)
         np.testing.assert_allclose(fitted.decision_function(X), 8 * cosines, atol=1e-5)
 
+    @pytest.mark.parametrize("loss", ["ce", "focal", "logit_adjusted"])
+    def test_a_cosine_classifier_gives_every_loss_scaled_cosines(self, data, loss):
+        X, y = data
+        fitted = DeepClassifier(**STILL, loss=loss, classifier="cosine", ldam_scale=12.0).fit(X, y)
+        with torch.no_grad():
+            features = fitted.networks_["encoder"](encoded(fitted, X)).numpy()
+        directions = fitted.networks_["classifier"].weight.detach().numpy()
+        features, directions = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (features, directions))
+        np.testing.assert_allclose(fitted.decision_function(X), 12 * features @ directions.T, atol=1e-5)
+        rows = outputs_in_training(fitted, encoded(fitted, X)).tolist()
+        expected = np.mean([naive_loss(row, label, loss) for row, label in zip(rows, y, strict=True)])
+        assert fitted.history_[-1]["classifier"] == pytest.approx(expected, rel=1e-4)
+
+    def test_margins_are_cosines_whatever_the_classifier(self, data):
+        X, y = data
+        linear, cosine = (
+            DeepClassifier(**STILL, loss="ldam", classifier=kind).fit(X, y) for kind in ("linear", "cosine")
+        )
+        np.testing.assert_array_equal(linear.decision_function(X), cosine.decision_function(X))
+
+    def test_a_cosine_classifier_survives_a_bundle(self, data, tmp_path):
+        X, y = data
+        fitted = DeepClassifier(**STILL, classifier="cosine", ldam_scale=7.0).fit(X, y)
+        save(fitted, tmp_path / "bundle")
+        np.testing.assert_array_equal(load(tmp_path / "bundle").predict_proba(X), fitted.predict_proba(X))
+
     def test_deferred_weights_begin_with_their_epoch(self, data):
         X, y = data
         settings = {**STILL, "max_epochs": 5, "loss_reduction": "mean"}
