@@ -27,6 +27,7 @@ from latentover import (
     RAESampler,
 )
 from latentover.estimators import BaseDeepEstimator
+from latentover.losses import GaussianLatents, VonMisesFisherLatents
 from latentover.mixing import CMO, AMMixup, CutMix, MAMix, ManifoldMixup, NeighborMix, Remix, SMOTEMix
 from latentover.training import (
     AdaptiveAugment,
@@ -186,6 +187,33 @@ FITS = {
         ),
         (*GREY, WEIGHTS[:45]),
     ),
+    "classifier, gaussian latents": (
+        DeepClassifier(
+            **CLASSIFIER,
+            mixing=Remix(alpha=0.4),
+            loss="logit_adjusted",
+            latent_augmentation=GaussianLatents(warmup=0.5, borrow=1),
+            batches="square_root",
+        ),
+        (*TABLE, WEIGHTS),
+    ),
+    "classifier, gaussian latents around cosines": (
+        DeepClassifier(
+            **CLASSIFIER, classifier="cosine", latent_augmentation=GaussianLatents(), stage_sampler=SMOTE(k_neighbors=2)
+        ),
+        TABLE,
+    ),
+    "classifier, von mises-fisher latents": (
+        DeepClassifier(
+            **CLASSIFIER,
+            **IMAGES,
+            mixing=MAMix(),
+            bn_clean_forward=True,
+            loss="logit_adjusted",
+            latent_augmentation=VonMisesFisherLatents(projection_dim=5),
+        ),
+        GREY,
+    ),
     "classifier with a stage": (
         DeepClassifier(**CLASSIFIER, stage_sampler=SMOTE(k_neighbors=2), stage_start=0.5, reweighting="class_weights"),
         TABLE,
@@ -284,6 +312,8 @@ def test_replays_train_the_same_networks_to_the_bit(name, monkeypatch):
         "classifier with a stage",
         "classifier, a stage of weights",
         "classifier, cmo and rand augment",
+        "classifier, gaussian latents",
+        "classifier, von mises-fisher latents",
         "bagan",
         "m2m",
     ],
