@@ -48,6 +48,7 @@ from latentover.losses import (
     LatentAugmentation,
     LDAMLoss,
     VonMisesFisherLatents,
+    adjusted_logits,
     balanced_softmax_loss,
     class_balanced_weights,
     focal_loss,
@@ -58,7 +59,7 @@ from latentover.losses import (
 from latentover.losses.latents import RunningDirections, RunningGaussians
 from latentover.losses.reductions import Reduction
 from latentover.metrics.tracking import tracked_scores
-from latentover.mixing import AMMixup, DrawnPartners, Mixed, MixingRule
+from latentover.mixing import AMMixup, BoundaryMix, DrawnPartners, Mixed, MixingRule
 from latentover.networks.backbones import build_backbone, hidden_stages, run_stages, unknown_backbone
 from latentover.networks.cosine import CosineClassifier
 from latentover.networks.layers import evaluating, images_last, linear
@@ -166,8 +167,8 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
         inputs (B, c, h, w) in [0, 1], or standardised rows (B, d), to features (B, feature_dim); a copy of it is
         trained.
     mixing : rule of `latentover.mixing`, optional
-        `Mixup`, `Remix`, `MAMix`, `SMOTEMix`, `NeighborMix`, `ManifoldMixup`, `AMMixup`, `CutMix`, `CMO`. Neighbours
-        are searched once, before training.
+        `Mixup`, `Remix`, `MAMix`, `SMOTEMix`, `NeighborMix`, `ManifoldMixup`, `AMMixup`, `CutMix`, `CMO`,
+        `BoundaryMix`. Neighbours are searched once, before training.
     loss : {"ce", "bce", "focal", "ldam", "logit_adjusted", "balanced_softmax"}, default="ce"
         Cross-entropy; the binary one over softmax probabilities that manifold mixup was published with; the focal loss;
         margins on the cosines of a classifier without bias; ``tau * log(prior)`` added to the logits in training, and
@@ -480,10 +481,18 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
         if self.loss == "bce":
             return lambda logits, labels: softmax_binary_cross_entropy(logits, F.one_hot(labels, n_classes), "none")
         if self.loss in ("logit_adjusted", "balanced_softmax"):
-            tau = self.tau if self.loss == "logit_adjusted" else 1.0
-            priors = class_probabilities(class_counts, SAMPLING_POWERS[self.batches])
-            return lambda logits, labels: balanced_softmax_loss(logits, labels, priors, tau, reduction="none")
+            adjusted = self._adjustment(class_counts)
+            return lambda logits, labels: F.cross_entropy(adjusted(logits), labels, reduction="none")
         return lambda logits, labels: F.cross_entropy(logits, labels, reduction="none")
+
+    def _adjustment(self, class_counts: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return what makes of outputs (B, C) the logits that the loss goes by: adds log priors, or scales cosines."""
+        if self.loss in ("logit_adjusted", "balanced_softmax"):
+            priors = class_probabilities(class_counts, SAMPLING_POWERS[self.batches])
+            tau = self.tau if self.loss == "logit_adjusted" else 1.0
+            return lambda outputs: adjusted_logits(outputs, priors, tau)
+        scale = self.ldam_scale if self.loss == "ldam" else 1.0
+        return lambda outputs: outputs * scale
 
     def _class_weights(self, class_counts: Tensor, epoch: int) -> Tensor | None:
         """Return the class weights (C,) in an epoch, counted from 0."""
@@ -667,6 +676,8 @@ class ClassifierProgram(Program):
         more: dict[str, Any] = {} if near is None else {"partners": near}
         if isinstance(rule, AMMixup):
             more["accuracy"] = self.accuracy.of_last_epoch
+        if isinstance(rule, BoundaryMix):
+            more["logits"] = lambda features: source.adjusted(self.classify(features))
         return rule(inputs, labels, source.data.class_counts, self.data.generator, **more)
 
     # -- Losses --
@@ -840,7 +851,7 @@ class Source:
         """Draw from this training set."""
         program, settings = self.program, self.program.settings
         self.data, self.batches = data, stream(data, program)
-        plain = settings._criterion(data.class_counts)
+        plain, self.adjusted = settings._criterion(data.class_counts), settings._adjustment(data.class_counts)
         self.criterion = plain
         if isinstance(program.latents, RunningGaussians):
 

@@ -5,6 +5,7 @@ weights, mixes the inputs, and gives the mixed labels.
 """
 
 from latentover.mixing.am_mixup import AMMixup, am_mixup_rate, class_centers
+from latentover.mixing.boundary_mix import BoundaryMix
 from latentover.mixing.convex import convex_combination, cyclic_shifts, drawn_weights
 from latentover.mixing.cutmix import CMO, CutMix
 from latentover.mixing.mamix import MAMix, mamix_label_weight
@@ -19,6 +20,7 @@ from latentover.mixing.remix import Remix, remix_label_weight
 __all__ = [
     "CMO",
     "AMMixup",
+    "BoundaryMix",
     "CutMix",
     "DrawnPartners",
     "MAMix",

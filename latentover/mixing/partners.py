@@ -43,15 +43,18 @@ class DrawnPartners(MixingRule):
         class_counts: Tensor,
         generator: torch.Generator,
         partners: Partners | None = None,
-        **more: object,
     ) -> Mixed:
         """Mix a batch with its `partners`: inputs (B, ...) and labels (B,) of `partner_rows`. See `Mixup`."""
+        return super().__call__(inputs, labels, class_counts, generator, self.given(partners))  # type: ignore
+
+    def given(self, partners: Partners | None) -> Partners:
+        """Return the partners, which there have to be."""
         if partners is None:
             raise ValueError(
                 f"Expected partners of {type(self).__name__} to be inputs and labels of the training rows that it "
                 "draws, but got None; call search once for all rows, and partner_rows for those of a batch."
             )
-        return super().__call__(inputs, labels, class_counts, generator, partners, **more)  # type: ignore
+        return partners
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import torch
 from latentover.mixing import (
     CMO,
     AMMixup,
+    BoundaryMix,
     CutMix,
     DrawnPartners,
     MAMix,
@@ -24,12 +25,27 @@ from latentover.mixing import (
 INPUTS = torch.rand(6, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([0, 1, 0, 1, 0, 1])
 COUNTS = torch.tensor([90, 10])
-RULES = [CMO(), CutMix(), AMMixup(), MAMix(), ManifoldMixup(), Mixup(), NeighborMix(), Remix(), SMOTEMix()]
+RULES = [
+    BoundaryMix(),
+    CMO(),
+    CutMix(),
+    AMMixup(),
+    MAMix(),
+    ManifoldMixup(),
+    Mixup(),
+    NeighborMix(),
+    Remix(),
+    SMOTEMix(),
+]
 EACH = pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
 
 
 def mix(rule, inputs=INPUTS, labels=LABELS, counts=COUNTS):
     near = {"partners": (inputs, labels)} if isinstance(rule, DrawnPartners) else {}
+    if isinstance(rule, BoundaryMix):
+        near["logits"] = lambda features: features[:, :2]
+        inputs = torch.as_tensor(inputs).flatten(1)
+        near["partners"] = (inputs, labels)
     return rule(inputs, labels, counts, torch.Generator().manual_seed(0), **near)
 
 

@@ -28,7 +28,7 @@ from latentover import (
 )
 from latentover.estimators import BaseDeepEstimator
 from latentover.losses import GaussianLatents, VonMisesFisherLatents
-from latentover.mixing import CMO, AMMixup, CutMix, MAMix, ManifoldMixup, NeighborMix, Remix, SMOTEMix
+from latentover.mixing import CMO, AMMixup, BoundaryMix, CutMix, MAMix, ManifoldMixup, NeighborMix, Remix, SMOTEMix
 from latentover.training import (
     AdaptiveAugment,
     Engine,
@@ -213,6 +213,12 @@ FITS = {
             latent_augmentation=VonMisesFisherLatents(projection_dim=5),
         ),
         GREY,
+    ),
+    "classifier, mixing at the boundary": (
+        DeepClassifier(
+            **CLASSIFIER, mixing=BoundaryMix(radius=2.0), loss="logit_adjusted", latent_augmentation=GaussianLatents()
+        ),
+        (*TABLE, WEIGHTS),
     ),
     "classifier with a stage": (
         DeepClassifier(**CLASSIFIER, stage_sampler=SMOTE(k_neighbors=2), stage_start=0.5, reweighting="class_weights"),
