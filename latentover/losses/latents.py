@@ -97,14 +97,15 @@ class ClassMoments:
             self.means.add_(gain * step)
             self.counts.copy_(before + number)
 
-    def update_mixed(self, features: Tensor, mixed: Mixed) -> None:
-        """Take in features (B, d) of mixed samples.
+    def update_mixed(self, features: Tensor, mixed: Mixed, weights: tuple[Tensor, Tensor] | None = None) -> None:
+        """Take in features (B, d) of mixed samples, whose halves may have weights (B,) and (B,) of their own.
 
         One of label weight w counts for the class that has more of it as a sample of weight abs(2 w - 1): one half of
         each says nothing of either.
         """
-        weight = 2 * mixed.label_weight - 1
-        self.update(features, torch.where(weight >= 0, mixed.labels, mixed.partners), weight.abs())
+        more = 2 * mixed.label_weight - 1
+        own = 1 if weights is None else torch.where(more >= 0, weights[0], weights[1])
+        self.update(features, torch.where(more >= 0, mixed.labels, mixed.partners), more.abs() * own)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the moments."""
@@ -162,12 +163,12 @@ class RunningLatents:
     def start_step(self, progress: float) -> None:
         """Get ready for a step, `progress` in [0, 1) being the part of the training that is over."""
 
-    def update(self, features: Tensor, labels: Tensor | Mixed) -> None:
-        """Take in the features (B, d) of a batch with plain labels (B,), or mixed."""
+    def update(self, features: Tensor, labels: Tensor | Mixed, weights: Any = None) -> None:
+        """Take in the features (B, d) of a batch with plain labels (B,), or mixed, and weights for either."""
         if isinstance(labels, Mixed):
-            self.moments.update_mixed(features, labels)
+            self.moments.update_mixed(features, labels, weights)
         else:
-            self.moments.update(features, labels)
+            self.moments.update(features, labels, weights)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the moments."""

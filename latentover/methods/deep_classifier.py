@@ -690,14 +690,14 @@ class ClassifierProgram(Program):
         rule = self.settings.mixing
         if rule is None:
             features = self.features(draws.inputs)
-            self.follow(features, draws.labels)
+            self.follow(features, draws.labels, draws.weights)
             loss = source.label_loss(self.classify(features), draws.labels, draws.weights)
             return {"classifier": loss, **self.latent_losses(features, draws.labels, draws.weights, source)}
         losses: dict[str, Tensor] = {}
-        known: tuple[Tensor, Tensor] | None = None
+        known: tuple[Tensor, Tensor, Tensor | None] | None = None
         if self.settings.bn_clean_forward and rule.space != "features":
             with torch.no_grad():
-                known = self.features(draws.inputs), draws.labels
+                known = self.features(draws.inputs), draws.labels, draws.weights
                 losses["accuracy"] = right_share(self.classify(known[0]), draws.labels)
         clean = None
         if rule.space == "input":
@@ -710,9 +710,9 @@ class ClassifierProgram(Program):
         else:
             mixed, plain = self._mixed_behind(self.features, rule, draws, source)
             clean, features = self.classify(plain), mixed.inputs
-            known = plain, draws.labels
-        self.follow(*(known or (features, mixed)))
+            known = plain, draws.labels, draws.weights
         weights = draws.pair_weights or partner_weights(rule, mixed, draws.weights)
+        self.follow(*(known or (features, mixed, weights)))
         loss = source.pair_loss(self.classify(features), mixed, weights)
         losses |= self.latent_losses(features, mixed, weights, source)
         if isinstance(rule, AMMixup):
@@ -751,11 +751,11 @@ class ClassifierProgram(Program):
 
     # -- Latent augmentation --
 
-    def follow(self, features: Tensor, labels: Tensor | Mixed) -> None:
+    def follow(self, features: Tensor, labels: Tensor | Mixed, weights: Any) -> None:
         """Take features (B, d) into the moments of their classes, where there are any."""
         if self.latents is not None:
             with torch.no_grad():
-                self.latents.update(self._placed(features), labels)
+                self.latents.update(self._placed(features), labels, weights)
 
     def _placed(self, features: Tensor) -> Tensor:
         """Return features (B, d) as their moments are taken: projected, or as the last layer multiplies them."""

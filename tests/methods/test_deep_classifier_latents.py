@@ -66,11 +66,12 @@ def test_the_gaussian_loss_and_its_gradient_are_those_of_a_second_writing(mixing
         bias = networks["classifier"].bias
     if mixed is None:
         parts = [(draws.labels, torch.ones(16), draws.weights)]
-        shares, owners = torch.ones(16), draws.labels
+        shares, owners = draws.weights, draws.labels
     else:
         first, second = draws.pair_weights
         parts = [(mixed.labels, mixed.label_weight, first), (mixed.partners, 1 - mixed.label_weight, second)]
         shares = (2 * mixed.label_weight - 1).abs()
+        shares = shares * torch.where(mixed.label_weight >= 0.5, first, second)
         owners = torch.where(mixed.label_weight >= 0.5, mixed.labels, mixed.partners)
     covariances = torch.zeros(3, 4, 4)
     for c in range(3):
