@@ -243,7 +243,9 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
     schedule : {"constant", "cosine", "one_cycle"} or StepDecay, default="constant"
         Of the learning rate; a `latentover.training.step_decay.StepDecay` has a warm-up and milestones.
     ema : float in [0, 1), default=0.0
-        Decay of a moving average of the weights, which is then used in their place.
+        Decay of a moving average of the weights, which is then used in their place. Running statistics of batch
+        normalisation are averaged with them; they are those of the averaged weights only while these hardly move, so
+        1 / (1 - ema) should be a few percent of the steps.
     augment : {"none", "shift", "flip_shift", ...}, default="none"
         Of training images, see `latentover.training.augment_images`; tables stay as they are.
     average_mirrored : bool, default=False
