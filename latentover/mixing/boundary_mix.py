@@ -41,7 +41,7 @@ class BoundaryMix(NeighborPartners):
     >>> features, labels, counts = torch.tensor([[0.0], [1.0], [9.0]]), torch.tensor([1, 1, 0]), torch.tensor([90, 10])
     >>> own = torch.tensor([[2.0], [0.0], [9.0]]), labels  # neighbours of the same class
     >>> rule, generator = BoundaryMix(probability=1.0), torch.Generator().manual_seed(0)
-    >>> rule(features, labels, counts, generator, own, logits=lambda x: torch.cat([x, 10 - x], dim=1)).inputs.T
+    >>> rule(features, labels, counts, generator, own, logits=lambda x: torch.cat([x, 10 - x], dim=1)).inputs.T.round()
     tensor([[2., 2., 9.]])
     """
 
