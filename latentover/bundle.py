@@ -41,8 +41,9 @@ CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _NEXT = ".model.safetensors.next"
 """New weights, until the configuration that goes with them is there."""
 _PIPELINE = "imblearn.pipeline.Pipeline"
-_VALUE_MODULES = ("latentover.mixing", "latentover.training")
-"""Where the frozen dataclasses live that parameters may be made of, or are derived from: mixing rules and schedules."""
+_VALUE_MODULES = ("latentover.mixing", "latentover.training", "latentover.losses")
+"""Where the frozen dataclasses live that parameters may be made of, or are derived from: mixing rules, schedules and
+latent augmentations."""
 
 
 _OWN_STEPS = (BaseDataEstimator, SamplerMixin)

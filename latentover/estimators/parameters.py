@@ -114,7 +114,7 @@ Network = Annotated[nn.Module, Expected("an nn.Module")]
 _MIXING_RULES = [
     value
     for value in map(vars(mixing).get, mixing.__all__)
-    if isinstance(value, type) and issubclass(value, MixingRule) and value is not MixingRule
+    if isinstance(value, type) and issubclass(value, MixingRule) and not inspect.isabstract(value)
 ]
 Mixing = Annotated[
     MixingRule | None,

@@ -30,7 +30,7 @@ MAX_LEVELS = 50
 MAX_VALUES = 20_000
 """Of a recipe, counted where aliases lead to."""
 _MODULES = (
-    *("latentover", "latentover.mixing", "latentover.training", "latentover.networks"),
+    *("latentover", "latentover.mixing", "latentover.training", "latentover.losses", "latentover.networks"),
     *("imblearn.over_sampling", "imblearn.under_sampling", "imblearn.combine"),
 )
 _NETWORK_MODULES = ("torch.nn", "torchvision.models", "torchvision.ops")

@@ -9,6 +9,14 @@ from latentover.losses.imbalance import (
     inverse_frequency_weights,
     post_hoc_logits,
 )
+from latentover.losses.latents import (
+    ClassMoments,
+    GaussianLatents,
+    LatentAugmentation,
+    VonMisesFisherLatents,
+    gaussian_offsets,
+    von_mises_fisher_logits,
+)
 from latentover.losses.ldam import LDAMLoss, ldam_margins
 from latentover.losses.reductions import reduce_losses
 from latentover.losses.soft import soft_cross_entropy, softmax_binary_cross_entropy
@@ -17,13 +25,18 @@ from latentover.losses.wgan_gp import critic_loss, generator_loss, gradient_pena
 
 __all__ = [
     "DRW",
+    "ClassMoments",
+    "GaussianLatents",
     "LDAMLoss",
+    "LatentAugmentation",
+    "VonMisesFisherLatents",
     "adjusted_logits",
     "as_outputs",
     "balanced_softmax_loss",
     "class_balanced_weights",
     "critic_loss",
     "focal_loss",
+    "gaussian_offsets",
     "generator_loss",
     "gradient_penalty",
     "inverse_frequency_weights",
@@ -33,4 +46,5 @@ __all__ = [
     "reduce_over",
     "soft_cross_entropy",
     "softmax_binary_cross_entropy",
+    "von_mises_fisher_logits",
 ]

@@ -44,7 +44,11 @@ from latentover.estimators.validation import check_parameters
 from latentover.estimators.watch import spread_rows
 from latentover.losses import (
     DRW,
+    GaussianLatents,
+    LatentAugmentation,
     LDAMLoss,
+    VonMisesFisherLatents,
+    adjusted_logits,
     balanced_softmax_loss,
     class_balanced_weights,
     focal_loss,
@@ -52,9 +56,10 @@ from latentover.losses import (
     reduce_losses,
     softmax_binary_cross_entropy,
 )
+from latentover.losses.latents import RunningDirections, RunningGaussians
 from latentover.losses.reductions import Reduction
 from latentover.metrics.tracking import tracked_scores
-from latentover.mixing import AMMixup, Mixed, MixingRule, NeighborMix
+from latentover.mixing import AMMixup, BoundaryMix, DrawnPartners, Mixed, MixingRule
 from latentover.networks.backbones import build_backbone, hidden_stages, run_stages, unknown_backbone
 from latentover.networks.cosine import CosineClassifier
 from latentover.networks.layers import evaluating, images_last, linear
@@ -162,8 +167,8 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
         inputs (B, c, h, w) in [0, 1], or standardised rows (B, d), to features (B, feature_dim); a copy of it is
         trained.
     mixing : rule of `latentover.mixing`, optional
-        `Mixup`, `Remix`, `MAMix`, `SMOTEMix`, `NeighborMix`, `ManifoldMixup`, `AMMixup`. Neighbours are searched once,
-        before training.
+        `Mixup`, `Remix`, `MAMix`, `SMOTEMix`, `NeighborMix`, `ManifoldMixup`, `AMMixup`, `CutMix`, `CMO`,
+        `BoundaryMix`. Neighbours are searched once, before training.
     loss : {"ce", "bce", "focal", "ldam", "logit_adjusted", "balanced_softmax"}, default="ce"
         Cross-entropy; the binary one over softmax probabilities that manifold mixup was published with; the focal loss;
         margins on the cosines of a classifier without bias; ``tau * log(prior)`` added to the logits in training, and
@@ -172,8 +177,14 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
         Strength of the logit adjustment.
     focal_gamma : float, default=2.0
         Of the focal loss; 0 is cross-entropy.
+    latent_augmentation : GaussianLatents or VonMisesFisherLatents of `latentover.losses`, optional
+        The loss as if infinitely many latents were drawn around each class's features, whose moments are followed:
+        inside `loss`, other than ``"ldam"``, or beside it. With mixing they are those of mixed samples, unless the rule
+        mixes features or `bn_clean_forward` has clean ones at hand.
     ldam_margin, ldam_scale : float, default=0.5 and 30.0
-        Margin of the rarest class, and what cosines are multiplied with; see `latentover.losses.LDAMLoss`.
+        Margin of the rarest class, and what cosines are multiplied with, also those of ``classifier="cosine"``; see
+        `latentover.losses.LDAMLoss`. The scale is not learned: log priors are added to scaled cosines, and a scale that
+        grows would take their weight from them.
     reweighting : {None, "class_weights", "effective_number", "drw"}, default=None
         ``"class_weights"`` weights each class by N / (C n_c), so that all classes have the same total weight;
         ``"effective_number"`` by the inverse effective number of its samples; ``"drw"`` does that too, but only from
@@ -206,6 +217,9 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
         Width of the dense layers of ``"auto"`` and ``"conv"``.
     dropout : float in [0, 1), default=0.4
         Of ``"auto"`` and ``"conv"``.
+    classifier : {"linear", "cosine"}, default="linear"
+        Logits are linear in the features, or cosines of their angles with one direction a class times `ldam_scale`, so
+        that no class gains by longer weights. ``loss="ldam"`` has cosines whatever is said here.
     classifier_bias : bool, default=True
         Whether the linear classifier has a bias, which those of the long-tailed benchmarks have not.
     standardize : bool, default=False
@@ -229,7 +243,9 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
     schedule : {"constant", "cosine", "one_cycle"} or StepDecay, default="constant"
         Of the learning rate; a `latentover.training.step_decay.StepDecay` has a warm-up and milestones.
     ema : float in [0, 1), default=0.0
-        Decay of a moving average of the weights, which is then used in their place.
+        Decay of a moving average of the weights, which is then used in their place. Running statistics of batch
+        normalisation are averaged with them; they are those of the averaged weights only while these hardly move, so
+        1 / (1 - ema) should be a few percent of the steps.
     augment : {"none", "shift", "flip_shift", ...}, default="none"
         Of training images, see `latentover.training.augment_images`; tables stay as they are.
     average_mirrored : bool, default=False
@@ -284,6 +300,7 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
     channels: PositiveInt = 64
     hidden_units: PositiveInt | None = None
     dropout: ProperFraction = 0.4
+    classifier: Literal["linear", "cosine"] = "linear"
     classifier_bias: bool = True
     standardize: bool = False
     # Loss
@@ -291,6 +308,9 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
     loss: Loss = "ce"
     tau: NonNegative = 1.0
     focal_gamma: NonNegative = 2.0
+    latent_augmentation: Annotated[
+        LatentAugmentation | None, Expected("None, GaussianLatents() or VonMisesFisherLatents() of latentover.losses")
+    ] = None
     ldam_margin: NonNegative = 0.5
     ldam_scale: Positive = 30.0
     reweighting: Literal["class_weights", "effective_number", "drw"] | None = None
@@ -326,6 +346,11 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
         problems, sampler = super()._check_settings(), self.stage_sampler
         if problem := unknown_backbone(self.backbone):
             problems.append(problem)
+        if self.loss == "ldam" and isinstance(self.latent_augmentation, GaussianLatents):
+            problems.append(
+                f"latent_augmentation to go with logits, but got {self.latent_augmentation!r} with loss='ldam', whose "
+                "outputs are cosines; take loss='logit_adjusted' and classifier='cosine'"
+            )
         if sampler is None:
             return problems
         if isinstance(sampler, BaseDataEstimator):
@@ -353,7 +378,9 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
         n_classes = len(self.classes_)
         classifier: nn.Module
         if self.loss == "ldam":
-            classifier = CosineClassifier(feature_dim, n_classes)
+            classifier = CosineClassifier(feature_dim, n_classes)  # its loss scales them
+        elif self.classifier == "cosine":
+            classifier = CosineClassifier(feature_dim, n_classes, self.ldam_scale)
         elif self.classifier_bias:
             classifier = linear(feature_dim, n_classes)
         else:
@@ -361,6 +388,12 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
         networks = nn.ModuleDict({"encoder": backbone, "classifier": classifier})
         if self.standardize and len(self.format_.shape) == 3:
             networks["standardizer"] = Standardizer(self.format_.shape[0])
+        if isinstance(self.latent_augmentation, VonMisesFisherLatents):
+            networks["projection"] = nn.Sequential(
+                linear(feature_dim, feature_dim),
+                nn.ReLU(),
+                linear(feature_dim, self.latent_augmentation.projection_dim),
+            )
         return networks
 
     def _program(self, data: TrainingSet) -> "ClassifierProgram":
@@ -450,10 +483,18 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
         if self.loss == "bce":
             return lambda logits, labels: softmax_binary_cross_entropy(logits, F.one_hot(labels, n_classes), "none")
         if self.loss in ("logit_adjusted", "balanced_softmax"):
-            tau = self.tau if self.loss == "logit_adjusted" else 1.0
-            priors = class_probabilities(class_counts, SAMPLING_POWERS[self.batches])
-            return lambda logits, labels: balanced_softmax_loss(logits, labels, priors, tau, reduction="none")
+            adjusted = self._adjustment(class_counts)
+            return lambda logits, labels: F.cross_entropy(adjusted(logits), labels, reduction="none")
         return lambda logits, labels: F.cross_entropy(logits, labels, reduction="none")
+
+    def _adjustment(self, class_counts: Tensor) -> Callable[[Tensor], Tensor]:
+        """Return what makes of outputs (B, C) the logits that the loss goes by: adds log priors, or scales cosines."""
+        if self.loss in ("logit_adjusted", "balanced_softmax"):
+            priors = class_probabilities(class_counts, SAMPLING_POWERS[self.batches])
+            tau = self.tau if self.loss == "logit_adjusted" else 1.0
+            return lambda outputs: adjusted_logits(outputs, priors, tau)
+        scale = self.ldam_scale if self.loss == "ldam" else 1.0
+        return lambda outputs: outputs * scale
 
     def _class_weights(self, class_counts: Tensor, epoch: int) -> Tensor | None:
         """Return the class weights (C,) in an epoch, counted from 0."""
@@ -513,6 +554,10 @@ class ClassifierProgram(Program):
         self.steps_per_epoch = batches_per_epoch(len(data.labels), self.batch_size)
         n_steps = settings.max_epochs * self.steps_per_epoch
         self.accuracy = TrainingAccuracy(data.device)
+        augmentation, self.latents = settings.latent_augmentation, None
+        if augmentation is not None:
+            weight = networks.get_parameter("classifier.weight")
+            self.latents = augmentation.start(weight.shape[1], data.class_counts)
         self.source, self.stage = Source(self, data, settings.augment), None
         if settings.stage_sampler is not None:
             # A checkpoint holds the set that was made before it.
@@ -539,7 +584,7 @@ class ClassifierProgram(Program):
             rates={"networks": rate_over(settings.schedule, n_steps, steps_per_epoch=self.steps_per_epoch)},
             ema=settings.ema,
             averaged=("encoder", "classifier"),
-            state={"accuracy": self.accuracy},
+            state={"accuracy": self.accuracy} | ({} if self.latents is None else {"latents": self.latents}),
             compile=settings.compile,
         )
         self.encoder = self.compiled(networks["encoder"])
@@ -560,11 +605,16 @@ class ClassifierProgram(Program):
             name="classifier",
             draw=lambda: self.draw(source),
             losses=lambda draws: self.losses(draws, source),
-            moves={"networks": {"classifier": 1.0}},
+            moves={"networks": {"classifier": 1.0, **self._beside()}},
             streams=[source],
             when=when,
             after=lambda losses: self.accuracy.update(losses, source.batches.size),
         )
+
+    def _beside(self) -> dict[str, float]:
+        """Return the weights of losses beside the classifier's."""
+        rule = self.settings.latent_augmentation
+        return {"latents": rule.weight} if isinstance(rule, VonMisesFisherLatents) else {}
 
     def first_step(self, epoch: int) -> int:
         """Return the first step of an epoch, both counted from 0."""
@@ -579,6 +629,8 @@ class ClassifierProgram(Program):
                     source.start_epoch(self.epoch)
         if step % self.steps_per_epoch == 0:
             self.accuracy.end_epoch()
+        if self.latents is not None:
+            self.latents.start_step(step / self.n_steps)
 
     def report(self, row: dict[str, float]) -> None:
         """Add what is tracked."""
@@ -593,7 +645,7 @@ class ClassifierProgram(Program):
         inputs, labels = self.inputs(rows, source), source.data.labels[rows]
         weights = source.data.weights_of(rows)
         rule, near, mixed, pair_weights = self.settings.mixing, None, None, None
-        if isinstance(rule, NeighborMix):
+        if isinstance(rule, DrawnPartners):
             assert source.neighbors is not None
             partners = rule.partner_rows(source.neighbors, rows, self.data.generator)
             near = (self.inputs(partners, source), source.data.labels[partners])
@@ -626,6 +678,8 @@ class ClassifierProgram(Program):
         more: dict[str, Any] = {} if near is None else {"partners": near}
         if isinstance(rule, AMMixup):
             more["accuracy"] = self.accuracy.of_last_epoch
+        if isinstance(rule, BoundaryMix):
+            more["logits"] = lambda features: source.adjusted(self.classify(features))
         return rule(inputs, labels, source.data.class_counts, self.data.generator, **more)
 
     # -- Losses --
@@ -637,23 +691,32 @@ class ClassifierProgram(Program):
         """
         rule = self.settings.mixing
         if rule is None:
-            return {"classifier": source.label_loss(self.outputs(draws.inputs), draws.labels, draws.weights)}
+            features = self.features(draws.inputs)
+            self.follow(features, draws.labels, draws.weights)
+            loss = source.label_loss(self.classify(features), draws.labels, draws.weights)
+            return {"classifier": loss, **self.latent_losses(features, draws.labels, draws.weights, source)}
         losses: dict[str, Tensor] = {}
+        known: tuple[Tensor, Tensor, Tensor | None] | None = None
         if self.settings.bn_clean_forward and rule.space != "features":
             with torch.no_grad():
-                losses["accuracy"] = right_share(self.outputs(draws.inputs), draws.labels)
+                known = self.features(draws.inputs), draws.labels, draws.weights
+                losses["accuracy"] = right_share(self.classify(known[0]), draws.labels)
         clean = None
         if rule.space == "input":
             assert draws.mixed is not None
-            mixed, outputs = draws.mixed, self.outputs(draws.mixed.inputs)
+            mixed, features = draws.mixed, self.features(draws.mixed.inputs)
         elif rule.space == "hidden":
             before, behind = self.stages[: source.layer], self.stages[source.layer :]
             mixed = self._mixed_behind(lambda x: run_stages(before, x), rule, draws, source)[0]
-            outputs = self.classify(run_stages(behind, mixed.inputs))
+            features = run_stages(behind, mixed.inputs)
         else:
-            mixed, features = self._mixed_behind(lambda x: self.encoder(images_last(x)), rule, draws, source)
-            clean, outputs = self.classify(features), self.classify(mixed.inputs)
-        loss = source.pair_loss(outputs, mixed, draws.pair_weights or partner_weights(rule, mixed, draws.weights))
+            mixed, plain = self._mixed_behind(self.features, rule, draws, source)
+            clean, features = self.classify(plain), mixed.inputs
+            known = plain, draws.labels, draws.weights
+        weights = draws.pair_weights or partner_weights(rule, mixed, draws.weights)
+        self.follow(*(known or (features, mixed, weights)))
+        loss = source.pair_loss(self.classify(features), mixed, weights)
+        losses |= self.latent_losses(features, mixed, weights, source)
         if isinstance(rule, AMMixup):
             clean = self.outputs(draws.inputs) if clean is None else clean
             losses["accuracy"] = right_share(clean, draws.labels)
@@ -676,13 +739,52 @@ class ClassifierProgram(Program):
         """Return inputs (B, ...) as the encoder takes them."""
         return images_last(self.networks["standardizer"](inputs) if "standardizer" in self.networks else inputs)
 
+    def features(self, inputs: Tensor) -> Tensor:
+        """Map what `inputs` returns to features (B, d)."""
+        return self.encoder(images_last(inputs))
+
     def outputs(self, inputs: Tensor) -> Tensor:
         """Map what `inputs` returns to logits, or cosines, (B, C)."""
-        return self.classify(self.encoder(images_last(inputs)))
+        return self.classify(self.features(inputs))
 
     def classify(self, features: Tensor) -> Tensor:
         """Map features (B, d) to logits, or cosines, (B, C) in float32."""
         return self.networks["classifier"](features).float()
+
+    # -- Latent augmentation --
+
+    def follow(self, features: Tensor, labels: Tensor | Mixed, weights: Any) -> None:
+        """Take features (B, d) into the moments of their classes, where there are any."""
+        if self.latents is not None:
+            with torch.no_grad():
+                self.latents.update(self._placed(features), labels, weights)
+
+    def _placed(self, features: Tensor) -> Tensor:
+        """Return features (B, d) as their moments are taken: projected, or as the last layer multiplies them."""
+        if isinstance(self.latents, RunningDirections):
+            return F.normalize(self.networks["projection"](features).float(), dim=1)
+        cosine = isinstance(self.networks["classifier"], CosineClassifier)
+        return F.normalize(features.float(), dim=1) if cosine else features.float()
+
+    def latent_losses(
+        self, features: Tensor, labels: Tensor | Mixed, weights: Any, source: "Source"
+    ) -> dict[str, Tensor]:
+        """Return the losses beside the classifier's for features (B, d) with labels (B,), or mixed."""
+        if not isinstance(self.latents, RunningDirections):
+            return {}
+        logits = self.latents.logits(self._placed(features))
+        if isinstance(labels, Mixed):
+            return {"latents": source.pair_loss(logits, labels, weights, source.latent_criterion)}
+        return {"latents": source.label_loss(logits, labels, weights, source.latent_criterion)}
+
+    def latent_offsets(self) -> Tensor | None:
+        """Return what is added to the logits of samples of each class (C, C), by Gaussians around their features."""
+        if not isinstance(self.latents, RunningGaussians):
+            return None
+        classifier = self.networks["classifier"]
+        if isinstance(classifier, CosineClassifier):
+            return self.latents.offsets(classifier.scale * F.normalize(classifier.weight, dim=1))
+        return self.latents.offsets(self.networks.get_parameter("classifier.weight"))
 
     @torch.no_grad()
     def tracked(self) -> dict[str, float]:
@@ -736,7 +838,7 @@ class Source:
         self.neighbors: Tensor | None = None
         self._take(data)
         rule = program.settings.mixing
-        if isinstance(rule, NeighborMix):
+        if isinstance(rule, DrawnPartners):
             encoder = evaluating(program.networks["encoder"])
             self.neighbors = rule.search(
                 data.inputs, data.labels, lambda: data.through(lambda batch: encoder(program.standardized(batch)))
@@ -751,7 +853,18 @@ class Source:
         """Draw from this training set."""
         program, settings = self.program, self.program.settings
         self.data, self.batches = data, stream(data, program)
-        self.criterion = settings._criterion(data.class_counts)
+        plain, self.adjusted = settings._criterion(data.class_counts), settings._adjustment(data.class_counts)
+        self.criterion = plain
+        if isinstance(program.latents, RunningGaussians):
+
+            def augmented(logits: Tensor, labels: Tensor) -> Tensor:
+                return plain(logits + program.latent_offsets()[labels], labels)  # type: ignore[index]
+
+            self.criterion = augmented
+        priors = class_probabilities(data.class_counts, SAMPLING_POWERS[settings.batches])
+        self.latent_criterion: Criterion = lambda logits, labels: balanced_softmax_loss(
+            logits, labels, priors, reduction="none"
+        )
         self.class_weights = settings._class_weights(data.class_counts, 0)
 
     def start_epoch(self, epoch: int) -> None:
@@ -760,15 +873,19 @@ class Source:
         if self.class_weights is not None and weights is not None:
             self.class_weights.copy_(weights)
 
-    def label_loss(self, outputs: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    def label_loss(
+        self, outputs: Tensor, labels: Tensor, weights: Tensor | None = None, criterion: Criterion | None = None
+    ) -> Tensor:
         """Return the weighted loss of samples with plain labels (B,) and weights of their own."""
         reduction = self.program.settings.loss_reduction
-        return label_loss(self.criterion, outputs, labels, self.class_weights, reduction, weights)
+        return label_loss(criterion or self.criterion, outputs, labels, self.class_weights, reduction, weights)
 
-    def pair_loss(self, outputs: Tensor, mixed: Mixed, weights: Pair | None = None) -> Tensor:
+    def pair_loss(
+        self, outputs: Tensor, mixed: Mixed, weights: Pair | None = None, criterion: Criterion | None = None
+    ) -> Tensor:
         """Return the weighted loss of mixed samples."""
         reduction = self.program.settings.loss_reduction
-        return pair_loss(self.criterion, outputs, mixed, self.class_weights, reduction, weights)
+        return pair_loss(criterion or self.criterion, outputs, mixed, self.class_weights, reduction, weights)
 
     def advance(self) -> Hashable:
         """Get ready for the next batch, and draw the layer behind which it is mixed."""

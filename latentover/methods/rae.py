@@ -88,7 +88,7 @@ from latentover.estimators.parameters import (
 from latentover.estimators.parents import WeightedTuples
 from latentover.estimators.validation import check_latents
 from latentover.losses import adjusted_logits, critic_loss, generator_loss, gradient_penalty
-from latentover.mixing import Mixed, MixingRule, NeighborMix, convex_combination, cyclic_shifts, drawn_weights
+from latentover.mixing import DrawnPartners, Mixed, MixingRule, convex_combination, cyclic_shifts, drawn_weights
 from latentover.networks import AutoregressiveDecoder, Mixer, build_critic, build_decoder, build_encoder
 from latentover.networks.autoencoder import EncoderName, LeadingClassifier, StyledEncoder
 from latentover.networks.layers import evaluating, images_last, linear
@@ -288,7 +288,7 @@ class RAEProgram(Program):
         rule = settings.mixing
         self.same_class = ClassTuples(data.labels, 1, 1, data.generator)
         self.neighbors: Tensor | None = None
-        if isinstance(rule, NeighborMix):
+        if isinstance(rule, DrawnPartners):
             self.neighbors = rule.search(data.inputs, data.labels, lambda: data.through(evaluating(networks.encoder)))
         self.class_probabilities = class_probabilities(data.class_counts, settings.sampling_power).float()
         self.adaptive = AdaptiveAugment().to(data.device) if settings.augment == "adaptive" else None
@@ -508,11 +508,11 @@ class RAEProgram(Program):
     def blended(self, rule: MixingRule, seen: Tensor, labels: Tensor, rows: Tensor) -> Mixed:
         """Return tuples of inputs (B, t, ...) blended with other tuples, member by member, as the rule does.
 
-        A rule that mixes with near samples blends each tuple with neighbours of its members; where these may be of
-        other classes, with a neighbour of its first member and others of that one's class.
+        A rule that draws partners from all rows blends each tuple with those of its members; where these may be of
+        other classes, with the partner of its first member and others of that one's class.
         """
         counts, generator = self.data.class_counts, self.data.generator
-        if not isinstance(rule, NeighborMix):
+        if not isinstance(rule, DrawnPartners):
             return rule(seen, labels, counts, generator)
         assert self.neighbors is not None
         near = rule.partner_rows(self.neighbors, rows.flatten(), generator).view_as(rows)
@@ -1116,7 +1116,7 @@ class RAEClassifier(_RAE, BaseClassifier):
         the imbalance that is left.
     batch_size : int, default=64
         Tuples a step, at least 2: a step sees ``n_components * batch_size`` samples. With several processes, of each.
-    augment : {"none", "shift", "flip_shift", "shift_cutout", "flip_shift_cutout", "pad_crop_flip", "adaptive"}
+    augment : one of `latentover.training.AUGMENTS`, or "adaptive"
         Of the images that encoder and classifier train on, see `latentover.training.augment_images`; the decoder's
         and the critic's targets stay as they are. ``"adaptive"``, of the authors' code, augments what the critic sees
         too, with a probability that follows its scores (`latentover.training.AdaptiveAugment`). Default: "none".

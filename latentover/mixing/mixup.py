@@ -60,6 +60,12 @@ class Mixup(MixingRule):
         """Return the label weight (B,) of sample i, for its input weight `lam` (B,) and both classes (B,)."""
         return mixup_label_weight(lam)
 
+    def combine(
+        self, inputs: Tensor, partner_inputs: Tensor, lam: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Return mixed inputs (B, ...) for input weights `lam` (B,), and the weights that they came to have."""
+        return mix_inputs(inputs, partner_inputs, lam), lam
+
     def __call__(
         self,
         inputs: Any,
@@ -93,5 +99,6 @@ class Mixup(MixingRule):
             partners = inputs[rows], labels[rows]
         partner_inputs, partner_labels, _ = as_batch(*partners, class_counts)
         lam = draw_mixing_weights(self.alpha, len(labels), generator, per_sample=self.per_sample)
+        mixed, lam = self.combine(inputs, partner_inputs, lam, generator)
         weight = self.label_weight(lam, labels, partner_labels, class_counts)
-        return Mixed(mix_inputs(inputs, partner_inputs, lam), labels, partner_labels, weight, rows)
+        return Mixed(mixed, labels, partner_labels, weight, rows)

@@ -5,20 +5,18 @@ in which space neighbours are searched and among how many one is drawn; here it 
 and one of `k_neighbors`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
-from latentover.mixing.mixed import Mixed, Partners, check_number
 from latentover.mixing.mixup import Mixup
-from latentover.mixing.neighbors import nearest_neighbors
+from latentover.mixing.partners import NeighborPartners
 
 
 @dataclass(frozen=True)
-class NeighborMix(Mixup):
+class NeighborMix(NeighborPartners, Mixup):
     """Mix each sample with one of its nearest neighbours of any class, inputs and labels with one weight.
 
     Parameters
@@ -49,63 +47,6 @@ class NeighborMix(Mixup):
     >>> rule(inputs[rows], labels[rows], counts, generator, partners=(inputs[near], labels[near])).inputs.shape
     torch.Size([3, 5])
     """
-
-    k_neighbors: int = 5
-    neighbor_space: Literal["inputs", "features"] = "inputs"
-
-    same_class: ClassVar[bool] = False
-    """Whether neighbours are searched in the sample's own class alone."""
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_number("k_neighbors", self.k_neighbors, 1, whole=True)
-        if self.neighbor_space not in ("inputs", "features"):
-            raise ValueError(f"Expected neighbor_space to be 'inputs' or 'features', but got {self.neighbor_space!r}.")
-
-    def prepare(self, features: Tensor, labels: Tensor) -> Tensor:
-        """Return the neighbours (n, k_neighbors) of all training rows, to be searched once.
-
-        Parameters
-        ----------
-        features : Tensor of shape (n, ...)
-            Pixels without augmentation, table rows or features of a network.
-        labels : integer Tensor of shape (n,)
-        """
-        return nearest_neighbors(features, self.k_neighbors, labels=labels if self.same_class else None)
-
-    def search(self, inputs: Tensor, labels: Tensor, features: Callable[[], Tensor]) -> Tensor:
-        """Return the neighbours (n, k_neighbors) in the space that `neighbor_space` names.
-
-        Parameters
-        ----------
-        inputs : Tensor of shape (n, ...)
-            Raw ones, for distances are compared with one another alone.
-        labels : integer Tensor of shape (n,)
-        features : callable
-            Returns what a network makes of them (n, d).
-        """
-        return self.prepare(features() if self.neighbor_space == "features" else inputs, labels)
-
-    def partner_rows(self, neighbors: Tensor, rows: Tensor, generator: torch.Generator) -> Tensor:
-        """Return for each row of a batch (B,) the number (B,) of a random one of its `neighbors` (n, k)."""
-        column = torch.randint(neighbors.shape[1], rows.shape, generator=generator, device=rows.device)
-        return neighbors[rows, column]
-
-    def __call__(
-        self,
-        inputs: Tensor,
-        labels: Tensor,
-        class_counts: Tensor,
-        generator: torch.Generator,
-        partners: Partners | None = None,
-    ) -> Mixed:
-        """Mix a batch with its `partners`: inputs (B, ...) and labels (B,) of `partner_rows`. See `Mixup`."""
-        if partners is None:
-            raise ValueError(
-                f"Expected partners of {type(self).__name__} to be inputs and labels of neighbours, but got None; "
-                "search them once with prepare and draw a batch's with partner_rows."
-            )
-        return super().__call__(inputs, labels, class_counts, generator, partners)
 
 
 @dataclass(frozen=True)

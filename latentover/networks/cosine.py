@@ -12,6 +12,8 @@ class CosineClassifier(nn.Module):
     ----------
     n_features : int
     n_classes : int
+    scale : float, default=1.0
+        What the cosines are multiplied with, for losses that take logits.
 
     Examples
     --------
@@ -20,12 +22,14 @@ class CosineClassifier(nn.Module):
     tensor(True)
     """
 
-    def __init__(self, n_features: int, n_classes: int) -> None:
+    def __init__(self, n_features: int, n_classes: int, scale: float = 1.0) -> None:
         super().__init__()
+        self.scale = scale
         directions = torch.empty(n_classes, n_features).uniform_(-1, 1)
         self.weight = nn.Parameter(F.normalize(directions, dim=1))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map features (B, d) to cosines (B, C), in float32: losses scale them up, and with them their roundings."""
+        """Map features (B, d) to scaled cosines (B, C), in float32: roundings are scaled up with them."""
         with torch.autocast(features.device.type, enabled=False):
-            return F.linear(F.normalize(features.float(), dim=1), F.normalize(self.weight, dim=1))
+            cosines = F.linear(F.normalize(features.float(), dim=1), F.normalize(self.weight, dim=1))
+            return cosines if self.scale == 1 else self.scale * cosines

@@ -19,6 +19,7 @@ from latentover.training.device import autocast, full_precision, resolve_device,
 from latentover.training.engine import Engine, apply_gradients, gradient_norm, weighted_sum
 from latentover.training.memory import memory_kept
 from latentover.training.optimizers import adam, make_optimizer
+from latentover.training.policies import rand_augment, trivial_augment
 from latentover.training.program import Action, Losses, Objective, Phase, Program
 from latentover.training.randomness import Randomness, draw_seed, seeded
 from latentover.training.schedules import SCHEDULES, learning_rate_factor, rate_over
@@ -74,9 +75,11 @@ __all__ = [
     "learning_rate_factor",
     "make_optimizer",
     "memory_kept",
+    "rand_augment",
     "rate_over",
     "resolve_device",
     "resolve_precision",
     "seeded",
+    "trivial_augment",
     "weighted_sum",
 ]

@@ -6,7 +6,30 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Augment = Literal["none", "shift", "flip_shift", "shift_cutout", "flip_shift_cutout", "pad_crop_flip"]
+from latentover.training.policies import rand_augment, trivial_augment
+
+Augment = Literal[
+    "none",
+    "shift",
+    "flip_shift",
+    "shift_cutout",
+    "flip_shift_cutout",
+    "pad_crop_flip",
+    "trivial",
+    "shift_trivial",
+    "shift_trivial_cutout",
+    "flip_shift_trivial",
+    "flip_shift_trivial_cutout",
+    "pad_crop_flip_trivial",
+    "pad_crop_flip_trivial_cutout",
+    "rand",
+    "shift_rand",
+    "shift_rand_cutout",
+    "flip_shift_rand",
+    "flip_shift_rand_cutout",
+    "pad_crop_flip_rand",
+    "pad_crop_flip_rand_cutout",
+]
 AUGMENTS: tuple[str, ...] = get_args(Augment)
 SHIFT_FRACTION = 1 / 14
 CROP_FRACTION = 1 / 8
@@ -16,18 +39,21 @@ CUTOUT_FRACTION = 1 / 4
 def augment_images(x: Tensor, augment: str, generator: torch.Generator) -> Tensor:
     """Return images, each moved and perhaps mirrored or cut on its own; anything but images comes back as it is.
 
-    Whole pixels are moved, so that no value changes: two index operations a batch instead of an interpolation.
+    Whole pixels are moved by index operations instead of an interpolation, so that no value changes but by the
+    operations of a policy.
 
     Parameters
     ----------
     x : Tensor of shape (B, c, h, w)
-    augment : {"none", "shift", "flip_shift", "shift_cutout", "flip_shift_cutout", "pad_crop_flip"}
+    augment : one of `AUGMENTS`
         ``"shift"`` moves an image by up to a fourteenth of its sides (2 pixels of 28) in each direction, filled with 0;
         ``"flip_shift"`` mirrors it from left to right too, with probability 1/2. With ``"_cutout"`` half of the images
         then lose a square, set to 0 (DeVries and Taylor, arXiv:1708.04552): a quarter of the shorter side (7 pixels of
         28), anywhere inside the image. ``"pad_crop_flip"`` is what residual networks are usually trained with (He et
         al., CVPR 2016): zeros around the image, an eighth of its sides (4 pixels of 32, 8 of 64), a random crop of the
-        old size, and mirrored with probability 1/2.
+        old size, and mirrored with probability 1/2. With ``"trivial"`` or ``"rand"`` in the name, alone or behind one
+        of these, each image then gets one or two random operations (`latentover.training.policies`), before a square
+        is cut: ``"flip_shift_trivial_cutout"``, ``"pad_crop_flip_rand"``.
     generator : torch.Generator
         On the device of x.
 
@@ -54,19 +80,26 @@ def augment_images(x: Tensor, augment: str, generator: torch.Generator) -> Tenso
     if "flip" in augment:
         mirrored = torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device) < 0.5
         x = torch.where(mirrored, x.flip(-1), x)
-    x = _shift(x, CROP_FRACTION if "crop" in augment else SHIFT_FRACTION, generator)
+    if "crop" in augment or "shift" in augment:
+        x = _shift(x, CROP_FRACTION if "crop" in augment else SHIFT_FRACTION, generator)
+    if "trivial" in augment:
+        x = trivial_augment(x, generator)
+    if "rand" in augment:
+        x = rand_augment(x, generator)
     return _cut_half_of_the_images(x, generator) if "cutout" in augment else x
 
 
-def patch_mask(top: Tensor, left: Tensor, patch: tuple[int, int], size: tuple[int, int]) -> Tensor:
+def patch_mask(top: Tensor, left: Tensor, patch: tuple[int | Tensor, int | Tensor], size: tuple[int, int]) -> Tensor:
     """Return where a patch lies in each image; what would lie outside is cut off.
 
     Parameters
     ----------
     top, left : Tensor of shape (B,)
         First row and column of each patch, integers, perhaps negative.
-    patch, size : tuple of int
-        Height and width of the patches and of the images.
+    patch : tuple of int, or of Tensors of shape (B,)
+        Height and width of the patches.
+    size : tuple of int
+        Height and width of the images.
 
     Returns
     -------
@@ -74,7 +107,7 @@ def patch_mask(top: Tensor, left: Tensor, patch: tuple[int, int], size: tuple[in
         Boolean.
     """
     rows, columns = (
-        (places >= first[:, None]) & (places < first[:, None] + length)
+        (places >= first[:, None]) & (places < (first + length)[:, None])
         for places, first, length in (
             (torch.arange(size[0], device=top.device), top, patch[0]),
             (torch.arange(size[1], device=top.device), left, patch[1]),

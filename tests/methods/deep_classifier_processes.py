@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from latentover import DeepClassifier, DeepSMOTE, M2mClassifier
-from latentover.mixing import AMMixup, MAMix, ManifoldMixup, SMOTEMix
+from latentover.losses import GaussianLatents, VonMisesFisherLatents
+from latentover.mixing import CMO, AMMixup, MAMix, ManifoldMixup, SMOTEMix
 from latentover.training import parallel
 
 COMMON = {
@@ -30,6 +31,13 @@ EQUAL = {
     "mamix": {"mixing": MAMix(per_sample=True), **WEIGHTED},
     "sample_weight": {"mixing": MAMix(per_sample=True), "reweighting": "class_weights", "weights": True},
     "smote_mix": {"mixing": SMOTEMix(), "bn_clean_forward": True, "augment": "pad_crop_flip"},
+    "gaussian_latents": {
+        "mixing": CMO(per_sample=True, weighting="balanced"),
+        "latent_augmentation": GaussianLatents(warmup=0.25),
+        "loss": "logit_adjusted",
+        "weights": True,
+    },
+    "directions": {"latent_augmentation": VonMisesFisherLatents(projection_dim=5), "augment": "flip_shift_trivial"},
     "stage": {"stage_sampler": DeepSMOTE(latent_dim=4, channels=4, hidden_units=16, max_epochs=2), "stage_start": 0.5},
 }
 """Settings with which two processes learn what one with the double batch learns."""

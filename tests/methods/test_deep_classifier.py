@@ -8,7 +8,7 @@ from interruption import drawn, engine_of
 from torch import nn
 
 from latentover import DeepClassifier, load, save
-from latentover.mixing import AMMixup, MAMix, ManifoldMixup, Mixup, NeighborMix, Remix, SMOTEMix
+from latentover.mixing import CMO, AMMixup, MAMix, ManifoldMixup, Mixup, NeighborMix, Remix, SMOTEMix
 from latentover.training import Engine, batches_per_epoch
 from latentover.training.step_decay import StepDecay
 
@@ -112,6 +112,32 @@ class TestLosses:
         dots = features @ directions.T
         cosines = dots / np.linalg.norm(features, axis=1, keepdims=True) / np.linalg.norm(directions, axis=1)
         np.testing.assert_allclose(fitted.decision_function(X), 8 * cosines, atol=1e-5)
+
+    @pytest.mark.parametrize("loss", ["ce", "focal", "logit_adjusted"])
+    def test_a_cosine_classifier_gives_every_loss_scaled_cosines(self, data, loss):
+        X, y = data
+        fitted = DeepClassifier(**STILL, loss=loss, classifier="cosine", ldam_scale=12.0).fit(X, y)
+        with torch.no_grad():
+            features = fitted.networks_["encoder"](encoded(fitted, X)).numpy()
+        directions = fitted.networks_["classifier"].weight.detach().numpy()
+        features, directions = (rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (features, directions))
+        np.testing.assert_allclose(fitted.decision_function(X), 12 * features @ directions.T, atol=1e-5)
+        rows = outputs_in_training(fitted, encoded(fitted, X)).tolist()
+        expected = np.mean([naive_loss(row, label, loss) for row, label in zip(rows, y, strict=True)])
+        assert fitted.history_[-1]["classifier"] == pytest.approx(expected, rel=1e-4)
+
+    def test_margins_are_cosines_whatever_the_classifier(self, data):
+        X, y = data
+        linear, cosine = (
+            DeepClassifier(**STILL, loss="ldam", classifier=kind).fit(X, y) for kind in ("linear", "cosine")
+        )
+        np.testing.assert_array_equal(linear.decision_function(X), cosine.decision_function(X))
+
+    def test_a_cosine_classifier_survives_a_bundle(self, data, tmp_path):
+        X, y = data
+        fitted = DeepClassifier(**STILL, classifier="cosine", ldam_scale=7.0).fit(X, y)
+        save(fitted, tmp_path / "bundle")
+        np.testing.assert_array_equal(load(tmp_path / "bundle").predict_proba(X), fitted.predict_proba(X))
 
     def test_deferred_weights_begin_with_their_epoch(self, data):
         X, y = data
@@ -570,3 +596,31 @@ def test_the_moving_average_is_used(data):
     assert max(moved) > 0.01
     assert [row["classifier"] for row in slow.history_] == [row["classifier"] for row in plain.history_]
     assert first.history_[0]["classifier"] == plain.history_[0]["classifier"]
+
+
+def test_a_network_sees_rare_patches_on_natural_images_and_their_weights(monkeypatch):
+    images = np.zeros((40, 1, 8, 8), dtype=np.float32)
+    y = np.repeat([0, 1], [36, 4])
+    images += np.arange(1, 41, dtype=np.float32).reshape(-1, 1, 1, 1) / 64  # an image is known by its pixels
+    weights = np.arange(1, 41, dtype=np.float64)
+    rule = CMO(per_sample=True)
+    settings = {"hidden_units": 8, "channels": 4, "batch_size": 20, "device": "cpu", "random_state": 0}
+    engine = engine_of(DeepClassifier(mixing=rule, **settings), images, y, monkeypatch, sample_weight=weights)
+    (phase,), data = engine.program.phases, engine.program.data
+    partners = []
+    for _ in range(30):
+        draws = drawn(engine, phase)
+        own = (draws.inputs[:, 0, 0, 0] * 64).round().long() - 1
+        for i, image in enumerate(draws.mixed.inputs[:, 0]):
+            there = set((image.flatten() * 64).round().long().sub(1).tolist())
+            other = there - {own[i].item()}
+            assert len(other) <= 1
+            share = (image * 64).round().long().sub(1).eq(own[i]).float().mean()
+            if other:
+                assert draws.mixed.label_weight[i] == pytest.approx(share.item(), abs=1e-6)
+                assert data.labels[other.pop()] == draws.mixed.partners[i]
+        mine, theirs = draws.pair_weights
+        torch.testing.assert_close(mine / mine.sum(), (own + 1.0) / (own + 1.0).sum())
+        assert len(set((theirs / theirs.min()).tolist())) > 1
+        partners += draws.mixed.partners.tolist()
+    assert 0.8 < np.mean(partners) <= 1  # 9 of 10 patches are of the class of 4

@@ -5,7 +5,11 @@ import pytest
 import torch
 
 from latentover.mixing import (
+    CMO,
     AMMixup,
+    BoundaryMix,
+    CutMix,
+    DrawnPartners,
     MAMix,
     ManifoldMixup,
     Mixup,
@@ -18,15 +22,30 @@ from latentover.mixing import (
     remix_label_weight,
 )
 
-INPUTS = torch.rand(6, 3, generator=torch.Generator().manual_seed(0))
+INPUTS = torch.rand(6, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 LABELS = torch.tensor([0, 1, 0, 1, 0, 1])
 COUNTS = torch.tensor([90, 10])
-RULES = [AMMixup(), MAMix(), ManifoldMixup(), Mixup(), NeighborMix(), Remix(), SMOTEMix()]
+RULES = [
+    BoundaryMix(),
+    CMO(),
+    CutMix(),
+    AMMixup(),
+    MAMix(),
+    ManifoldMixup(),
+    Mixup(),
+    NeighborMix(),
+    Remix(),
+    SMOTEMix(),
+]
 EACH = pytest.mark.parametrize("rule", RULES, ids=lambda rule: type(rule).__name__)
 
 
 def mix(rule, inputs=INPUTS, labels=LABELS, counts=COUNTS):
-    near = {"partners": (inputs, labels)} if isinstance(rule, NeighborMix) else {}
+    near = {"partners": (inputs, labels)} if isinstance(rule, DrawnPartners) else {}
+    if isinstance(rule, BoundaryMix):
+        near["logits"] = lambda features: features[:, :2]
+        inputs = torch.as_tensor(inputs).flatten(1)
+        near["partners"] = (inputs, labels)
     return rule(inputs, labels, counts, torch.Generator().manual_seed(0), **near)
 
 
@@ -67,4 +86,5 @@ def test_functions_take_arrays():
     found = nearest_neighbors(INPUTS.numpy(), 2, labels=LABELS.numpy())
     assert torch.equal(found, nearest_neighbors(INPUTS, 2, labels=LABELS))
     weights = np.full((6, 1), 1.0)
-    assert torch.equal(convex_combination(INPUTS[:, None].numpy(), weights), INPUTS)
+    rows = INPUTS.flatten(1)
+    assert torch.equal(convex_combination(rows[:, None].numpy(), weights), rows)

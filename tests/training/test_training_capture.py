@@ -27,7 +27,8 @@ from latentover import (
     RAESampler,
 )
 from latentover.estimators import BaseDeepEstimator
-from latentover.mixing import AMMixup, MAMix, ManifoldMixup, NeighborMix, Remix, SMOTEMix
+from latentover.losses import GaussianLatents, VonMisesFisherLatents
+from latentover.mixing import CMO, AMMixup, BoundaryMix, CutMix, MAMix, ManifoldMixup, NeighborMix, Remix, SMOTEMix
 from latentover.training import (
     AdaptiveAugment,
     Engine,
@@ -159,6 +160,66 @@ FITS = {
         DeepClassifier(**CLASSIFIER, mixing=AMMixup(partner="center", class_balanced_partners=True)),
         TABLE,
     ),
+    "classifier, cutmix and trivial augment": (
+        DeepClassifier(
+            **CLASSIFIER,
+            **IMAGES,
+            mixing=CutMix(per_sample=True, probability=0.5),
+            augment="flip_shift_trivial_cutout",
+            optimizer="sgd",
+            learning_rate=0.1,
+            schedule="one_cycle",
+            ema=0.9,
+        ),
+        COLOUR,
+    ),
+    "classifier, cmo and rand augment": (
+        DeepClassifier(
+            **CLASSIFIER,
+            backbone="resnet",
+            channels=4,
+            mixing=CMO(probability=0.5),
+            augment="pad_crop_flip_rand",
+            batches="square_root",
+            optimizer="sgd",
+            schedule="one_cycle",
+            ema=0.9,
+        ),
+        (*GREY, WEIGHTS[:45]),
+    ),
+    "classifier, gaussian latents": (
+        DeepClassifier(
+            **CLASSIFIER,
+            mixing=Remix(alpha=0.4),
+            loss="logit_adjusted",
+            latent_augmentation=GaussianLatents(warmup=0.5, borrow=1),
+            batches="square_root",
+        ),
+        (*TABLE, WEIGHTS),
+    ),
+    "classifier, gaussian latents around cosines": (
+        DeepClassifier(
+            **CLASSIFIER, classifier="cosine", latent_augmentation=GaussianLatents(), stage_sampler=SMOTE(k_neighbors=2)
+        ),
+        TABLE,
+    ),
+    "classifier, von mises-fisher latents": (
+        DeepClassifier(
+            **CLASSIFIER,
+            **IMAGES,
+            mixing=MAMix(),
+            bn_clean_forward=True,
+            loss="logit_adjusted",
+            latent_augmentation=VonMisesFisherLatents(projection_dim=5),
+        ),
+        GREY,
+    ),
+    "classifier, mixing at the boundary": (
+        DeepClassifier(
+            **CLASSIFIER, mixing=BoundaryMix(radius=2.0), loss="logit_adjusted", latent_augmentation=GaussianLatents()
+        ),
+        (*TABLE, WEIGHTS),
+    ),
     "classifier with a stage": (
         DeepClassifier(**CLASSIFIER, stage_sampler=SMOTE(k_neighbors=2), stage_start=0.5, reweighting="class_weights"),
         TABLE,
@@ -256,6 +317,9 @@ def test_replays_train_the_same_networks_to_the_bit(name, monkeypatch):
         "classifier",
         "classifier with a stage",
         "classifier, a stage of weights",
+        "classifier, cmo and rand augment",
+        "classifier, gaussian latents",
+        "classifier, von mises-fisher latents",
         "bagan",
         "m2m",
     ],
