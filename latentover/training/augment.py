@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-Augment = Literal["none", "shift", "flip_shift", "shift_cutout", "flip_shift_cutout", "pad_crop_flip"]
+Augment = Literal["none", "flip", "shift", "flip_shift", "shift_cutout", "flip_shift_cutout", "pad_crop_flip"]
 AUGMENTS: tuple[str, ...] = get_args(Augment)
 SHIFT_FRACTION = 1 / 14
 CROP_FRACTION = 1 / 8
@@ -21,13 +21,13 @@ def augment_images(x: Tensor, augment: str, generator: torch.Generator) -> Tenso
     Parameters
     ----------
     x : Tensor of shape (B, c, h, w)
-    augment : {"none", "shift", "flip_shift", "shift_cutout", "flip_shift_cutout", "pad_crop_flip"}
-        ``"shift"`` moves an image by up to a fourteenth of its sides (2 pixels of 28) in each direction, filled with 0;
-        ``"flip_shift"`` mirrors it from left to right too, with probability 1/2. With ``"_cutout"`` half of the images
-        then lose a square, set to 0 (DeVries and Taylor, arXiv:1708.04552): a quarter of the shorter side (7 pixels of
-        28), anywhere inside the image. ``"pad_crop_flip"`` is what residual networks are usually trained with (He et
-        al., CVPR 2016): zeros around the image, an eighth of its sides (4 pixels of 32, 8 of 64), a random crop of the
-        old size, and mirrored with probability 1/2.
+    augment : {"none", "flip", "shift", "flip_shift", "shift_cutout", "flip_shift_cutout", "pad_crop_flip"}
+        ``"flip"`` mirrors an image from left to right with probability 1/2; ``"shift"`` moves it by up to a fourteenth
+        of its sides (2 pixels of 28) in each direction, filled with 0; ``"flip_shift"`` does both. With ``"_cutout"``
+        half of the images then lose a square, set to 0 (DeVries and Taylor, arXiv:1708.04552): a quarter of the
+        shorter side (7 pixels of 28), anywhere inside the image. ``"pad_crop_flip"`` is what residual networks are
+        usually trained with (He et al., CVPR 2016): zeros around the image, an eighth of its sides (4 pixels of 32, 8
+        of 64), a random crop of the old size, and mirrored with probability 1/2.
     generator : torch.Generator
         On the device of x.
 
@@ -54,6 +54,8 @@ def augment_images(x: Tensor, augment: str, generator: torch.Generator) -> Tenso
     if "flip" in augment:
         mirrored = torch.rand(len(x), 1, 1, 1, generator=generator, device=x.device) < 0.5
         x = torch.where(mirrored, x.flip(-1), x)
+    if augment == "flip":
+        return x
     x = _shift(x, CROP_FRACTION if "crop" in augment else SHIFT_FRACTION, generator)
     return _cut_half_of_the_images(x, generator) if "cutout" in augment else x
 
