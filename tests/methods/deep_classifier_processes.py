@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from latentover import DeepClassifier, DeepSMOTE, M2mClassifier
+from latentover import DeepClassifier, DeepSMOTE, FlowSampler, M2mClassifier
 from latentover.mixing import AMMixup, MAMix, ManifoldMixup, SMOTEMix
 from latentover.training import parallel
 
@@ -31,6 +31,7 @@ EQUAL = {
     "sample_weight": {"mixing": MAMix(per_sample=True), "reweighting": "class_weights", "weights": True},
     "smote_mix": {"mixing": SMOTEMix(), "bn_clean_forward": True, "augment": "pad_crop_flip"},
     "stage": {"stage_sampler": DeepSMOTE(latent_dim=4, channels=4, hidden_units=16, max_epochs=2), "stage_start": 0.5},
+    "head": {"head_sampler": FlowSampler(max_steps=3, hidden_units=8), "head_epochs": 2, "synthetic_weight": 0.5},
 }
 """Settings with which two processes learn what one with the double batch learns."""
 OWN = {

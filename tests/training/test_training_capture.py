@@ -123,6 +123,10 @@ FITS = {
         GREY,
     ),
     "classifier": (DeepClassifier(**CLASSIFIER, early_stopping=True, ema=0.9), TABLE),
+    "classifier with a new head": (
+        DeepClassifier(**CLASSIFIER, head_sampler=FlowSampler(**SMALL, **FLOW), head_epochs=2, synthetic_weight=0.5),
+        TABLE,
+    ),
     "classifier, ldam-drw": (
         DeepClassifier(
             **CLASSIFIER,
