@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from latentover.estimators import BaseClassifier, LatentSpace, StoppableTraining, TrainingSet
 from latentover.estimators.base import PREDICT_BATCH, BaseDataEstimator
+from latentover.estimators.labels import check_strategy
 from latentover.estimators.parameters import (
     BatchSize,
     Expected,
@@ -40,7 +41,7 @@ from latentover.estimators.parameters import (
     ProperFraction,
 )
 from latentover.estimators.resampled import resampled, with_rows
-from latentover.estimators.validation import check_parameters
+from latentover.estimators.validation import check_parameters, naming
 from latentover.estimators.watch import spread_rows
 from latentover.losses import (
     DRW,
@@ -408,7 +409,10 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
             data.checkpoint.remove()
 
     def _check_head_sampler(self, data: TrainingSet) -> None:
-        """Raise ValueError, before anything is trained, where a class is too small for a sampler's neighbours."""
+        """Raise ValueError, before anything is trained, for classes that are not there or too small for neighbours."""
+        wanted = getattr(self.head_sampler, "sampling_strategy", "auto")
+        with naming("head_sampler", "an over-sampler that can work with the training part"):
+            check_strategy(wanted, self.classes_[data.labels.cpu().numpy()])
         k = getattr(self.head_sampler, "k_neighbors", None)
         smallest = int(data.class_counts.min())
         if not isinstance(self.head_sampler, BaseDataEstimator) and isinstance(k, int) and k >= smallest:

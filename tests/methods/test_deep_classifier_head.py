@@ -152,6 +152,9 @@ def test_too_many_neighbours_are_an_error_before_the_training(data, monkeypatch)
     monkeypatch.setattr(Engine, "update", lambda *_: pytest.fail("has begun to train"))
     with pytest.raises(ValueError, match=r"Expected head_sampler to have k_neighbors below 6, .* but got 20"):
         DeepClassifier(**SMALL, head_sampler=SMOTE(k_neighbors=20)).fit(*data)
+    for sampler in (SMOTE(sampling_strategy={7: 40}), FlowSampler(sampling_strategy={0: 3})):
+        with pytest.raises(ValueError, match=r"Expected (head_sampler|sampling_strategy) to be"):
+            DeepClassifier(**SMALL, head_sampler=sampler).fit(*data)
     with pytest.raises(ValueError, match="Expected strength to be a number above 0"):
         DeepClassifier(**SMALL, head_sampler=FlowSampler(strength=2)).fit(*data)
     with pytest.raises(ValueError, match="Expected head_sampler to be None or an over-sampler"):
