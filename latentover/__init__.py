@@ -24,6 +24,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "DGCClassifier",
             "DeepClassifier",
             "DeepSMOTE",
+            "FilteredSampler",
+            "FlowSampler",
             "GAMOClassifier",
             "GAMOSampler",
             "LatentOversampler",

@@ -435,7 +435,14 @@ def test_no_cell_of_a_table_is_in_a_config_but_its_extremes(frame, tmp_path):
 
 
 FEWEST = {"max_steps": 1, "max_epochs": 1, "autoencoder_epochs": 1, "decoder_steps": 2, "pretraining_steps": 1}
-MADE_OF_ROWS = {"AMDO", "ClassicalSampler", "MultiClassCCR", "MultiClassRBO", "SmoothedBootstrapSampler"}
+MADE_OF_ROWS = {
+    "AMDO",
+    "ClassicalSampler",
+    "FilteredSampler",
+    "MultiClassCCR",
+    "MultiClassRBO",
+    "SmoothedBootstrapSampler",
+}
 
 
 def every_estimator():
@@ -445,6 +452,7 @@ def every_estimator():
             known = inspect.signature(cls).parameters
             settings = {**RAE, **DEEP, **FEWEST, "random_state": 0, "device": "cpu"}
             settings |= {"autoencoder": sampler()} if "autoencoder" in known else {}
+            settings |= {"sampler": ClassicalSampler()} if "classifier" in known else {}
             yield cls(**{name: value for name, value in settings.items() if name in known})
 
 

@@ -54,8 +54,8 @@ def test_a_shipped_recipe_loads_and_its_resolved_text_is_the_same_recipe(path, t
 def test_a_shipped_recipe_makes_an_estimator(path):
     for recipe in read(path):
         estimator = recipe.estimator(recipe.seeds[0], device="cpu", precision="float32", verbose=0)
-        # The sampler of a stage gets its seed when the classifier is fitted.
-        parameters = {name: x for name, x in estimator.get_params().items() if "stage_sampler__" not in name}
+        # The sampler of a stage, or of a head, gets its seed when the classifier is fitted.
+        parameters = {name: x for name, x in estimator.get_params().items() if "_sampler__" not in name}
         assert {value for name, value in parameters.items() if name.endswith("random_state")} == {recipe.seeds[0]}
 
 

@@ -8,6 +8,8 @@ from latentover.methods.decisions import PriorAdjustedClassifier, TunedDecisionC
 from latentover.methods.deep_classifier import DeepClassifier
 from latentover.methods.deepsmote import DeepSMOTE
 from latentover.methods.dgc import DGCClassifier
+from latentover.methods.filtered import FilteredSampler
+from latentover.methods.flow import FlowSampler
 from latentover.methods.gamo import GAMOClassifier, GAMOSampler
 from latentover.methods.latent_oversampler import LatentOversampler
 from latentover.methods.m2m import M2mClassifier
@@ -23,6 +25,8 @@ __all__ = [
     "DGCClassifier",
     "DeepClassifier",
     "DeepSMOTE",
+    "FilteredSampler",
+    "FlowSampler",
     "GAMOClassifier",
     "GAMOSampler",
     "LatentOversampler",

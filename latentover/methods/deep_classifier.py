@@ -17,7 +17,7 @@ the sum of the weights, a much larger step once rare classes are weighted (`loss
 import copy
 import math
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, Self
 
 import torch
@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from latentover.estimators import BaseClassifier, LatentSpace, StoppableTraining, TrainingSet
 from latentover.estimators.base import PREDICT_BATCH, BaseDataEstimator
+from latentover.estimators.labels import check_strategy
 from latentover.estimators.parameters import (
     BatchSize,
     Expected,
@@ -40,7 +41,7 @@ from latentover.estimators.parameters import (
     ProperFraction,
 )
 from latentover.estimators.resampled import resampled, with_rows
-from latentover.estimators.validation import check_parameters
+from latentover.estimators.validation import check_parameters, naming
 from latentover.estimators.watch import spread_rows
 from latentover.losses import (
     DRW,
@@ -81,12 +82,24 @@ from latentover.training import (
 )
 from latentover.training.accuracy import TrainingAccuracy, right_share
 from latentover.training.augment import Augment
+from latentover.training.checkpoints import is_keeping, keeping
+from latentover.training.engine import History
 from latentover.training.optimizers import Optimizer
 from latentover.training.schedules import Schedule
 from latentover.training.step_decay import StepDecay
 
 SAMPLING_POWERS = {"natural": 1.0, "square_root": 0.5, "class_balanced": 0.0}
 """Kinds of batches: classes are drawn in proportion to their size to this power."""
+_OF_THE_WHOLE_NETWORK = {
+    "mixing": None,
+    "bn_clean_forward": False,
+    "augment": "none",
+    "stage_sampler": None,
+    "ema": 0.0,
+    "track": False,
+    "compile": False,
+}
+"""What a head that is trained on features does without."""
 TRACKED_ROWS = 1000
 """Training samples, and validation samples, that are looked at for the history: as many of every class as fit in."""
 Loss = Literal["ce", "bce", "focal", "ldam", "logit_adjusted", "balanced_softmax"]
@@ -209,6 +222,17 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
         counts that mixing rules go by are those of its training set from then on.
     stage_augment : {"none", "shift", "flip_shift", ...}, default="none"
         What `augment` is in the stage.
+    synthetic_weight : float in [0, 1], default=1.0
+        What a new sample counts against a real one of its class, in the stage and for the head; each class keeps its
+        total.
+    head_sampler : over-sampler of latentover or imbalanced-learn, optional
+        After the training the encoder is frozen, the features of the training part are over-sampled by a clone of this,
+        and the linear classifier is trained anew on real and new features, with the same loss, batches and class
+        weights as before, after the counts of this set, without mixing; the weights of its last epoch are used.
+    head_epochs : int, default=10
+        Passes over that set.
+    head_learning_rate : float, default: as `learning_rate`
+        The schedule begins anew with it.
     feature_dim : int, default=64
         Length of the output of ``"auto"``, ``"conv"``, ``"resnet"`` and of a module.
     channels : int, default=64
@@ -270,6 +294,8 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
 
     Attributes
     ----------
+    head_history_ : list of dict
+        Of the head's training, where there was a `head_sampler`.
     classes_, class_counts_, networks_, history_, device_
         See `latentover.estimators.BaseDeepEstimator`. With ``loss="ldam"`` logits are cosines times `ldam_scale`, and
         tracked margins are those of the cosines.
@@ -326,6 +352,11 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
     stage_sampler: Annotated[BaseOverSampler | None, Expected("None or an over-sampler such as DeepSMOTE()")] = None
     stage_start: ProperFraction = 0.8
     stage_augment: Augment = "none"
+    synthetic_weight: Fraction = 1.0
+    # Head
+    head_sampler: Annotated[BaseOverSampler | None, Expected("None or an over-sampler such as FlowSampler()")] = None
+    head_epochs: PositiveInt = 10
+    head_learning_rate: Positive | None = None
     # Updates
     max_epochs: PositiveInt = 20
     optimizer: Optimizer = "adamw"
@@ -340,10 +371,11 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
     track: bool = False
 
     networks_: nn.ModuleDict = field(init=False)
+    head_history_: History = field(init=False)
     _best_weights: dict[str, Tensor] = field(init=False)
 
     def _check_settings(self) -> list[str]:
-        problems, sampler = super()._check_settings(), self.stage_sampler
+        problems = super()._check_settings()
         if problem := unknown_backbone(self.backbone):
             problems.append(problem)
         if self.loss == "ldam" and isinstance(self.latent_augmentation, GaussianLatents):
@@ -351,11 +383,10 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
                 f"latent_augmentation to go with logits, but got {self.latent_augmentation!r} with loss='ldam', whose "
                 "outputs are cosines; take loss='logit_adjusted' and classifier='cosine'"
             )
-        if sampler is None:
-            return problems
-        if isinstance(sampler, BaseDataEstimator):
-            check_parameters(sampler)
-        if self._stage_epoch() >= self.max_epochs:
+        for sampler in (self.stage_sampler, self.head_sampler):
+            if isinstance(sampler, BaseDataEstimator):
+                check_parameters(sampler)
+        if self.stage_sampler is not None and self._stage_epoch() >= self.max_epochs:
             problems.append(
                 f"stage_start to leave an epoch of max_epochs={self.max_epochs} to the stage, but got "
                 f"{self.stage_start!r}"
@@ -399,6 +430,66 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
     def _program(self, data: TrainingSet) -> "ClassifierProgram":
         self._learn_standardizer(self.networks_, data)
         return ClassifierProgram(self, self.networks_, data)
+
+    def _learn(self, data: TrainingSet) -> None:
+        if self.head_sampler is None:
+            super()._learn(data)
+            return
+        self._check_head_sampler(data)
+        with keeping():  # until the head is trained too
+            super()._learn(data)
+        if data.checkpoint is not None and parallel.rank() == 0 and not is_keeping():
+            data.checkpoint.remove()
+
+    def _check_head_sampler(self, data: TrainingSet) -> None:
+        """Raise ValueError, before anything is trained, for classes that are not there or too small for neighbours."""
+        wanted = getattr(self.head_sampler, "sampling_strategy", "auto")
+        with naming("head_sampler", "an over-sampler that can work with the training part"):
+            check_strategy(wanted, self.classes_[data.labels.cpu().numpy()])
+        k = getattr(self.head_sampler, "k_neighbors", None)
+        smallest = int(data.class_counts.min())
+        if not isinstance(self.head_sampler, BaseDataEstimator) and isinstance(k, int) and k >= smallest:
+            raise ValueError(
+                f"Expected head_sampler to have k_neighbors below {smallest}, the samples of the smallest class in the "
+                f"training part, but got {k}; lower it, or pass a sampler of latentover, which makes do with fewer."
+            )
+
+    def _keep(self, data: TrainingSet, program: Program) -> None:
+        super()._keep(data, program)
+        if self.head_sampler is not None:
+            self._train_head(data)
+
+    def _train_head(self, data: TrainingSet) -> None:
+        """Train the linear classifier anew, on the features of real samples and what the sampler makes of them."""
+        rate = self.learning_rate if self.head_learning_rate is None else self.head_learning_rate
+        of_features = replace(
+            data,
+            inputs=self._encoded_inputs(data),
+            prepare=lambda batch: batch,
+            dtype=torch.float32,
+            validation=None,
+            checkpoint=None if data.checkpoint is None else data.checkpoint.part("head"),
+        )
+        made = resampled(
+            self.head_sampler,
+            of_features,
+            self,
+            name="head_sampler",
+            part="head_sampler",
+            synthetic_weight=self.synthetic_weight,
+        )
+        settings = copy.copy(self)  # the same loss and batches, on features
+        changed = {
+            "max_epochs": self.head_epochs,
+            "learning_rate": rate,
+            "weight_decay": self.weight_decay * rate / self.learning_rate,  # of the same strength
+        }
+        for name, value in {**_OF_THE_WHOLE_NETWORK, **changed}.items():
+            setattr(settings, name, value)
+        networks = nn.ModuleDict({"encoder": nn.Identity(), "classifier": self._build_networks()["classifier"]})
+        program = ClassifierProgram(settings, networks.to(data.device).train(), made)
+        self.head_history_ = self._engine(program, made, description=f"{type(self).__name__}, head").run()
+        self.networks_["classifier"] = networks["classifier"].eval()
 
     def _patience(self) -> int | None:
         return None if self.final_weights == "last" else super()._patience()
@@ -562,7 +653,8 @@ class ClassifierProgram(Program):
         if settings.stage_sampler is not None:
             # A checkpoint holds the set that was made before it.
             made_before = data.checkpoint is not None and data.checkpoint.path.exists()
-            made = data if made_before else resampled(settings.stage_sampler, data, settings)
+            weight = settings.synthetic_weight
+            made = data if made_before else resampled(settings.stage_sampler, data, settings, synthetic_weight=weight)
             self.stage = Stage(self, made, settings.stage_augment)
         rule = settings.mixing
         hidden = rule is not None and rule.space == "hidden"

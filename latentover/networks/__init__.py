@@ -12,6 +12,7 @@ from latentover.networks.autoregressive import AutoregressiveDecoder
 from latentover.networks.backbones import build_backbone
 from latentover.networks.conv import ConvCritic, ConvDecoder, ConvEncoder
 from latentover.networks.cosine import CosineClassifier
+from latentover.networks.flow import ImageFlow, RowFlow
 from latentover.networks.resnet import resnet18, resnet32
 from latentover.networks.small_resnet import SmallResNet
 from latentover.networks.tabular import TabularCritic, TabularDecoder, TabularEncoder
@@ -22,7 +23,9 @@ __all__ = [
     "ConvDecoder",
     "ConvEncoder",
     "CosineClassifier",
+    "ImageFlow",
     "Mixer",
+    "RowFlow",
     "SmallResNet",
     "TabularCritic",
     "TabularDecoder",

@@ -10,6 +10,7 @@ from latentover.training.policies import rand_augment, trivial_augment
 
 Augment = Literal[
     "none",
+    "flip",
     "shift",
     "flip_shift",
     "shift_cutout",
@@ -46,14 +47,15 @@ def augment_images(x: Tensor, augment: str, generator: torch.Generator) -> Tenso
     ----------
     x : Tensor of shape (B, c, h, w)
     augment : one of `AUGMENTS`
-        ``"shift"`` moves an image by up to a fourteenth of its sides (2 pixels of 28) in each direction, filled with 0;
-        ``"flip_shift"`` mirrors it from left to right too, with probability 1/2. With ``"_cutout"`` half of the images
-        then lose a square, set to 0 (DeVries and Taylor, arXiv:1708.04552): a quarter of the shorter side (7 pixels of
-        28), anywhere inside the image. ``"pad_crop_flip"`` is what residual networks are usually trained with (He et
-        al., CVPR 2016): zeros around the image, an eighth of its sides (4 pixels of 32, 8 of 64), a random crop of the
-        old size, and mirrored with probability 1/2. With ``"trivial"`` or ``"rand"`` in the name, alone or behind one
-        of these, each image then gets one or two random operations (`latentover.training.policies`), before a square
-        is cut: ``"flip_shift_trivial_cutout"``, ``"pad_crop_flip_rand"``.
+        ``"flip"`` mirrors an image from left to right with probability 1/2; ``"shift"`` moves it by up to a fourteenth
+        of its sides (2 pixels of 28) in each direction, filled with 0; ``"flip_shift"`` does both. With ``"_cutout"``
+        half of the images then lose a square, set to 0 (DeVries and Taylor, arXiv:1708.04552): a quarter of the shorter
+        side (7 pixels of 28), anywhere inside the image. ``"pad_crop_flip"`` is what residual networks are usually
+        trained with (He et al., CVPR 2016): zeros around the image, an eighth of its sides (4 pixels of 32, 8 of 64), a
+        random crop of the old size, and mirrored with probability 1/2. With ``"trivial"`` or ``"rand"`` in the name,
+        alone or behind one of these, each image then gets one or two random operations
+        (`latentover.training.policies`), before a square is cut: ``"flip_shift_trivial_cutout"``,
+        ``"pad_crop_flip_rand"``.
     generator : torch.Generator
         On the device of x.
 

@@ -16,7 +16,7 @@ from latentover.files import check_free_file, remove_left_over, write_whole
 from latentover.places import as_path
 
 FORMAT = 2
-PARTS = ("guide", "sampler")
+PARTS = ("guide", "sampler", "head", "head_sampler")
 """Trainings within a training, each with a file of its own beside that of the whole."""
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _keeping = ContextVar("keeping", default=False)

@@ -58,6 +58,10 @@ ENOUGH["Plain"] = {"max_steps": 200}
 # The check that the most probable class is named is one that a tuned decision is there to fail, unless its classifier
 # is sure of every row.
 ENOUGH["TunedDecisionClassifier"] = {"estimator": DecisionTreeClassifier(random_state=0)}
+ENOUGH["FilteredSampler"] = {
+    "sampler": latentover.FlowSampler(max_steps=2, batch_size=16, hidden_units=8, channels=4, n_steps=2),
+    "classifier": DecisionTreeClassifier(random_state=0),
+}
 """Classifiers train for longer: scikit-learn checks that they classify well."""
 
 WEIGHTS_ARE_DRAWN_BY = (

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from latentover import DeepClassifier, DeepSMOTE, M2mClassifier
+from latentover import DeepClassifier, DeepSMOTE, FlowSampler, M2mClassifier
 from latentover.losses import GaussianLatents, VonMisesFisherLatents
 from latentover.mixing import CMO, AMMixup, MAMix, ManifoldMixup, SMOTEMix
 from latentover.training import parallel
@@ -39,6 +39,7 @@ EQUAL = {
     },
     "directions": {"latent_augmentation": VonMisesFisherLatents(projection_dim=5), "augment": "flip_shift_trivial"},
     "stage": {"stage_sampler": DeepSMOTE(latent_dim=4, channels=4, hidden_units=16, max_epochs=2), "stage_start": 0.5},
+    "head": {"head_sampler": FlowSampler(max_steps=3, hidden_units=8), "head_epochs": 2, "synthetic_weight": 0.5},
 }
 """Settings with which two processes learn what one with the double batch learns."""
 OWN = {

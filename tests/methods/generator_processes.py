@@ -11,6 +11,7 @@ from latentover import (
     BAGANSampler,
     DeepSMOTE,
     DGCClassifier,
+    FlowSampler,
     GAMOClassifier,
     GAMOSampler,
     RAEClassifier,
@@ -21,6 +22,7 @@ from latentover.training import parallel
 SMALL = {"hidden_units": 8, "batch_size": 8, "device": "cpu", "precision": "float32", "random_state": 0}
 CASES = {
     "deepsmote": DeepSMOTE(**SMALL, max_epochs=3, latent_dim=4),
+    "flow": FlowSampler(**SMALL, max_steps=5, n_steps=2),
     "bagan": BAGANSampler(**SMALL, max_epochs=2, autoencoder_epochs=2, latent_dim=4),
     "gamo": GAMOClassifier(**SMALL, max_steps=5, extractor="dense", feature_dim=6, decoder_steps=2),
     "gamo_sampler": GAMOSampler(**SMALL, max_steps=5, extractor="dense", feature_dim=6, decoder_steps=2),

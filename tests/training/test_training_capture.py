@@ -20,6 +20,7 @@ from latentover import (
     DeepClassifier,
     DeepSMOTE,
     DGCClassifier,
+    FlowSampler,
     GAMOClassifier,
     GAMOSampler,
     M2mClassifier,
@@ -57,6 +58,7 @@ COLUMNS = pd.DataFrame(
 SMALL = {"hidden_units": 8, "device": "cpu", "precision": "float32", "random_state": 0}
 RAE = {**SMALL, "latent_dim": 4, "batch_size": 5, "max_steps": 7, "critic_steps": 2}
 IMAGES = {"channels": 4}
+FLOW = {"max_steps": 7, "batch_size": 16, "n_steps": 2}
 GAMO = {**SMALL, "max_steps": 6, "batch_size": 16, "decoder_steps": 4, "noise_dim": 5}
 BAGAN = {**SMALL, "max_epochs": 2, "autoencoder_epochs": 2, "batch_size": 16}
 DGC = {**SMALL, "max_steps": 6, "batch_size": 16, "latent_dim": 4, "pretraining_steps": 3, "feature_dim": 8}
@@ -96,6 +98,9 @@ FITS = {
         DeepSMOTE(**SMALL, **IMAGES, max_epochs=5, batch_size=16, penalty="reference_code"),
         GREY,
     ),
+    "flow": (FlowSampler(**SMALL, **FLOW, strength=0.5), TABLE),
+    "flow with weights": (FlowSampler(**SMALL, **FLOW, schedule="constant", ema=0.0), (*TABLE, WEIGHTS)),
+    "flow on images": (FlowSampler(**SMALL, **FLOW, **IMAGES, augment="flip", dropout=0.1), GREY),
     "gamo": (GAMOClassifier(**GAMO), TABLE),
     "gamo on images": (GAMOClassifier(**GAMO, **IMAGES, feature_dim=8, augment="shift", schedule="cosine"), GREY),
     "gamo, jointly": (
@@ -119,6 +124,10 @@ FITS = {
         GREY,
     ),
     "classifier": (DeepClassifier(**CLASSIFIER, early_stopping=True, ema=0.9), TABLE),
+    "classifier with a new head": (
+        DeepClassifier(**CLASSIFIER, head_sampler=FlowSampler(**SMALL, **FLOW), head_epochs=2, synthetic_weight=0.5),
+        TABLE,
+    ),
     "classifier, ldam-drw": (
         DeepClassifier(
             **CLASSIFIER,

@@ -14,6 +14,7 @@ from latentover import (
     DeepClassifier,
     DeepSMOTE,
     DGCClassifier,
+    FlowSampler,
     GAMOClassifier,
     M2mClassifier,
     RAEClassifier,
@@ -49,7 +50,11 @@ METHODS = {
     "a stage on what a sampler makes": DeepClassifier(
         **STAGED, stage_sampler=DeepSMOTE(latent_dim=4, max_epochs=1, channels=4, hidden_units=8, k_neighbors=2)
     ),
+    "a head on what a sampler makes": DeepClassifier(
+        **STAGED, head_sampler=FlowSampler(max_steps=3, hidden_units=8, n_steps=2), head_epochs=2
+    ),
     "DeepSMOTE": DeepSMOTE(**SMALL, latent_dim=4, max_epochs=2, k_neighbors=2),
+    "flow": FlowSampler(**SMALL, max_steps=6, batch_size=8, n_steps=2),
     "BAGAN": BAGANSampler(**SMALL, latent_dim=4, batch_size=8, max_epochs=1, autoencoder_epochs=1),
     "GAMO": GAMOClassifier(**SMALL, feature_dim=4, noise_dim=4, batch_size=8, max_steps=6, decoder_steps=3),
     "DGC": DGCClassifier(**SMALL, latent_dim=4, feature_dim=8, batch_size=8, max_steps=4, pretraining_steps=2),
