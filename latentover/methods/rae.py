@@ -1057,7 +1057,7 @@ class RAEClassifier(_RAE, BaseClassifier):
         the imbalance that is left.
     batch_size : int, default=64
         Tuples a step, at least 2: a step sees ``n_components * batch_size`` samples. With several processes, of each.
-    augment : {"none", "flip", "shift", "flip_shift", "shift_cutout", "flip_shift_cutout", "pad_crop_flip", "adaptive"}
+    augment : {"none", "shift", "flip_shift", "shift_cutout", "flip_shift_cutout", "pad_crop_flip", "adaptive"}
         Of the images that encoder and classifier train on, see `latentover.training.augment_images`; the decoder's
         and the critic's targets stay as they are. ``"adaptive"``, of the authors' code, augments what the critic sees
         too, with a probability that follows its scores (`latentover.training.AdaptiveAugment`). Default: "none".
