@@ -29,6 +29,7 @@ from latentover.estimators.parameters import (
     BatchSize,
     Expected,
     Fraction,
+    Interval,
     NonNegative,
     Positive,
     PositiveInt,
@@ -186,10 +187,13 @@ class FlowProgram(Program):
 # ---- Estimator -------------------------------------------------------------------------------------------------------
 
 
-def is_strength(value: Any) -> bool:
-    """Whether a value of `strength` is a time at which samples may start, or two of them in order."""
-    low, high = value if isinstance(value, list | tuple) else (value, value)
-    return 0 < low <= high <= 1
+Strength = Annotated[float, Interval(0, 1, closed="right")]
+"""A time at which samples may start."""
+
+
+def in_order(value: Any) -> bool:
+    """Whether a value of `strength` is one, or two of them in order."""
+    return not isinstance(value, list | tuple) or value[0] <= value[1]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -277,8 +281,8 @@ class FlowSampler(BaseDeepSampler):
     """
 
     strength: Annotated[
-        float | tuple[float, float],
-        Expected("a number above 0 and at most 1, or (low, high) of two such", is_strength),
+        Strength | tuple[Strength, Strength],
+        Expected("a number above 0 and at most 1, or (low, high) of two such, in order", in_order),
     ] = 1.0
     guidance: NonNegative = 1.0
     label_dropout: Fraction = 0.1

@@ -48,6 +48,14 @@ def test_all_moves_are_equally_likely():
     assert counts[3:6, 3:6].min() > 0.9 * 20000 / 9
 
 
+def test_flip_mirrors_about_half_of_the_images_and_moves_none():
+    x = torch.rand(100, 2, 8, 9, generator=generator())
+    after = augment_images(x, "flip", generator())
+    mirrored = [torch.equal(image, before.flip(-1)) for image, before in zip(after, x, strict=True)]
+    assert all(m or torch.equal(image, before) for m, image, before in zip(mirrored, after, x, strict=True))
+    assert 30 < sum(mirrored) < 70
+
+
 def test_pad_crop_flip_is_a_crop_of_the_padded_image_and_perhaps_mirrored():
     x = torch.rand(400, 3, 32, 32, generator=generator()) + 0.1
     padded = np.pad(x.numpy(), ((0, 0), (0, 0), (4, 4), (4, 4)))
