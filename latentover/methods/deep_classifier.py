@@ -92,6 +92,7 @@ SAMPLING_POWERS = {"natural": 1.0, "square_root": 0.5, "class_balanced": 0.0}
 """Kinds of batches: classes are drawn in proportion to their size to this power."""
 _OF_THE_WHOLE_NETWORK = {
     "mixing": None,
+    "latent_augmentation": None,
     "bn_clean_forward": False,
     "augment": "none",
     "stage_sampler": None,
