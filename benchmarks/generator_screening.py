@@ -47,7 +47,8 @@ def read_variant(text: str) -> tuple[str, str, dict[str, Any]]:
 
 def changed(path: str, changes: dict[str, Any]) -> Recipe:
     """Return a recipe with other settings of its method."""
-    overrides = [f"--method.init_args.{key}={json.dumps(value)}" for key, value in changes.items()]
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in changes.items()}
+    overrides = [f"--method.init_args.{key}={text}" for key, text in texts.items()]
     return load_recipe(find_recipes([path])[0], overrides)
 
 

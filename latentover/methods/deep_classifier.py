@@ -648,8 +648,8 @@ class ClassifierProgram(Program):
         self.accuracy = TrainingAccuracy(data.device)
         augmentation, self.latents = settings.latent_augmentation, None
         if augmentation is not None:
-            weight = networks.get_parameter("classifier.weight")
-            self.latents = augmentation.start(weight.shape[1], data.class_counts)
+            n_features = networks.get_parameter("classifier.weight").shape[1]
+            self.latents = augmentation.start(n_features, data.class_counts)
         self.source, self.stage = Source(self, data, settings.augment), None
         if settings.stage_sampler is not None:
             # A checkpoint holds the set that was made before it.

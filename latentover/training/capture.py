@@ -66,9 +66,19 @@ class CudaGraphs:
             with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
                 update()
         except RuntimeError as error:  # the end of the recording says less than what ended it
+            for generator in (*generators, torch.cuda.default_generators[self.stream.device.index]):
+                end_recording_of(generator)
             raise CaptureError(str(error.__context__ or error)) from error
         graph.replay()  # recording computes nothing
         return graph.replay
+
+
+def end_recording_of(generator: torch.Generator) -> None:
+    """Let a generator draw on after a recording that failed: torch leaves its state as if it were still recorded.
+
+    It goes on from where it was; its state becomes a copy that no recording knows.
+    """
+    generator.graphsafe_set_state(generator.clone_state())
 
 
 def recorder_for(device: torch.device) -> Recorder | None:

@@ -136,7 +136,7 @@ class TestBorrow:
         rng = np.random.default_rng(0)
         X = np.concatenate([rng.normal(size=(400, 2)) * [3, 0], np.full((5, 2), 9.0)])
         y = np.repeat([0, 1], [400, 5])
-        settings = {"decoder": "adversarial", "numbers": "standard", "max_steps": 2, "hidden_units": 8}
+        settings = {"decoder": "adversarial", "numbers": "standard", "max_steps": 2, "hidden_units": 8, "device": "cpu"}
         fitted = RAESampler(borrow=0.5, alpha="uniform", random_state=0, **settings).fit(X, y)
         fitted.tensors_["latents"] = torch.from_numpy(X).float()
         drawn = fitted._borrowed(4000, torch.Generator().manual_seed(0)).numpy()
@@ -146,7 +146,7 @@ class TestBorrow:
     def test_partners_are_of_the_same_class(self):
         X, y = make_blobs([50, 7, 3], centers=[[0, 0], [100, 0], [0, 100]], cluster_std=0.1, random_state=0)
         order = np.random.default_rng(0).permutation(60)
-        fitted = RAESampler(max_steps=2, hidden_units=8, random_state=0).fit(X[order], y[order])
+        fitted = RAESampler(max_steps=2, hidden_units=8, random_state=0, device="cpu").fit(X[order], y[order])
         fitted.tensors_["latents"] = torch.from_numpy(X[order]).float()
         assert fitted._borrowed(2000, torch.Generator().manual_seed(0)).abs().max() < 1
 

@@ -119,7 +119,8 @@ class TestCMO:
     def test_survives_a_bundle(self, tmp_path):
         X, y = np.random.default_rng(0).random((30, 1, 8, 8), dtype=np.float32), np.repeat([0, 1], [24, 6])
         rule = CMO(weighting="balanced", probability=0.5)
-        fitted = DeepClassifier(mixing=rule, max_epochs=1, channels=4, hidden_units=8, random_state=0).fit(X, y)
+        fitted = DeepClassifier(mixing=rule, max_epochs=1, channels=4, hidden_units=8, random_state=0, device="cpu")
+        fitted.fit(X, y)
         save(fitted, tmp_path / "bundle")
         again = load(tmp_path / "bundle")
         assert again.mixing == rule

@@ -24,7 +24,7 @@ CASES = {"well": [0, 0], "failed": [0, 3]}
 def work(rank, port, case, file):
     os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2", "GLOO_SOCKET_IFNAME": "lo"}
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    parallel.start()
+    parallel.start("cpu")
     atexit.register(lambda: file.with_suffix(f".{rank}").touch())
     for _ in range(3 if rank == 1 or case == "well" else 4):  # the fourth waits for one that does not come
         weights = torch.ones(1000, requires_grad=True)
