@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -259,7 +259,7 @@ class TableQuality:
         lines = [f"{self.n_new:,} new rows{of} beside {self.n_real:,} real and {self.n_holdout:,} held-out ones", ""]
         for verdict in self.verdicts:
             lines += [verdict.question, textwrap.fill(verdict.answer, 100, initial_indent="  ", subsequent_indent="  ")]
-        worst = sorted(self.columns, key=lambda column: -known_or_zero(column.distance))[:8]
+        worst = worst_first(self.columns)[:8]
         if worst:
             width = max(len(column.name) for column in worst)
             lines += ["", f"{'column':<{width}}  {'kind':<7}{'distance':>9}{'usual':>8}{'missing: real, new':>20}"]
@@ -274,6 +274,11 @@ class TableQuality:
             lines += ["", repr(self.effect)]
         notes = [textwrap.fill(note, 100) for note in self.notes]
         return "\n".join([*lines, *(["", *notes] if notes else [])])
+
+
+def worst_first(columns: Iterable[ColumnQuality]) -> list[ColumnQuality]:
+    """Return columns by falling distance of new from real values."""
+    return sorted(columns, key=lambda column: -known_or_zero(column.distance))
 
 
 def plain(value: Any) -> Any:

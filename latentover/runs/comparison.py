@@ -10,12 +10,29 @@ from typing import Any
 
 from latentover.runs.collection import FailedRun, Run
 from latentover.runs.reading import number
-from latentover.text import line
+from latentover.text import line, short_name
 
-__all__ = ["DEFAULT_METRICS", "LOWER_IS_BETTER", "Cell", "Row", "compare", "mean_cell", "published_cells", "run_titles"]
+__all__ = [
+    "DEFAULT_METRICS",
+    "LOWER_IS_BETTER",
+    "Cell",
+    "Row",
+    "compare",
+    "mean_cell",
+    "published_cells",
+    "run_titles",
+    "split_title",
+]
 
 LOWER_IS_BETTER = frozenset({"ece", "brier"})
 DEFAULT_METRICS = ("acsa", "macro_f1", "gm_a", "mauprc_ova")
+
+SPLITS = {"test_balanced": "balanced test", "test_imbalanced": "imbalanced test", "validation": "validation"}
+
+
+def split_title(split: str) -> str:
+    """Name of a split for people: ``"test_balanced"`` is "balanced test"."""
+    return SPLITS.get(split) or short_name(split.replace("_", " "))
 
 
 @dataclass(frozen=True)
