@@ -1,10 +1,10 @@
 """Draw the pictures of the displays: ``python docs/display_figures.py`` writes ``docs/images/display_*.png``.
 
-Small trainings on scikit-learn's digits and a made-up table; seconds on two cores. Names as arguments draw only those.
+From the shipped models of scikit-learn's digits and a made-up table; seconds on two cores. Names as arguments
+draw only those.
 """
 
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,11 @@ matplotlib.use("Agg")
 
 import numpy as np
 import pandas as pd
-from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
-from latentover import RAEClassifier, SmoothedBootstrapSampler
-from latentover.data import subsample
+from latentover import SmoothedBootstrapSampler, load
+from latentover.data import load_splits
 from latentover.displays import (
     ColumnQualityDisplay,
     CriticalDifferenceDisplay,
@@ -29,18 +28,10 @@ from latentover.displays import (
     ReliabilityDisplay,
     SampleGridDisplay,
 )
-from latentover.training import CollapseWarning
+from latentover.experiments.recipe import load_recipe
 
+MODELS = Path(__file__).parent.parent / "models"
 IMAGES = Path(__file__).parent / "images"
-COUNTS = [100, 78, 60, 46, 36, 28, 22, 17, 13, 10]
-
-
-def digits() -> tuple[np.ndarray, ...]:
-    """Return long-tailed training images (n, 1, 8, 8) with labels, and a balanced test part."""
-    images, labels = load_digits(return_X_y=True)
-    images = (images / 16).reshape(-1, 1, 8, 8).astype(np.float32)
-    train = subsample(labels[:1200], COUNTS, random_state=0)
-    return images[train], labels[train], images[1200:], labels[1200:]
 
 
 def rows(n: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
@@ -63,62 +54,70 @@ def rows(n: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
 def main(names: list[str]) -> None:
     """Write these pictures, or all."""
     IMAGES.mkdir(exist_ok=True)
-    X, y, X_test, y_test = digits()
-    warnings.simplefilter("ignore", CollapseWarning)
-    wanted = names or [name.removeprefix("draw_") for name in globals() if name.startswith("draw_")]
-    rae = RAEClassifier(max_steps=400, early_stopping=True, random_state=0, device="cpu").fit(X, y)
-    for name in wanted:
-        display = globals()[f"draw_{name}"](rae, X, y, X_test, y_test)
+    for name in names or [name.removeprefix("draw_") for name in globals() if name.startswith("draw_")]:
         path = IMAGES / f"display_{name}.png"
-        display.figure_.savefig(path, dpi=110, metadata={"Software": None})
+        globals()[f"draw_{name}"]().figure_.savefig(path, dpi=110, metadata={"Software": None})
         print(f"{path.name}: {path.stat().st_size // 1024} kB")
 
 
+def digits() -> Any:
+    """Return the long-tailed digits that the shipped models learned from, and the RAE."""
+    splits = load_splits(load_recipe(MODELS / "rae-digits" / "recipe.yaml").data)
+    return splits, load(MODELS / "rae-digits")
+
+
 def flat(images: np.ndarray) -> np.ndarray:
-    return images.reshape(len(images), -1)
+    return images.reshape(len(images), -1) / images.max()
 
 
-def draw_recall(rae: Any, X: np.ndarray, y: np.ndarray, X_test: np.ndarray, y_test: np.ndarray) -> Any:
-    plain = LogisticRegression(max_iter=500).fit(flat(X), y)
-    weighted = LogisticRegression(max_iter=500, class_weight="balanced").fit(flat(X), y)
+def draw_recall() -> Any:
+    splits, rae = digits()
+    X_test, y_test = splits.tests["test_balanced"]
+    plain, weighted = (LogisticRegression(max_iter=300, class_weight=weight) for weight in (None, "balanced"))
+    for model in (plain, weighted):
+        model.fit(flat(splits.X_train), splits.y_train)
     predictions = {
-        "No resampling": plain.predict(flat(X_test)),
-        "Class weights": weighted.predict(flat(X_test)),
         "RAE": rae.predict(X_test),
+        "Logistic regression": plain.predict(flat(X_test)),
+        "with class weights": weighted.predict(flat(X_test)),
     }
-    return RecallByClassDisplay.from_predictions(y_test, predictions, y_train=y)
+    return RecallByClassDisplay.from_predictions(y_test, predictions, y_train=splits.y_train)
 
 
-def draw_reliability(rae: Any, X: np.ndarray, y: np.ndarray, X_test: np.ndarray, y_test: np.ndarray) -> Any:
+def draw_reliability() -> Any:
+    splits, rae = digits()
+    X_test, y_test = splits.tests["test_balanced"]
+    train = flat(splits.X_train), splits.y_train
     probabilities = {
-        "Naive Bayes": GaussianNB(var_smoothing=1e-2).fit(flat(X), y).predict_proba(flat(X_test)),
-        "Logistic regression": LogisticRegression(max_iter=500).fit(flat(X), y).predict_proba(flat(X_test)),
         "RAE": rae.predict_proba(X_test),
+        "Logistic regression": LogisticRegression(max_iter=300).fit(*train).predict_proba(flat(X_test)),
+        "Naive Bayes": GaussianNB(var_smoothing=1e-2).fit(*train).predict_proba(flat(X_test)),
     }
     return ReliabilityDisplay.from_predictions(y_test, probabilities, n_bins=10)
 
 
-def draw_samples(rae: Any, X: np.ndarray, y: np.ndarray, X_test: np.ndarray, y_test: np.ndarray) -> Any:
-    return SampleGridDisplay.from_estimator(rae, X, y, n_classes=5)
+def draw_samples() -> Any:
+    splits, rae = digits()
+    return SampleGridDisplay.from_estimator(rae, splits.X_train, splits.y_train, n_classes=5)
 
 
-def draw_latents(rae: Any, X: np.ndarray, y: np.ndarray, X_test: np.ndarray, y_test: np.ndarray) -> Any:
-    return LatentMapDisplay.from_estimator(rae, X, y, n_points=600)
+def draw_latents() -> Any:
+    splits, rae = digits()
+    return LatentMapDisplay.from_estimator(rae, splits.X_train, splits.y_train, n_points=600)
 
 
-def draw_history(rae: Any, X: np.ndarray, y: np.ndarray, X_test: np.ndarray, y_test: np.ndarray) -> Any:
-    seeds = {f"seed {seed}": RAEClassifier(max_steps=400, early_stopping=True, random_state=seed, device="cpu")
-             for seed in (1, 2)}  # fmt: skip
-    return HistoryDisplay.from_estimator({"seed 0": rae, **{name: each.fit(X, y) for name, each in seeds.items()}})
+def draw_history() -> Any:
+    losses = ["classifier", "reconstruction", "decoder", "critic", "gradient_penalty", "critic_gradient"]
+    return HistoryDisplay.from_runs(MODELS / "rae-digits", losses=losses)
 
 
-def draw_ranks(*_: Any) -> Any:
+def draw_ranks() -> Any:
     names = ["No resampling", "Class weights", "SMOTE", "RAE", "DeepSMOTE"]
     table = np.random.default_rng(3).normal([0.86, 0.88, 0.87, 0.905, 0.90], 0.012, size=(14, 5))
     return CriticalDifferenceDisplay.from_scores(pd.DataFrame(table, columns=names))
 
 
-def draw_columns(*_: Any) -> Any:
+def draw_columns() -> Any:
     X, y = rows(3000, 0)
     X_holdout, y_holdout = rows(3000, 1)
     sampler = SmoothedBootstrapSampler(random_state=0).fit(X, y)

@@ -208,7 +208,8 @@ def as_runs(runs: Any) -> list[Run]:
         path = as_path(runs)
         alone = RunFolder(path)
         if alone.state == "finished" and alone.metrics is not None:
-            return [Run(path, alone.recipe, alone.seed or 0, alone.metrics)]
+            made = alone.certificate
+            return [Run(path, made.get("recipe") or alone.recipe, made.get("seed") or alone.seed or 0, alone.metrics)]
         return collect_runs(path)
     found = [runs] if isinstance(runs, Run) else list(runs) if isinstance(runs, Sequence) else [runs]
     others = [type(run).__name__ for run in found if not isinstance(run, Run | str | Path)]

@@ -18,6 +18,8 @@ __all__ = ["HistoryDisplay", "is_logarithmic"]
 LOG_RATIO = 50.0
 """A positive loss that spans more than this is drawn on a logarithmic axis."""
 MAX_PANELS = 12
+ASIDE = {"predicted_classes"}
+"""Of a history, what is watched and no loss."""
 COLUMNS = 3
 
 
@@ -83,7 +85,8 @@ class HistoryDisplay(Display):
         ----------
         estimator : fitted estimator with ``history_``, pipeline that ends in one, or mapping of str to such
         losses : sequence of str, optional
-            The columns of ``history_`` to draw; by default the first 12, without what ``track=True`` adds.
+            The columns of ``history_`` to draw; by default the first 12, ``validation_acsa`` before the losses, without
+            what ``track=True`` adds.
         name : str, optional
             Of a single estimator.
         ax : matplotlib Axes, or as many as there are losses, optional
@@ -244,7 +247,8 @@ def _chosen(
     curves: Mapping[str, Mapping[str, Sequence[Any]]], losses: Sequence[str] | None
 ) -> dict[str, Mapping[str, Sequence[Any]]]:
     if losses is None:
-        return dict(list(curves.items())[:MAX_PANELS])
+        ordered = sorted((name for name in curves if name not in ASIDE), key=lambda name: name != "validation_acsa")
+        return {name: curves[name] for name in ordered[:MAX_PANELS]}
     unknown = [name for name in losses if name not in curves]
     if unknown or isinstance(losses, str) or not losses:
         got = losses if isinstance(losses, str) or not losses else unknown[0]

@@ -306,7 +306,7 @@ class RecallByClassDisplay(Display):
 
     def _axis(self) -> str:
         of = f" on the {self.split} split" if self.split else ""
-        beside = f"; beside a class: its {self.of}" if self.counts is not None and self.of else ""
+        beside = f"; n: {self.of}" if self.counts is not None and self.of else ""
         return f"Recall{of} (%){beside}"
 
     def _rows(self) -> tuple[list[str], dict[str, NDArray], dict[str, Any]]:
@@ -321,7 +321,7 @@ class RecallByClassDisplay(Display):
             means[title] = 100 * np.divide(total, n, out=np.full(len(n), np.nan), where=n > 0)
             ranges[title] = None if len(ordered) == 1 else tuple(100 * end for end in _ends(ordered))
         texts = [
-            f"{short(name, 22)}   {count}" if self.counts is not None else short(name, 22) for name, count in labels
+            f"{short(name, 22)} (n={count})" if self.counts is not None else short(name, 22) for name, count in labels
         ]
         return texts, means, ranges
 
