@@ -149,8 +149,8 @@ class HistoryDisplay(Display):
                 )
             columns = dict.fromkeys(key for row in rows for key in row if key not in ("step", "seconds"))
             for column in columns:
-                known = [(row["step"], row[column]) for row in rows if row.get(column) == row.get(column, None)]
-                known = [(step, value) for step, value in known if value is not None]
+                known = [(row["step"], row[column]) for row in rows if row.get(column) is not None]
+                known = [(step, value) for step, value in known if value == value]
                 if known and (losses is not None or not is_tracked(column)):
                     curves.setdefault(column, {})[title] = [tuple(map(list, zip(*known, strict=True)))]
         return cls(curves=_chosen(curves, losses)).plot(ax, theme=theme)

@@ -237,5 +237,6 @@ class ReliabilityDisplay(Display):
         ax.set(xlim=(low, 100), ylim=(low, 100), aspect="equal")
         ax.set(xlabel="Mean confidence in a bin (%)", ylabel=f"Accuracy{of} (%)")
         finish(ax, colours, grid="both")
+        ax.tick_params(pad=7)  # so that the first numbers of both axes do not meet
         self.legend_ = add_legend(ax, colours, columns=2)
         return self
