@@ -16,6 +16,7 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
+from latentover import notebook
 from latentover.experiments.backends.here import run_here
 from latentover.experiments.jobs import Backend, Busy, forget_splits, shared_splits
 from latentover.experiments.recipe import Recipe, check_seeds, load_recipe, load_recipes
@@ -51,6 +52,25 @@ class Tuned:
     searches: list[Search]
     page: Path
     table: str
+
+    def _repr_html_(self) -> str:
+        def percent(value: float | None) -> str:
+            return "n/a" if value is None else f"{100 * value:.2f}"
+
+        rows = [
+            (
+                search.title,
+                ", ".join(f"{key} = {value}" for key, value in search.settings.items()) or "as it is",
+                percent(search.default),
+                percent(search.value),
+                f"{search.finished:,}",
+                f"{search.failed:,}",
+            )
+            for search in self.searches
+        ]
+        head = ("recipe", "best settings", "as it is (%)", "best (%)", "trials", "failed")
+        told = "Scores on validation data; the best of many is better there than elsewhere."
+        return notebook.page(notebook.table(head, rows, words=2), notebook.note(told), notebook.note(self.page))
 
 
 def tune(

@@ -100,10 +100,8 @@ class TestEveryDisplay:
         for name, theme in (("light", LIGHT), ("dark", DARK)):
             display.plot(theme=name)
             ax = np.ravel(display.ax_)[0]
-            inks = {
-                text.get_color()
-                for text in [*ax.texts, *ax.get_xticklabels(), *ax.get_yticklabels(), *_legend_texts(display.figure_)]
-            }
+            words = [*ax.texts, *ax.get_xticklabels(), *ax.get_yticklabels(), *_legend_texts(display.figure_)]
+            inks = {_hex(word.get_color()) for word in words}
             assert theme.ink in inks
             assert {"light": "#ffffff"}.get(name, DARK.paper) == _hex(display.figure_.get_facecolor())
         with pytest.raises(ValueError, match="Expected theme to be one of 'light', 'dark', but got 'grey'; name one"):
