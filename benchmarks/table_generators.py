@@ -617,7 +617,7 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
     """Draw the judge's AUC of every table and generator."""
     from matplotlib import rc_context
 
-    from latentover.report.theme import LIGHT, MARKERS, new_axes, style
+    from latentover.displays.theme import LIGHT, MARKERS, new_axes, style
 
     judged = by_table(rows, "judge")
     figure, axes = new_axes(0.34 * len(judged) + 1.5)

@@ -42,10 +42,10 @@ from sklearn.model_selection import RepeatedStratifiedKFold, StratifiedKFold
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
+from latentover.displays.theme import LIGHT, MARKERS, style
 from latentover.experiments.environment import commit, hardware, versions
 from latentover.files import write_text
 from latentover.metrics import acsa, brier, gm_c, macro_f1, mauprc_ova, prior_correction
-from latentover.report.theme import LIGHT, MARKERS, style
 from latentover.stats import critical_difference_diagram, mean_ranks, shaffer
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -154,7 +154,7 @@ def draw(sizes: Sequence[int], found: Mapping[str, Sequence[Mapping[str, float]]
     """Draw the seconds over the rows, both on logarithmic axes, with their exponents."""
     from matplotlib import rc_context
 
-    from latentover.report.theme import LIGHT, MARKERS, new_axes, style
+    from latentover.displays.theme import LIGHT, MARKERS, new_axes, style
 
     figure, axes = new_axes(3.4)
     ax = axes[0, 0]

@@ -4,8 +4,6 @@ The samples and the map come from the shipped recipe ``configs/digits/rae.yaml``
 from ``configs/digits_methods``; on two cores that takes a few minutes.
 """
 
-import csv
-import io
 import tempfile
 from pathlib import Path
 
@@ -19,10 +17,11 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from PIL import Image
 
 from latentover.data import load_splits
+from latentover.displays import LatentMapDisplay
 from latentover.experiments.evaluate import write_tsne
 from latentover.experiments.recipe import find_recipes, load_recipe
 from latentover.report import save_minority_grid
-from latentover.report.figures import tsne_figure
+from latentover.runs.reading import read_map
 
 IMAGES = Path(__file__).parent / "images"
 INK, FAINT = "#1c2430", "#5b6675"
@@ -52,15 +51,10 @@ def main() -> None:
 
 def draw_map(points: Path, path: Path) -> None:
     """Draw the t-SNE map of a run on white."""
-    with points.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    x, y = ([float(row[axis]) for row in rows] for axis in "xy")
-    picture = tsne_figure(x, y, [row["label"] for row in rows], [row["kind"] for row in rows], "RAE")
-    image = Image.open(io.BytesIO(picture.light)).convert("RGBA")
-    white = Image.new("RGBA", image.size, "white")
-    white.alpha_composite(image)
-    small = white.convert("RGB").resize((560, round(560 * white.height / white.width)), Image.Resampling.LANCZOS)
-    small.quantize(128).save(path, optimize=True)
+    found = read_map(points)
+    display = LatentMapDisplay(x=found.x, y=found.y, labels=found.labels, kinds=found.kinds).plot()
+    display.figure_.savefig(path, dpi=104, metadata={"Software": None})
+    Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
 
 
 def draw_networks(path: Path) -> None:

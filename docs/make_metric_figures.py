@@ -11,8 +11,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from latentover.displays.theme import LIGHT, style
 from latentover.metrics import frechet_distance, frechet_infinity, kid
-from latentover.report.theme import LIGHT, style
 from latentover.stats import critical_difference_diagram, mean_ranks, shaffer
 
 IMAGES = Path(__file__).parent / "images"

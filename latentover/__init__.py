@@ -9,10 +9,30 @@ __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules=["callbacks", "data", "losses", "metrics", "mixing", "networks", "report", "stats", "training"],
+    submodules=[
+        "callbacks",
+        "data",
+        "displays",
+        "losses",
+        "metrics",
+        "mixing",
+        "networks",
+        "report",
+        "stats",
+        "training",
+    ],
     submod_attrs={
         "bundle": ["load", "save"],
         "data.diagnosis": ["diagnose"],
+        "displays": [
+            "ColumnQualityDisplay",
+            "CriticalDifferenceDisplay",
+            "HistoryDisplay",
+            "LatentMapDisplay",
+            "RecallByClassDisplay",
+            "ReliabilityDisplay",
+            "SampleGridDisplay",
+        ],
         "estimators.describe": ["describe_plan"],
         "estimators.together": ["fit_many"],
         "experiments.advise": ["advise"],

@@ -19,6 +19,10 @@ def public_classes():
     return sorted((value for value in values if inspect.isclass(value)), key=lambda cls: cls.__name__)
 
 
+def public_estimators():
+    return [cls for cls in public_classes() if hasattr(cls, "get_params")]
+
+
 def run(code):
     environment = {**os.environ, "PYTHONPATH": str(Path(latentover.__file__).parents[1])}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
@@ -46,6 +50,13 @@ class TestImport:
     def test_of_the_estimators_does_without_pictures_and_data_sets(self):
         heavy = {"torchvision", "kornia", "matplotlib"}
         code = f"import sys, latentover; latentover.RAESampler; print(*{heavy} & set(sys.modules))"
+        assert run(code) == []
+
+    def test_of_the_displays_and_the_report_does_without_pictures(self):
+        code = (
+            "import sys, latentover; latentover.RecallByClassDisplay, latentover.report; "
+            "print(*{'torchvision', 'matplotlib'} & set(sys.modules))"
+        )
         assert run(code) == []
 
     def test_names_are_listed_and_load(self):
@@ -76,7 +87,7 @@ class TestConstructors:
     def test_nothing_is_documented_that_does_not_exist(self, cls):
         assert documented(cls) - {"..."} <= set(inspect.signature(cls).parameters)
 
-    @pytest.mark.parametrize("cls", public_classes(), ids=lambda cls: cls.__name__)
+    @pytest.mark.parametrize("cls", public_estimators(), ids=lambda cls: cls.__name__)
     def test_parameters_are_keywords_with_defaults(self, cls):
         for parameter in inspect.signature(cls).parameters.values():
             assert parameter.kind is inspect.Parameter.KEYWORD_ONLY

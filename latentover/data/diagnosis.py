@@ -7,7 +7,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from latentover.data.source import check_labels
+from latentover.notebook import heading, items, note, page, table
 
+STEPS = "What usually helps, in this order:"
+EVIDENCE = "What helps on a table of yours, by its own cross-validation: latentover data advise FILE --target NAME"
+SIZES = ("class", "samples", "share", "1 : ratio", "to add")
+SHOWN = 40
+"""Classes in a notebook."""
 FOLDS = 5
 """Of the cross-validation that is looked at."""
 SMOTE_NEIGHBORS = 5
@@ -66,27 +72,38 @@ class Diagnosis:
         if not self.steps:
             return ""
         lines = [f"{number}. {step}" for number, step in enumerate(self.steps, start=1)]
-        evidence = (
-            "What helps on a table of yours, by its own cross-validation: latentover data advise FILE --target NAME"
-        )
-        return "\n".join(["What usually helps, in this order:", *lines, evidence])
+        return "\n".join([STEPS, *lines, EVIDENCE])
 
     def sizes_text(self) -> str:
         """Return the class sizes as a table, and what they allow."""
-        total, width = sum(self.counts), max(len(str(label)) for label in ["class", *self.classes])
-        lines = [f"{'class':<{width}}  {'samples':>9}  {'share':>7}  {'1 : ratio':>9}  {'to add':>9}"]
-        for label, count in zip(self.classes, self.counts, strict=True):
-            lines.append(
-                f"{label!s:<{width}}  {count:>9,}  {count / total:>7.2%}  {self.counts[0] / count:>9.1f}  "
-                f"{self.counts[0] - count:>9,}"
-            )
-        lines += [
-            "",
-            f"{total:,} samples, {len(self.classes)} classes, imbalance ratio {self.ratio:.1f}; {self.n_new:,} new "
-            "samples balance them.",
-            *(f"- {note}" for note in self.notes),
+        width = max(len(str(label)) for label in ["class", *self.classes])
+        lines = [
+            f"{label:<{width}}  {samples:>9}  {share:>7}  {ratio:>9}  {new:>9}"
+            for label, samples, share, ratio, new in [SIZES, *self._sizes()]
         ]
-        return "\n".join(lines)
+        return "\n".join([*lines, "", self._sentence(), *(f"- {note}" for note in self.notes)])
+
+    def _sizes(self) -> list[tuple[str, ...]]:
+        total, largest = sum(self.counts), self.counts[0]
+        return [
+            (str(label), f"{count:,}", f"{count / total:.2%}", f"{largest / count:.1f}", f"{largest - count:,}")
+            for label, count in zip(self.classes, self.counts, strict=True)
+        ]
+
+    def _sentence(self) -> str:
+        return (
+            f"{sum(self.counts):,} samples, {len(self.classes)} classes, imbalance ratio {self.ratio:.1f}; "
+            f"{self.n_new:,} new samples balance them."
+        )
+
+    def _repr_html_(self) -> str:
+        steps = [heading(STEPS), items(self.steps, numbered=True), note(EVIDENCE)] if self.steps else []
+        return page(*steps, *self._sizes_html())
+
+    def _sizes_html(self) -> list[str]:
+        """Return the class sizes and what they allow, as parts of a page."""
+        sizes = self._sizes()
+        return [table(SIZES, sizes[:SHOWN], more=len(sizes) - SHOWN), note(self._sentence()), items(self.notes)]
 
 
 def diagnose(y: ArrayLike) -> Diagnosis:

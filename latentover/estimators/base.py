@@ -162,8 +162,10 @@ class BaseDataEstimator(BaseEstimator):
         ``"auto"`` is CUDA where there is one, otherwise the CPU.
     random_state : int, RandomState or None
         The same integer gives the same result on the same machine; the global generators stay untouched.
-    verbose : {0, 1}, default=0
-        1 shows a progress bar, or some lines where stderr is no terminal.
+    verbose : {0, 1, 2}, default=0
+        1 shows a progress bar with the time left and the score that matters: validation ACSA with
+        ``early_stopping=True``, otherwise the first loss. 2 says all losses. Where stderr is neither a terminal nor a
+        notebook, there are some lines instead.
 
     Attributes
     ----------

@@ -14,6 +14,7 @@ from latentover.data.diagnosis import Diagnosis, diagnose
 from latentover.estimators.base import OF_THE_TRAINING_ALONE
 from latentover.estimators.containers import Container
 from latentover.estimators.formats import ImageFormat, learn_format
+from latentover.notebook import heading, items, note, page, table
 from latentover.tables import Levels, TableFormat
 from latentover.tables.checks import check_dense_size, check_table
 from latentover.tables.format import column_learners, reduced_table, table_dependencies
@@ -33,6 +34,8 @@ _SHARED = (
     *("missing", "clip", "constraints"),
 )
 _TREATMENTS = {"number": "number", "levels": "category", "time": "date", "identifier": "identifier"}
+_HEAD = ("column", "type", "treatment", "levels", "missing", "width")
+_KEPT = "Kept in every new row:"
 _SHOWN = 40
 """Columns, and dependencies, that are printed."""
 
@@ -112,17 +115,32 @@ class Plan:
         lines = [steps, ""] if steps else []
         lines += _column_lines(self.columns) if self.kind == "table" else []
         if self.dependencies:
-            lines += ["Kept in every new row:", *(f"- {text}" for text in self.dependencies[:_SHOWN])]
+            lines += [_KEPT, *(f"- {text}" for text in self.dependencies[:_SHOWN])]
             lines += _more(self.dependencies, "more")
-        lines.append(f"{self.n_samples:,} samples of encoded shape {self.encoded_shape}: {_size(self.encoded_bytes)}.")
-        if self.network_bytes is not None:
-            lines.append(f"Networks, gradients and optimizer: {_size(self.network_bytes)}.")
-        if self.seconds is not None:
-            lines.append(f"Training on this machine: about {_duration(self.seconds)}, from a trial of some steps.")
+        lines += self._costs()
         lines += [f"- {note}" for note in self.notes]
         if self.diagnosis is not None:
             lines += ["", self.diagnosis.sizes_text()]
         return "\n".join(lines)
+
+    def _costs(self) -> list[str]:
+        said = [f"{self.n_samples:,} samples of encoded shape {self.encoded_shape}: {_size(self.encoded_bytes)}."]
+        if self.network_bytes is not None:
+            said.append(f"Networks, gradients and optimizer: {_size(self.network_bytes)}.")
+        if self.seconds is not None:
+            said.append(f"Training on this machine: about {_duration(self.seconds)}, from a trial of some steps.")
+        return said
+
+    def _repr_html_(self) -> str:
+        parts = list[str]()
+        if self.kind == "table":
+            parts.append(table(_HEAD, _cells(self.columns), words=3, more=len(self.columns) - _SHOWN))
+        if self.dependencies:
+            parts += [heading(_KEPT), items(self.dependencies[:_SHOWN])]
+            parts += [note(text) for text in _more(self.dependencies, "more")]
+        parts += [*map(note, self._costs()), items(self.notes)]
+        diagnosis = "" if self.diagnosis is None else self.diagnosis._repr_html_()
+        return page(*parts, diagnosis)
 
 
 def describe_plan(X: Any, y: Any = None, *, estimator: Any = None, identifiers: Sequence[Any] = ()) -> Plan:
@@ -313,9 +331,9 @@ def _some_rows(y: np.ndarray) -> np.ndarray:
 # ---- In words --------------------------------------------------------------------------------------------------------
 
 
-def _column_lines(columns: list[ColumnPlan]) -> list[str]:
-    rows = [("column", "type", "treatment", "levels", "missing", "width")]
-    rows += [
+def _cells(columns: list[ColumnPlan]) -> list[tuple[str, ...]]:
+    """Return what is said of each column, of so many as are shown."""
+    return [
         (
             str(c.name),
             c.dtype,
@@ -326,6 +344,10 @@ def _column_lines(columns: list[ColumnPlan]) -> list[str]:
         )
         for c in columns[:_SHOWN]
     ]
+
+
+def _column_lines(columns: list[ColumnPlan]) -> list[str]:
+    rows = [_HEAD, *_cells(columns)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = [
         "  ".join(

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
+from latentover import notebook
 from latentover.estimators.base import check_lengths
 from latentover.estimators.labels import check_labels
 from latentover.metrics import ClassMemorization, ColumnCopies, column_copies, memorization_per_class
@@ -21,6 +22,8 @@ _MADE_BY_NETWORKS = (
     "them, not that they are anonymous."
 )
 
+_HEAD = ("class", "rows", "copies", "twins", "too near", "distance", "")
+_COLUMN_HEAD = ("column", "copied", "usual", "different")
 _SHOWN = 20
 """Columns that are printed."""
 
@@ -83,30 +86,56 @@ class MemorizationReport:
 
     def __repr__(self) -> str:
         width = max(len(str(label)) for label in ["class", *self.classes])
-        lines = [f"{'class':<{width}}  {'rows':>7}  {'copies':>7}  {'twins':>7}  {'too near':>8}  {'distance':>8}"]
-        for label, found in self.classes.items():
-            ratio = "n/a" if found.distance_ratio != found.distance_ratio else f"{found.distance_ratio:.2f}"
-            lines.append(
-                f"{label!s:<{width}}  {found.n_train:>7,}  {found.copies:>7.1%}  {found.twins:>7.1%}  "
-                f"{found.nearer:>8.1%}  {ratio:>8}{'  repeats rows' if found.flagged else ''}"
+        lines = [
+            f"{label:<{width}}  {rows:>7}  {copies:>7}  {twins:>7}  {near:>8}  {ratio:>8}{said and f'  {said}'}"
+            for label, rows, copies, twins, near, ratio, said in [_HEAD, *self._cells()]
+        ]
+        parts = ["\n".join(lines), textwrap.fill(self._legend(), 100), *self._column_parts()]
+        return "\n\n".join([*parts, textwrap.fill(self.note, 100)])
+
+    def _repr_html_(self) -> str:
+        parts = [notebook.table(_HEAD, self._cells()), notebook.note(self._legend())]
+        copied = [
+            (name, f"{found.copied:.1%}", f"{found.usual:.1%}", f"{found.distinct:,}")
+            for name, found in self._copied()[:_SHOWN]
+        ]
+        if copied:
+            parts.append(notebook.table(_COLUMN_HEAD, copied))
+        return notebook.page(*parts, notebook.note(self.note))
+
+    def _cells(self) -> list[tuple[str, ...]]:
+        """Return what is said of each class."""
+        return [
+            (
+                str(label),
+                f"{found.n_train:,}",
+                *(f"{share:.1%}" for share in (found.copies, found.twins, found.nearer)),
+                "n/a" if found.distance_ratio != found.distance_ratio else f"{found.distance_ratio:.2f}",
+                "repeats rows" if found.flagged else "",
             )
-        legend = (
+            for label, found in self.classes.items()
+        ]
+
+    def _legend(self) -> str:
+        return (
             f"{self.n_samples:,} new samples of each class. copies: equal a training row; twins: rows that equal "
             "another one; too near: nearer to a training row than 95 % of the rows are to each other (about 5 % of "
             "independent samples are); distance: to the nearest training row, over that of the rows among themselves "
             "(about 1 for independent samples, 0 for copies)."
         )
-        parts = ["\n".join(lines), textwrap.fill(legend, 100), *self._column_parts(), textwrap.fill(self.note, 100)]
-        return "\n\n".join(parts)
+
+    def _copied(self) -> list[tuple[Any, ColumnCopies]]:
+        """Return the columns with copied values, those that are flagged first."""
+        copied = [(name, found) for name, found in self.columns.items() if found.copied]
+        return sorted(copied, key=lambda item: (not item[1].flagged, -item[1].copied))
 
     def _column_parts(self) -> list[str]:
         """The columns with copied values, those that are flagged first, and a legend."""
-        copied = [(name, found) for name, found in self.columns.items() if found.copied]
+        copied = self._copied()
         if not copied:
             return ["No new value of a column is that of a single training row."] if self.columns else []
-        copied.sort(key=lambda item: (not item[1].flagged, -item[1].copied))
         width = max(len(str(name)) for name in ["column", *(name for name, _ in copied[:_SHOWN])])
-        lines = [f"{'column':<{width}}  {'copied':>7}  {'usual':>7}  {'different':>9}"]
+        lines = ["{:<{width}}  {:>7}  {:>7}  {:>9}".format(*_COLUMN_HEAD, width=width)]
         for name, found in copied[:_SHOWN]:
             lines.append(
                 f"{name!s:<{width}}  {found.copied:>7.1%}  {found.usual:>7.1%}  {found.distinct:>9,}"

@@ -21,6 +21,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.model_selection import RepeatedStratifiedKFold
 from sklearn.utils.validation import has_fit_parameter
 
+from latentover import notebook
 from latentover.data.diagnosis import FEW
 from latentover.data.imbalance import subsample
 from latentover.estimators.base import check_lengths
@@ -57,6 +58,7 @@ METRICS = (
     "false_alarms",
 )
 _HEADS = ("bal. acc.", "macro-F1", "recall", "precision", "AUPRC", "ROC AUC", "Brier", "alarms/1000")
+_HEAD = ("method", *_HEADS, "difference to none (95 %)", "time")
 RAE_STEPS = 500
 """Half of its default: it is trained anew in every fold, and all of it is to take minutes."""
 LEVEL = 0.05
@@ -251,17 +253,22 @@ class Advice:
             known[name] = {method: found._asdict() for method, found in getattr(self, name).items()}
         return known
 
-    def __str__(self) -> str:
-        frame = self.to_frame()
+    def _cells(self) -> list[list[str]]:
+        """Return what is said of each method."""
         number = {metric: ("{:.1f}" if metric == "false_alarms" else "{:.3f}").format for metric in METRICS}
-        lines = [["  method", *_HEADS, "difference to none (95 %)", "time"]]
-        for name, row in frame.iterrows():
+        lines = []
+        for name, row in self.to_frame().iterrows():
             cells = [number[metric](row[metric]) for metric in METRICS]
             cells[METRICS.index(self.goal)] += f" ±{row[f'{self.goal}_sd']:.3f}"
             found = self.differences.get(str(name))
             gain = "" if found is None else f"{found.difference:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
-            mark = "> " if name == self.method else "  "
-            lines.append([mark + METHODS[str(name)].title, *cells, gain, f"{row['seconds']:.0f} s"])
+            lines.append([METHODS[str(name)].title, *cells, gain, f"{row['seconds']:.0f} s"])
+        return lines
+
+    def __str__(self) -> str:
+        marks = ["> " if name == self.method else "  " for name in self.scores]
+        rows = zip(["  ", *marks], [_HEAD, *self._cells()], strict=True)
+        lines = [[mark + title, *cells] for mark, (title, *cells) in rows]
         widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
         table = [
             "  ".join(
@@ -270,24 +277,27 @@ class Advice:
             )
             for line in lines
         ]
+        return "\n".join([self.sentence, "", *table, "", *self._legend(), *(f"- {note}" for note in self.notes)])
+
+    def _repr_html_(self) -> str:
+        cells, place = self._cells(), list(self.scores).index(self.method)
+        table = notebook.table(_HEAD, cells, marked=place)
+        legend = map(notebook.note, self._legend())
+        return notebook.page(notebook.heading(self.sentence), table, *legend, notebook.items(self.notes))
+
+    def _legend(self) -> list[str]:
+        """Say what was compared, and what the columns are."""
         sizes = ", ".join(f"{label!r}: {count:,}" for label, count in zip(self.classes[:10], self.counts, strict=False))
         more = f" and {len(self.classes) - 10} classes more" if len(self.classes) > 10 else ""
         used = "" if self.n_rows == sum(self.counts) else f", of which {self.n_rows:,} were used"
         rounds = f"{self.folds} folds" if self.repeats == 1 else f"{self.repeats} times {self.folds} folds"
-        return "\n".join(
-            [
-                self.sentence,
-                "",
-                *table,
-                "",
-                f"{sum(self.counts):,} rows ({sizes}{more}){used}; {rounds}, {self.classifier}, at the natural ratio. "
-                f"Means over folds, ± their standard deviation; the difference is that in {GOALS[self.goal]}.",
-                f"Recall, precision, AUPRC and ROC AUC are of {_listed(self.rare)}; alarms/1000: rows called "
-                f"{'so' if len(self.rare) == 1 else 'one of these'} that are not, in 1,000 rows. Of the Brier score "
-                "(0 to 2) less is better.",
-                *(f"- {note}" for note in self.notes),
-            ]
-        )
+        return [
+            f"{sum(self.counts):,} rows ({sizes}{more}){used}; {rounds}, {self.classifier}, at the natural ratio. "
+            f"Means over folds, ± their standard deviation; the difference is that in {GOALS[self.goal]}.",
+            f"Recall, precision, AUPRC and ROC AUC are of {_listed(self.rare)}; alarms/1000: rows called "
+            f"{'so' if len(self.rare) == 1 else 'one of these'} that are not, in 1,000 rows. Of the Brier score "
+            "(0 to 2) less is better.",
+        ]
 
 
 def _listed(labels: Sequence[Any], shown: int = 5) -> str:

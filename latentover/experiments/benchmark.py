@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from latentover import notebook
 from latentover.estimators.together import limit_at_once
 from latentover.experiments.backends.here import run_here, run_in_turns
 from latentover.experiments.backends.processes import run_in_processes
@@ -23,6 +24,9 @@ from latentover.experiments.run import Machine, is_finished, refresh_labels, run
 from latentover.runs.folder import Failure
 from latentover.runs.store import append_missing
 from latentover.training import parallel
+
+SHOWN = 40
+"""Runs in a notebook."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,14 @@ class Outcome:
     finished: int
     repeated: int
     failures: dict[str, Failure]
+
+    def _repr_html_(self) -> str:
+        told = f"{self.finished:,} runs made, {self.repeated:,} were there already, {len(self.failures):,} failed."
+        failed = [(name, failure.message) for name, failure in self.failures.items()]
+        parts = [notebook.note(told), notebook.items(self.folders)]
+        if failed:
+            parts.append(notebook.table(("failed", "why"), failed[:SHOWN], words=2, more=len(failed) - SHOWN))
+        return notebook.page(*parts)
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,16 @@ class Plan:
     def todo(self) -> list[Job]:
         """The others."""
         return [job for job in self.jobs if job not in self.done and job.name not in self.failed]
+
+    def _repr_html_(self) -> str:
+        done = {job.name for job in self.done}
+        states = [
+            (job.name, "failed before" if job.name in self.failed else "finished" if job.name in done else "to be made")
+            for job in self.jobs
+        ]
+        told = f"{len(states):,} runs: {len(self.todo):,} to be made."
+        table = notebook.table(("run", "state"), states[:SHOWN], words=2, more=len(states) - SHOWN)
+        return notebook.page(notebook.note(told), table)
 
 
 def benchmark(

@@ -3,9 +3,8 @@
 from typing import Any
 
 from latentover.experiments.recipe import Recipe
-from latentover.report.comparison import published_cells
-from latentover.report.findings import split_title
 from latentover.report.tables import published_texts
+from latentover.runs.comparison import published_cells, split_title
 from latentover.text import inline_code, markdown, short_name
 
 _SCORES = ("acsa", "macro_f1", "gm_a", "mauprc_ova", "ece", "brier")

@@ -10,11 +10,11 @@ import numpy as np
 import pandas as pd
 from imblearn.pipeline import Pipeline
 from sklearn.base import clone
-from sklearn.manifold import TSNE
 from torch import nn
 
 from latentover.bundle import find_bundle, load
 from latentover.data import Splits, load_splits
+from latentover.displays import LatentMapDisplay
 from latentover.estimators import learn_format
 from latentover.experiments.recipe import Evaluation, load_data_config, load_recipe
 from latentover.files import write_text
@@ -269,24 +269,15 @@ def write_tsne(estimator: Any, splits: Splits, evaluation: Evaluation, path: Pat
     generator = generator_of(estimator)
     if generator is None or not hasattr(generator, "encode") or evaluation.tsne_points == 0:
         return False
-    rng = np.random.default_rng(PICTURE_SEED)
-    share = max(2, evaluation.tsne_points // (2 * len(generator.classes_)))
-    latents, labels, kinds = [], [], []
-    for label in generator.classes_:
-        rows = np.flatnonzero(splits.y_train == label)
-        real = _rows(splits.X_train, np.sort(rng.permutation(rows)[:share]))
-        synthetic = generator.sample(share, y=label, random_state=PICTURE_SEED)
-        for kind, X in (("real", real), ("synthetic", synthetic)):
-            latents.append(generator.encode(X))
-            labels += [splits.class_names.get(label, label)] * len(latents[-1])
-            kinds += [kind] * len(latents[-1])
-    Z = np.concatenate(latents)
-    places = TSNE(perplexity=min(30.0, (len(Z) - 1) / 3), random_state=PICTURE_SEED).fit_transform(Z)
-    names = [guarded(str(label)) for label in labels]
-    table = pd.DataFrame({"x": places[:, 0], "y": places[:, 1], "label": names, "kind": kinds})
+    found = LatentMapDisplay.of_estimator(
+        generator,
+        splits.X_train,
+        splits.y_train,
+        n_points=evaluation.tsne_points,
+        random_state=PICTURE_SEED,
+        class_names=splits.class_names,
+    )
+    names = [guarded(str(label)) for label in np.asarray(found.labels)]
+    table = pd.DataFrame({"x": found.x, "y": found.y, "label": names, "kind": found.kinds})
     write_text(path, table.round(4).to_csv(index=False))
     return True
-
-
-def _rows(X: Any, rows: np.ndarray) -> Any:
-    return X.iloc[rows] if isinstance(X, pd.DataFrame) else X[rows]

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from imblearn.pipeline import Pipeline
 
+from latentover import notebook
 from latentover.bundle import find_bundle
 from latentover.data.delimited import Delimited
 from latentover.data.pictures import ImageFiles, in_words, list_images
@@ -78,6 +79,17 @@ class Predicted:
             return f"{self.out}: {'; '.join(said)}"
         table = self.head.to_string(index=False, float_format="{:.3f}".format, max_cols=12)
         return f"{table}\n\nThe first {'; '.join(said)}; --out writes all."
+
+    def _repr_html_(self) -> str:
+        counts = [(name, f"{count:,}") for name, count in self.counts.most_common()]
+        rows = self.head.map(_shown).to_numpy().tolist()
+        first = notebook.table(self.head.columns.tolist(), rows, words=2) if rows else ""
+        said = "" if self.out is None else f"Written to {self.out}."
+        return notebook.page(first, notebook.table((f"class of {self.what}", "predicted"), counts), notebook.note(said))
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def predict(

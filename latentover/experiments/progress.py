@@ -1,4 +1,4 @@
-"""One view of all runs of a benchmark, whoever makes them: live on a terminal, lines elsewhere."""
+"""One view of all runs of a benchmark, whoever makes them: live on a terminal or in a notebook, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from latentover.experiments.jobs import Job
 from latentover.runs.folder import Failure
+from latentover.training.progress import is_seen
 
 LOOK_SECONDS = 1.0
 """Between two looks at how far the runs have got."""
@@ -27,20 +28,20 @@ class Board:
     ----------
     jobs : sequence of Job
         What is to be made.
-    verbose : {0, 1}
-        0 tells of failures alone. 1 shows, on a terminal, all runs that are being made with their steps and how long
-        the rest will take, and elsewhere a line a finished run.
+    verbose : {0, 1, 2}
+        0 tells of failures alone. 1 shows, on a terminal or in a notebook, all runs that are being made with their
+        steps and scores and how long the rest will take, and elsewhere a line a finished run; 2 is the same here.
     """
 
     def __init__(self, jobs: Sequence[Job], verbose: int) -> None:
         self.jobs, self.verbose = {job.name: job for job in jobs}, verbose
         self.total, self.number, self.start = len(jobs), 0, time.perf_counter()
         self.messages = set[str]()
-        self.live = _Live(self.total) if verbose and sys.stderr.isatty() else None
+        self.live = _Live(self.total) if verbose and is_seen(widgets=True) else None
 
     @property
     def is_live(self) -> bool:
-        """Whether there is a terminal, so that trainings need not speak for themselves."""
+        """Whether there is a terminal or a notebook, so that trainings need not speak for themselves."""
         return self.live is not None
 
     def __enter__(self) -> Board:
@@ -137,7 +138,10 @@ class _Live:
                     if name not in self.rows and len(self.rows) < SHOWN:
                         self.rows[name] = self.progress.add_task(name, total=found.n_steps, count="", note="")
                     if name in self.rows:
-                        count, note = f"{found.step:,}/{found.n_steps:,} steps", f"{found.phase} {found.elsewhere()}"
+                        count, note = (
+                            f"{found.step:,}/{found.n_steps:,} steps",
+                            ", ".join(filter(None, (f"{found.phase} {found.elsewhere()}".strip(), found.score))),
+                        )
                         self.progress.update(
                             self.rows[name], total=found.n_steps, completed=found.step, count=count, note=note
                         )

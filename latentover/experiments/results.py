@@ -13,11 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from latentover.files import check_free_file, replacing, write_text
-from latentover.report.comparison import DEFAULT_METRICS, Row, compare, mean_cell
-from latentover.report.findings import p_text, split_title
+from latentover.report.findings import p_text
 from latentover.report.generation import generation_tables
 from latentover.report.html import scored_metrics
-from latentover.report.overall import over_data_sets, overall_sentences, overall_table
+from latentover.report.overall import overall_sentences, overall_table
 from latentover.report.tables import (
     MAX_CLASSES,
     NONE,
@@ -34,7 +33,9 @@ from latentover.report.tables import (
     side_text,
 )
 from latentover.runs.collection import Run
+from latentover.runs.comparison import DEFAULT_METRICS, Row, compare, mean_cell, split_title
 from latentover.runs.folder import GENERATION
+from latentover.runs.overall import over_data_sets
 from latentover.runs.reading import PER_CLASS
 from latentover.runs.store import ALL_CLASSES, GENERATED, MEMORIZATION, STORE, TRAIN, append_missing, read
 from latentover.stats import PairedDifference, paired_difference

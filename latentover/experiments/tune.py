@@ -14,8 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tqdm.auto import tqdm
-
+from latentover import notebook
 from latentover.experiments.backends.here import run_here
 from latentover.experiments.jobs import Backend, Busy, forget_splits, shared_splits
 from latentover.experiments.recipe import Recipe, check_seeds, load_recipe, load_recipes
@@ -27,6 +26,7 @@ from latentover.experiments.tuned import Search, table_of, write_best, write_pag
 from latentover.files import check_writable, locked
 from latentover.report.tables import METRIC_TITLES, metric_title
 from latentover.runs.folder import Failure
+from latentover.training.progress import progress_bar
 
 """Called with tasks, which it asks for one by one, a machine and ``wait``; yields each task with its outcome."""
 STUDIES = "searches"
@@ -51,6 +51,25 @@ class Tuned:
     searches: list[Search]
     page: Path
     table: str
+
+    def _repr_html_(self) -> str:
+        def percent(value: float | None) -> str:
+            return "n/a" if value is None else f"{100 * value:.2f}"
+
+        rows = [
+            (
+                search.title,
+                ", ".join(f"{key} = {value}" for key, value in search.settings.items()) or "as it is",
+                percent(search.default),
+                percent(search.value),
+                f"{search.finished:,}",
+                f"{search.failed:,}",
+            )
+            for search in self.searches
+        ]
+        head = ("recipe", "best settings", "as it is (%)", "best (%)", "trials", "failed")
+        told = "Scores on validation data; the best of many is better there than elsewhere."
+        return notebook.page(notebook.table(head, rows, words=2), notebook.note(told), notebook.note(self.page))
 
 
 def tune(
@@ -240,17 +259,17 @@ def _run_all(studies: Sequence[Study], trials: int, machine: Machine, backend: B
         return
     by_name = {study.recipe.name: study for study in studies}
     tasks = (task for study in studies for task in study.tasks(trials))
-    disable = None if machine.verbose else True  # None: no bar where stderr is not a terminal
     with (
         closing(backend(tasks, replace(machine, verbose=0), wait=True)) as outcomes,
-        tqdm(total=total, unit="trial", desc="trials", file=sys.stderr, disable=disable, dynamic_ncols=True) as bar,
+        progress_bar(total, "search", unit="trial", shown=bool(machine.verbose)) as bar,
     ):
         for number, (task, outcome) in enumerate(outcomes, start=1):
             assert not isinstance(outcome, Busy)  # a trial has no other process that could make it
             by_name[task.study].tell(task, outcome)
             if machine.verbose and (bar.disable or isinstance(outcome, Failure)):
                 said = _said(by_name[task.study], outcome)
-                tqdm.write(f"[{number}/{total}] {task.name}: {said}", file=sys.stderr)
+                bar.write(f"[{number}/{total}] {task.name}: {said}", file=sys.stderr)
+            bar.set_postfix_str(_best(by_name[task.study]), refresh=False)
             bar.update()
 
 
@@ -259,7 +278,12 @@ def _said(study: Study, outcome: dict[str, Any] | Failure) -> str:
         return f"failed: {outcome.message}"
     if outcome["pruned"]:
         return f"ended early, {outcome['seconds']:.1f} s"
-    metric, best = study.conditions["metric"], study.best()
     value = sum(outcome["scores"]) / len(outcome["scores"])
-    best_yet = "" if best is None or best.value is None else f", best {100 * best.value:.2f}"
-    return f"{100 * value:.2f} {metric_title(metric)}{best_yet}, {outcome['seconds']:.1f} s"
+    said = f"{100 * value:.2f} {metric_title(study.conditions['metric'])}", _best(study), f"{outcome['seconds']:.1f} s"
+    return ", ".join(filter(None, said))
+
+
+def _best(study: Study) -> str:
+    """Return the best score of a search so far, in words; empty before the first."""
+    best = study.best()
+    return "" if best is None or best.value is None else f"best {100 * best.value:.2f}"

@@ -9,8 +9,8 @@ from typing import Any
 from latentover.experiments.recipe import load_recipe
 from latentover.experiments.study import LOWER_IS_BETTER, RECIPE, Study, overrides_of
 from latentover.files import write_text
-from latentover.report.comparison import Cell
 from latentover.report.tables import SideTable, metric_title, percent, side_markdown
+from latentover.runs.comparison import Cell
 from latentover.text import inline_code, line, markdown
 
 PAGE = "tune.md"

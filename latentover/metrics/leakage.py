@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from latentover.metrics.copying import exact_copies
 from latentover.metrics.distances import as_features
 from latentover.metrics.neighbors import nearest_distances
+from latentover.notebook import note, page, table
 
 __all__ = ["NEAR", "SIGNIFICANT", "Leakage", "check_leakage"]
 
@@ -71,6 +72,16 @@ class Leakage(NamedTuple):
                 "training part."
             )
         return text
+
+    def _repr_html_(self) -> str:
+        counts = (
+            ("test samples", self.n),
+            ("copies of training samples", self.copies),
+            ("near copies", self.near_copies),
+            ("near copies by chance", self.expected),
+        )
+        rows = [(name, f"{count:,}") for name, count in counts]
+        return page(note(self), table(("", "samples"), rows))
 
 
 def check_leakage(X_train: Any, X_test: Any, *, sampler: Any = None, X_resampled: Any = None) -> Leakage:

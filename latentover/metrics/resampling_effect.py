@@ -18,6 +18,7 @@ from latentover.metrics.intervals import Estimate
 from latentover.metrics.judge import fit_boosting, plain_estimate
 from latentover.metrics.labels import as_labels
 from latentover.metrics.table_views import as_frame, as_points, as_tree_rows, look_at
+from latentover.notebook import note, page, table
 from latentover.seeds import as_generator
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["CLASSIFIERS", "EffectRow", "EffectScores", "ResamplingEffect", "effect_of_folds", "resampling_effect"]
 
 CLASSIFIERS = {"boosting": "Gradient boosting", "logistic": "Logistic regression"}
+_HEAD = ("classifier", "trained on", "threshold", "bal. acc.", "recall", "precision", "AUPRC", "Brier", "alarms")
 INNER_FOLDS = 3
 RESAMPLES = 300
 LEVEL = 0.95
@@ -135,18 +137,35 @@ class ResamplingEffect:
 
     def __repr__(self) -> str:
         lines = [
-            f"{'classifier':<20}{'trained on':<13}{'threshold':<11}{'bal. acc.':>9}{'recall':>8}{'precision':>11}"
-            f"{'AUPRC':>8}{'Brier':>8}{'alarms':>8}"
+            f"{classifier:<20}{trained:<13}{threshold:<11}{accuracy:>9}{recall:>8}{precision:>11}{auprc:>8}{brier:>8}"
+            f"{alarms:>8}"
+            for classifier, trained, threshold, accuracy, recall, precision, auprc, brier, alarms in [
+                _HEAD,
+                *self._cells(),
+            ]
         ]
-        for row in self.rows:
-            s = row.scores
-            lines.append(
-                f"{CLASSIFIERS[row.classifier]:<20}{'with new' if row.new_rows else 'real':<13}"
-                f"{'tuned' if row.tuned else 'usual':<11}{s.balanced_accuracy:>9.3f}{s.recall:>8.3f}"
-                f"{s.precision:>11.3f}{s.auprc:>8.3f}{s.brier:>8.4f}{s.false_alarms:>8.1f}"
+        return "\n".join([*lines, self._legend()])
+
+    def _repr_html_(self) -> str:
+        return page(table(_HEAD, self._cells(), words=3), note(self._legend()))
+
+    def _cells(self) -> list[tuple[str, ...]]:
+        return [
+            (
+                CLASSIFIERS[row.classifier],
+                "with new" if row.new_rows else "real",
+                "tuned" if row.tuned else "usual",
+                *(f"{value:.3f}" for value in (s.balanced_accuracy, s.recall, s.precision, s.auprc)),
+                f"{s.brier:.4f}",
+                f"{s.false_alarms:.1f}",
             )
+            for row in self.rows
+            for s in (row.scores,)
+        ]
+
+    def _legend(self) -> str:
         source = "held-out rows" if self.folds == 1 else f"rows in {self.folds} folds"
-        return "\n".join([*lines, f"on {self.n_test:,} {source}; alarms: false ones per 1,000 rows"])
+        return f"on {self.n_test:,} {source}; alarms: false ones per 1,000 rows"
 
 
 def resampling_effect(

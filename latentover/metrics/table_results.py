@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -11,11 +11,18 @@ from latentover.metrics.copying import ColumnCopies
 from latentover.metrics.judge import JudgeScore, plain_estimate
 from latentover.metrics.resampling_effect import ResamplingEffect
 from latentover.metrics.table_verdicts import Verdict, are_copies, could_be_real, does_help, known_or_zero
+from latentover.notebook import heading, items, page, table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["ColumnQuality", "Nearness", "PairQuality", "Picture", "PointMass", "TableQuality"]
+
+
+_HEAD = ("column", "kind", "distance", "usual", "missing: real, new")
+_BROKEN = "new rows that break a dependency"
+SHOWN = 40
+"""Columns in a notebook."""
 
 
 class Picture(NamedTuple):
@@ -255,25 +262,48 @@ class TableQuality:
         }  # fmt: skip
 
     def __repr__(self) -> str:
-        of = f" of {', '.join(self.classes[:8])}" if self.classes else ""
-        lines = [f"{self.n_new:,} new rows{of} beside {self.n_real:,} real and {self.n_holdout:,} held-out ones", ""]
+        lines = [self._sizes(), ""]
         for verdict in self.verdicts:
             lines += [verdict.question, textwrap.fill(verdict.answer, 100, initial_indent="  ", subsequent_indent="  ")]
-        worst = sorted(self.columns, key=lambda column: -known_or_zero(column.distance))[:8]
+        worst = worst_first(self.columns)[:8]
         if worst:
             width = max(len(column.name) for column in worst)
-            lines += ["", f"{'column':<{width}}  {'kind':<7}{'distance':>9}{'usual':>8}{'missing: real, new':>20}"]
-            for column in worst:
-                usual = "" if column.usual is None else f"{column.usual:.3f}"
-                missing = f"{column.missing_real:.1%}, {column.missing_new:.1%}"
-                lines.append(f"{column.name:<{width}}  {column.kind:<7}{column.distance:>9.3f}{usual:>8}{missing:>20}")
+            lines.append("")
+            for name, kind, distance, usual, missing in [_HEAD, *map(_cells, worst)]:
+                lines.append(f"{name:<{width}}  {kind:<7}{distance:>9}{usual:>8}{missing:>20}")
         if self.violations:
-            lines += ["", "new rows that break a dependency"]
+            lines += ["", _BROKEN]
             lines += [f"  {share:>7.2%}  {text}" for text, share in self.violations.items()]
         if self.effect is not None:
             lines += ["", repr(self.effect)]
         notes = [textwrap.fill(note, 100) for note in self.notes]
         return "\n".join([*lines, *(["", *notes] if notes else [])])
+
+    def _sizes(self) -> str:
+        of = f" of {', '.join(self.classes[:8])}" if self.classes else ""
+        return f"{self.n_new:,} new rows{of} beside {self.n_real:,} real and {self.n_holdout:,} held-out ones"
+
+    def _repr_html_(self) -> str:
+        answers = [(found.question, found.answer) for found in self.verdicts]
+        parts = [heading(self._sizes()), table(("question", "answer"), answers, words=2)]
+        if worst := worst_first(self.columns)[:SHOWN]:
+            parts.append(table(_HEAD, map(_cells, worst), words=2, more=len(self.columns) - SHOWN))
+        if self.violations:
+            parts.append(table(("dependency", _BROKEN), [(t, f"{share:.2%}") for t, share in self.violations.items()]))
+        if self.effect is not None:
+            parts.append(self.effect._repr_html_())
+        return page(*parts, items(self.notes))
+
+
+def _cells(column: ColumnQuality) -> tuple[str, ...]:
+    usual = "" if column.usual is None else f"{column.usual:.3f}"
+    missing = f"{column.missing_real:.1%}, {column.missing_new:.1%}"
+    return column.name, column.kind, f"{column.distance:.3f}", usual, missing
+
+
+def worst_first(columns: Iterable[ColumnQuality]) -> list[ColumnQuality]:
+    """Return columns by falling distance of new from real values."""
+    return sorted(columns, key=lambda column: -known_or_zero(column.distance))
 
 
 def plain(value: Any) -> Any:

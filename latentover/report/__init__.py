@@ -6,7 +6,6 @@ documents; `image_grid`, `minority_grid` and `save_minority_grid` show samples. 
 new rows of a table.
 """
 
-from latentover.report.comparison import Cell, Row, compare
 from latentover.report.grid import image_grid, minority_grid
 from latentover.report.html import write_report
 from latentover.report.markdown import write_markdown
@@ -14,6 +13,7 @@ from latentover.report.samples import save_minority_grid
 from latentover.report.table_quality import write_table_quality
 from latentover.report.tables import comparison_markdown, comparison_text
 from latentover.runs.collection import FailedRun, Run, collect_runs, failed_runs, unfinished_runs
+from latentover.runs.comparison import Cell, Row, compare
 
 __all__ = [
     "Cell",

@@ -5,11 +5,11 @@ They have letters, no pictures of letters, and weigh a kilobyte or two, so that 
 
 from __future__ import annotations
 
-import datetime
 import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from latentover.displays.columns import is_ordered, ticks_of
 from latentover.text import line, short_name
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from latentover.metrics.table_results import PairQuality, Picture
 
-__all__ = ["compact", "heat_map", "histogram", "intervals", "scale"]
+__all__ = ["heat_map", "histogram", "intervals", "scale"]
 
 WIDTH = 340
 LEFT = 112
@@ -40,13 +40,9 @@ def histogram(picture: Picture, names: Sequence[str], what: str, *, times: bool 
     """
     if not picture.real:
         return ""
-    if picture.labels and not _is_ordered(picture.labels):
+    if picture.labels and not is_ordered(picture.labels):
         return _bars(picture, names, what)
     return _bins(picture, what, times=times)
-
-
-def _is_ordered(labels: Sequence[str]) -> bool:
-    return tuple(labels[:3]) in (("0", "1", "2"), ("Mon", "Tue", "Wed")) and len(labels) in (24, 7)
 
 
 def _bins(picture: Picture, what: str, *, times: bool) -> Markup:
@@ -63,13 +59,7 @@ def _bins(picture: Picture, what: str, *, times: bool) -> Markup:
         return " ".join(points)
 
     end = f"{WIDTH - 2},{base}"
-    if picture.labels:
-        every = 1 if n == 7 else 6
-        ticks = [((i + 0.5) / n, picture.labels[i]) for i in range(0, n, every)]
-    elif _is_whole(picture.edges):
-        ticks = [((i + 0.5) / n, compact(picture.edges[i] + 0.5)) for i in sorted({0, n // 2, n - 1})]
-    else:
-        ticks = [(place, _edge(picture, place, times=times)) for place in (0.0, 0.5, 1.0)]
+    ticks = ticks_of(picture, times=times)
     marks = "".join(
         f'<text x="{min(max(2 + place * (WIDTH - 4), 2), WIDTH - 2):.1f}" y="{base + 17}" '
         f'text-anchor="{_anchor(place)}">{_safe(text)}</text>'
@@ -83,38 +73,8 @@ def _bins(picture: Picture, what: str, *, times: bool) -> Markup:
     return _svg(body, base + 24, what)
 
 
-def _is_whole(edges: Sequence[float]) -> bool:
-    return all(edge % 1 == 0.5 for edge in edges) and edges[1] - edges[0] == 1
-
-
 def _anchor(place: float) -> str:
     return {0.0: "start", 1.0: "end"}.get(place, "middle")
-
-
-def _edge(picture: Picture, place: float, *, times: bool) -> str:
-    low, high = picture.edges[0], picture.edges[-1]
-    value = low * (high / low) ** place if picture.logarithmic else low + (high - low) * place
-    if times:
-        moment = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=value)
-        return f"{moment:%Y-%m-%d}" if high - low > 2 * 86400 else f"{moment:%H:%M}"
-    return compact(value)
-
-
-def compact(value: float) -> str:
-    """Return a number in few letters.
-
-    Examples
-    --------
-    >>> compact(1234567), compact(0.5), compact(-30), compact(1520.4), compact(2e-9)
-    ('1.23M', '0.5', '-30', '1,520', '2e-09')
-    """
-    size = abs(value)
-    if size >= 1e15:
-        return f"{value:.2g}"
-    for unit, name in ((1e12, "T"), (1e9, "B"), (1e6, "M")):
-        if size >= unit:
-            return f"{value / unit:.3g}{name}"
-    return f"{value:,.0f}" if size >= 1000 else f"{value:.3g}"
 
 
 def _bars(picture: Picture, names: Sequence[str], what: str) -> Markup:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from latentover.report.comparison import Row, compare
-from latentover.report.groups import baseline_of, mean_or_none
 from latentover.report.tables import failures, percent
 from latentover.runs.collection import Run, RunsFolder, name_of
+from latentover.runs.comparison import Row, compare, split_title
+from latentover.runs.groups import baseline_of, mean_or_none
 from latentover.stats import PairedDifference, paired_difference
 from latentover.text import short_name
 
@@ -23,17 +23,9 @@ __all__ = [
     "plural",
     "rarest_class",
     "score_sentences",
-    "split_title",
 ]
 
-SPLITS = {"test_balanced": "balanced test", "test_imbalanced": "imbalanced test", "validation": "validation"}
-
 Tile = tuple[str, str]
-
-
-def split_title(split: str) -> str:
-    """Name of a split for people: ``"test_balanced"`` is "balanced test"."""
-    return SPLITS.get(split) or short_name(split.replace("_", " "))
 
 
 def plural(n: int, word: str) -> str:

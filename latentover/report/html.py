@@ -15,9 +15,10 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from latentover.displays.recall import rows_of_classes
+from latentover.displays.theme import DARK, LIGHT
 from latentover.files import write_whole
 from latentover.places import as_path
-from latentover.report.comparison import DEFAULT_METRICS, compare
 from latentover.report.figures import ranks_figure
 from latentover.report.findings import (
     cautions,
@@ -26,13 +27,11 @@ from latentover.report.findings import (
     key_tiles,
     plural,
     score_sentences,
-    split_title,
 )
 from latentover.report.generation import generation_tables
-from latentover.report.groups import Group, first_content, group_runs, mean_or_none
 from latentover.report.margins import PARTS, margin_tables, tracked_part
-from latentover.report.overall import Overall, over_data_sets, overall_sentences, overall_table
-from latentover.report.panels import class_order, final_losses, json_for_html, panel_data, rows_of_classes
+from latentover.report.overall import overall_sentences, overall_table
+from latentover.report.panels import final_losses, json_for_html, panel_data
 from latentover.report.samples import native_panels, png_bytes, side_by_side
 from latentover.report.tables import (
     NONE,
@@ -47,9 +46,11 @@ from latentover.report.tables import (
     published_texts,
     seconds,
 )
-from latentover.report.theme import DARK, LIGHT
 from latentover.runs.collection import Run, RunsFolder, read_finished
+from latentover.runs.comparison import DEFAULT_METRICS, compare, split_title
 from latentover.runs.folder import MAP, PANELS, PICTURE, RECIPE
+from latentover.runs.groups import Group, by_class, class_order, first_content, group_runs, mean_or_none
+from latentover.runs.overall import Overall, over_data_sets
 from latentover.runs.reading import Png
 from latentover.text import line, short_name
 
@@ -380,10 +381,9 @@ def _recalls(groups: Sequence[Group], split: str) -> dict[str, Any] | None:
         return None
     rows = []
     for group in groups:
-        alike = [run.scores(split) for run in group.runs if {*(run.scores(split).get("classes") or ())} == {*order}]
-        found = [dict(zip(one["classes"], one["recall"], strict=True)) for one in alike if one.get("recall")]
-        if found:
-            rows.append((group, [mean_or_none([one[label] for one in found]) for label in order]))
+        found = by_class(group, split, order, "recall")
+        if found is not None:
+            rows.append((group, [mean_or_none(values) for values in found]))
     if not rows:
         return None
     table = np.array([[math.nan if value is None else value for value in values] for _, values in rows], float)

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 
 from scipy.stats import spearmanr
 
-from latentover.report.comparison import run_titles
 from latentover.report.tables import NONE, SideTable
 from latentover.runs.collection import Run
+from latentover.runs.comparison import run_titles
+from latentover.runs.groups import TRACKED, is_tracked
 
-__all__ = ["class_accuracies", "gap_points", "is_tracked", "margin_tables", "tracked_curves", "tracked_part"]
+__all__ = ["class_accuracies", "gap_points", "margin_tables", "tracked_curves", "tracked_part"]
 
 Curve = tuple[list[float], list[float]]
 
@@ -56,15 +57,10 @@ TABLES = {
 IN_PERCENT = {name for name in (*SCORES, *DECOMPOSITION) if name.startswith("accuracy") or name.endswith("error_rate")}
 
 
-def is_tracked(column: str) -> bool:
-    """Whether a column of the history is shown here, and not among the losses."""
-    return column.startswith(tuple(f"{part}_" for part in PARTS)) and column != "validation_acsa"
-
-
 def tracked_part(runs: Sequence[Run]) -> str | None:
     """Return where all runs that tracked something did so, ``"validation"`` before ``"train"``; None if none did."""
     names = [run.history().keys() for run in runs]
-    for part in PARTS:
+    for part in TRACKED:
         tracked = [f"{part}_margin" in columns for columns in names if any(map(is_tracked, columns))]
         if tracked and all(tracked):
             return part

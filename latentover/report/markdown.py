@@ -7,8 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from latentover.files import write_text, write_whole
-from latentover.report.comparison import compare
-from latentover.report.findings import cautions, key_finding, split_title
+from latentover.report.findings import cautions, key_finding
 from latentover.report.generation import generation_markdown, generation_tables
 from latentover.report.html import (
     Comparison,
@@ -29,6 +28,7 @@ from latentover.report.tables import (
     side_markdown,
 )
 from latentover.runs.collection import Run
+from latentover.runs.comparison import compare, split_title
 from latentover.text import markdown
 
 __all__ = ["write_markdown"]

@@ -14,37 +14,38 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from latentover.report.comparison import LOWER_IS_BETTER, Row
-from latentover.report.findings import split_title
-from latentover.report.groups import Group, baseline_of, first_content
+from latentover.displays.curves import is_logarithmic
+from latentover.displays.recall import rows_of_classes
 from latentover.report.margins import (
     class_accuracies,
     gap_points,
-    is_tracked,
     tracked_curves,
     tracked_part,
 )
 from latentover.report.tables import METRIC_TITLES, differences, metric_title
 from latentover.runs.collection import Run
-from latentover.runs.folder import CURVES, MAP, SAMPLER_HISTORY
+from latentover.runs.comparison import LOWER_IS_BETTER, Row, split_title
+from latentover.runs.folder import CURVES, MAP
+from latentover.runs.groups import (
+    Group,
+    baseline_of,
+    by_class,
+    class_order,
+    first_content,
+    losses_of,
+    pooled_reliability,
+)
 from latentover.runs.reading import Curve, Map
-from latentover.text import line, natural, short_name
+from latentover.text import natural, short_name
 
-__all__ = ["class_order", "final_losses", "json_for_html", "losses_of", "panel_data", "rows_of_classes"]
+__all__ = ["final_losses", "json_for_html", "panel_data"]
 
-MAX_CLASSES = 24
-"""Classes shown one by one; more are averaged in groups of equal size."""
-CLASS_GROUPS = 12
-MAX_PANELS = 24
-"""Losses of a recipe that are drawn, the first ones."""
 CURVE_POINTS, LEAST_CURVE_POINTS, ALL_CURVE_POINTS = 300, 40, 160_000
 """Points of a curve at the most, at the least, and of all curves of a page together; longer ones are averaged."""
 OPERATING_POINTS, LEAST_OPERATING_POINTS, ALL_OPERATING_POINTS = 101, 12, 40_000
 MAP_POINTS, ALL_MAP_POINTS = 2_000, 60_000
 LEVELS = 999
 """Steps between the lowest and the highest value of a panel: finer than a pixel."""
-LOG_RATIO = 50.0
-"""A positive loss that spans more than this is drawn on a logarithmic axis."""
 
 
 def json_for_html(data: Any) -> str:
@@ -141,56 +142,10 @@ def _metric(groups: Sequence[Group], split: str, metric: str, baseline: Row | No
 # ---- Classes ---------------------------------------------------------------------------------------------------------
 
 
-def class_order(groups: Sequence[Group], split: str) -> list[str]:
-    """Return the classes of the first run, the one with most training samples first; empty where that is not known."""
-    first = groups[0].runs[0]
-    classes, counts = first.scores(split).get("classes") or [], first.metrics.get("train_counts") or {}
-    return sorted(classes, key=lambda label: -counts.get(label, 0)) if any(label in counts for label in classes) else []
-
-
 def _by_class(group: Group, split: str, order: Sequence[str], score: str) -> list[list[float | None]] | None:
-    """Return a score of each class, one value a seed; None where a recipe saw other classes than the first one."""
-    alike = []
-    for run in group.runs:
-        scores = run.scores(split)
-        if scores.get(score) and {*scores["classes"]} == {*order}:
-            alike.append(dict(zip(scores["classes"], scores[score], strict=True)))
-    return [[_share(one[label]) for one in alike] for label in order] if alike and order else None
-
-
-def rows_of_classes(
-    table: NDArray[np.float64], classes: Sequence[str], counts: Sequence[int]
-) -> tuple[list[tuple[str, str]], NDArray[np.float64]]:
-    """Order the columns of a table by falling training count, and average neighbours where there are many.
-
-    Parameters
-    ----------
-    table : ndarray of shape (n, n_classes)
-        ``nan`` where a value is not known.
-    classes : sequence of n_classes str
-    counts : sequence of n_classes int
-
-    Returns
-    -------
-    (list of (str, str), ndarray of shape (n, columns))
-        Name and count of each column, as words, and the values.
-    """
-    order = np.argsort(-np.asarray(counts), kind="stable")
-    table = table[:, order]
-    if len(classes) <= MAX_CLASSES:
-        return [(short_name(classes[i]), f"{counts[i]:,}") for i in order], table
-    groups = np.array_split(np.arange(len(classes)), CLASS_GROUPS)
-    labels = [
-        (f"Classes {group[0] + 1} to {group[-1] + 1}", f"{counts[order[group[0]]]:,} to {counts[order[group[-1]]]:,}")
-        for group in groups
-    ]
-    return labels, np.stack([_nanmean(table[:, group]) for group in groups], axis=1)
-
-
-def _nanmean(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    known = ~np.isnan(values)
-    total, n = np.where(known, values, 0).sum(axis=1), known.sum(axis=1)
-    return np.divide(total, n, out=np.full(len(values), np.nan), where=n > 0)
+    """Return a score of each class in percent, one value a seed."""
+    found = by_class(group, split, order, score)
+    return None if found is None else [[_share(value) for value in values] for values in found]
 
 
 # ---- Thresholds ------------------------------------------------------------------------------------------------------
@@ -235,16 +190,10 @@ def _pooled(runs: Sequence[Mapping[str, Any]], label: str, most: int) -> dict[st
 
 def _reliability(runs: Sequence[Mapping[str, Any]]) -> list[list[float]]:
     """Return for each bin that is not empty: samples, mean confidence and accuracy in percent, of all seeds."""
-    bins = [run["reliability"] for run in runs if run["reliability"].get("n")]
-    if not bins or len({len(one["n"]) for one in bins}) > 1:
+    bins = pooled_reliability([run["reliability"] for run in runs])
+    if bins is None:
         return []
-    n = np.array([one["n"] for one in bins], float)
-    total = n.sum(axis=0)
-    means = [
-        (n * np.array([one[name] for one in bins])).sum(axis=0) / np.maximum(total, 1)
-        for name in ("confidence", "accuracy")
-    ]
-    return [[int(c), round(100 * x, 2), round(100 * y, 2)] for c, x, y in zip(total, *means, strict=True) if c]
+    return [[int(c), round(100 * x, 2), round(100 * y, 2)] for c, x, y in zip(*bins, strict=True) if c]
 
 
 # ---- Curves ----------------------------------------------------------------------------------------------------------
@@ -264,22 +213,11 @@ def _curves(groups: Sequence[Group]) -> list[dict[str, Any]]:
     ]
 
 
-def losses_of(group: Group) -> dict[str, dict[int, Curve]]:
-    """Return the losses of a method that are drawn, by name and seed; what was tracked has a section of its own."""
-    curves: dict[str, dict[int, Curve]] = {}
-    for run in group.runs:
-        own = {name: curve for name, curve in run.history().items() if not is_tracked(name)}
-        sampler = {f"sampler: {name}": curve for name, curve in run.history(SAMPLER_HISTORY).items()}
-        for name, curve in (own | sampler).items():
-            curves.setdefault(line(name, 40), {})[run.seed] = curve
-    return dict(list(curves.items())[:MAX_PANELS])
-
-
 def _panel(title: str, curves: Sequence[tuple[int, Curve]], most: int) -> dict[str, Any]:
     """Return lines as whole numbers between the lowest and the highest value of their panel."""
     thin = [(name, *_thin(*curve, most)) for name, curve in curves]
     values, steps = (np.concatenate([one[place] for one in thin]) for place in (2, 1))
-    logarithmic = bool(values.min() > 0 and values.max() / values.min() > LOG_RATIO)
+    logarithmic = is_logarithmic(values)
     low, high = (math.log10(v) if logarithmic else float(v) for v in (values.min(), values.max()))
     start, end = float(steps.min()), float(steps.max())
     return {

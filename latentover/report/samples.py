@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from latentover.displays.samples import SampleGridDisplay, laid_out, panels_of_methods
 from latentover.files import write_whole
 from latentover.report.grid import PAPER, minority_grid
 from latentover.runs.reading import LABELS, Png
-from latentover.seeds import as_random_state
 from latentover.text import line
 
 if TYPE_CHECKING:
@@ -73,24 +73,15 @@ def save_minority_grid(
     ValueError
         If *X*, *y*, *per_class* or *n_classes* are not as described, or ``sample`` returns another shape.
     """
-    X, y = np.asarray(X), np.asarray(y)
-    _check_data(X, y, per_class, n_classes)
-    rng = as_random_state(random_state)
-    limits = _limits(X)
-    labels, counts = np.unique(y, return_counts=True)
-    order = np.argsort(counts, kind="stable")[:n_classes]
-    rows = []
-    for label in labels[order]:
-        row = _class_row(estimator, X[y == label], label, per_class, rng)
-        rows.append({title: _unit(images, limits, per_class) for title, images in row.items()})
-    panels = {title: np.stack([row[title] for row in rows]) for title in rows[0]}
-    names = [(class_names or {}).get(label, label) for label in labels.tolist()]
-    row_labels = [f"{names[i]} (n={counts[i]})" for i in order]
+    grid = SampleGridDisplay.of_estimator(
+        estimator, X, y, per_class=per_class, n_classes=n_classes, random_state=random_state, class_names=class_names
+    )
+    panels = {title: np.asarray(images) for title, images in grid.panels.items()}
     buffer = io.BytesIO()
-    arrays: dict[str, Any] = {LABELS: row_labels, **{name: x.astype(np.float16) for name, x in panels.items()}}
+    arrays: dict[str, Any] = {LABELS: grid.row_labels, **{name: x.astype(np.float16) for name, x in panels.items()}}
     np.savez_compressed(buffer, **arrays)
     write_whole(Path(path).with_suffix(".npz"), buffer.getvalue())
-    return write_whole(path, png_bytes(minority_grid(panels, row_labels)))
+    return write_whole(path, png_bytes(minority_grid(panels, grid.row_labels)))
 
 
 def side_by_side(
@@ -113,12 +104,7 @@ def side_by_side(
         None where fewer than two methods made images of the same classes and size.
     """
     _, labels = next(iter(grids.values()), ({}, []))
-    panels: dict[str, NDArray] = {}
-    for title, (of_method, row_labels) in grids.items():
-        real, synthetic = (np.asarray(of_method[name])[:, :per_class] for name in ("Real", "Synthetic"))
-        panels.setdefault("Real", real)
-        if list(row_labels) == list(labels) and synthetic.shape[2:] == panels["Real"].shape[2:]:
-            panels[title] = synthetic
+    panels = panels_of_methods(grids, per_class)
     if len(panels) < 3:
         return None
     first, *methods = panels.items()
@@ -154,14 +140,7 @@ def native_panels(panels: Mapping[str, NDArray], row_labels: Sequence[str]) -> d
 
 
 def _native(images: NDArray) -> Png:
-    """Lay images out with a little room behind and below each; room and empty places are transparent."""
-    n, k, channels, height, width = images.shape
-    room = max(1, min(height, width) // 10)
-    pixels = np.zeros((n, k, channels + 1, height + room, width + room), np.uint8)
-    pixels[:, :, :channels, :height, :width] = np.rint(255 * np.nan_to_num(images))
-    pixels[:, :, channels, :height, :width] = 255 * ~np.isnan(images).all(axis=2)
-    flat = pixels.transpose(0, 3, 1, 4, 2).reshape(n * (height + room), k * (width + room), channels + 1)
-    picture = Image.fromarray(np.ascontiguousarray(flat))
+    picture = Image.fromarray(np.ascontiguousarray(laid_out(images)))
     return Png(png_bytes(picture), picture.width, picture.height)
 
 
@@ -170,61 +149,3 @@ def png_bytes(picture: Image.Image) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG", optimize=True)
     return buffer.getvalue()
-
-
-def _check_data(X: NDArray, y: NDArray, per_class: int, n_classes: int) -> None:
-    if X.ndim != 4 or X.shape[1] not in (1, 3) or X.size == 0:
-        raise ValueError(
-            f"Expected *X* to be images of shape (n, 1 or 3 channels, height, width), but got {X.shape}; "
-            "put the channels second."
-        )
-    if y.shape != (len(X),):
-        raise ValueError(f"Expected *y* to be of shape ({len(X)},), but got {y.shape}; pass one label an image.")
-    for name, value in (("per_class", per_class), ("n_classes", n_classes)):
-        if value < 1:
-            raise ValueError(f"Expected *{name}* to be at least 1, but got {value}; the default is a good start.")
-
-
-def _class_row(estimator: Any, real: NDArray, label: Any, per_class: int, rng: RandomState) -> dict[str, NDArray]:
-    """Images of one class for each panel, in the range of the data."""
-    chosen = real[rng.permutation(len(real))[:per_class]]
-    row = {"Real": chosen}
-    if hasattr(estimator, "reconstruct"):
-        row["Reconstruction"] = _images_like(estimator.reconstruct(chosen), chosen.shape, "estimator.reconstruct(X)")
-    drawn = estimator.sample(per_class, y=label, random_state=int(rng.randint(2**31 - 1)))
-    row["Synthetic"] = _images_like(drawn, (per_class, *real.shape[1:]), "estimator.sample(n, y=c)")
-    row["Nearest real"] = real[_nearest(row["Synthetic"], real)]
-    return row
-
-
-def _images_like(images: ArrayLike, shape: tuple[int, ...], name: str) -> NDArray:
-    array = np.asarray(images)
-    if array.shape != shape:
-        raise ValueError(
-            f"Expected *{name}* to be images of shape {shape}, but got {array.shape}; return them in the layout of X."
-        )
-    return array
-
-
-def _nearest(images: NDArray, real: NDArray) -> NDArray[np.intp]:
-    """Index of the real image with the smallest Euclidean pixel distance to each image."""
-    flat = real.reshape(len(real), -1).astype(np.float64)
-    return np.array([np.argmin(((flat - image.ravel()) ** 2).sum(axis=1)) for image in images])
-
-
-def _limits(X: NDArray) -> tuple[float, float]:
-    """What is shown black and white: 0..255 for uint8, 0..1 for floats within it, else the range of the data."""
-    if X.dtype == np.uint8:
-        return 0.0, 255.0
-    low, high = float(X.min()), float(X.max())
-    if X.dtype.kind == "f" and low >= 0 and high <= 1:
-        return 0.0, 1.0
-    return low, max(high, low + 1e-12)
-
-
-def _unit(images: NDArray, limits: tuple[float, float], per_class: int) -> NDArray[np.float64]:
-    """Scale to [0, 1], clip, and fill up with empty places to *per_class* images."""
-    low, high = limits
-    unit = ((images.astype(np.float64) - low) / (high - low)).clip(0, 1)
-    empty = np.full((per_class - len(unit), *unit.shape[1:]), np.nan)
-    return np.concatenate([unit, empty])

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from latentover.displays.theme import DARK, LIGHT
 from latentover.files import write_whole
 from latentover.metrics.resampling_effect import CLASSIFIERS
-from latentover.metrics.table_results import ColumnQuality, TableQuality
+from latentover.metrics.table_results import ColumnQuality, TableQuality, worst_first
 from latentover.metrics.table_verdicts import known_or_zero, percent, signed
 from latentover.report.drawings import heat_map, histogram, intervals, scale
 from latentover.report.html import template
-from latentover.report.theme import DARK, LIGHT
 from latentover.text import line, short_name
 
 __all__ = ["write_table_quality"]
@@ -127,7 +127,7 @@ def _judge(result: TableQuality) -> dict[str, Any]:
 
 
 def _columns(result: TableQuality) -> dict[str, Any]:
-    ordered = sorted(result.columns, key=lambda column: -known_or_zero(column.distance))
+    ordered = worst_first(result.columns)
     drawn = [_column(column) for column in ordered[: MOST_DRAWN + MOST_FOLDED]]
     return {
         "shown": drawn[:MOST_DRAWN],

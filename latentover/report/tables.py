@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from scipy.stats import rankdata, spearmanr
 
-from latentover.report.comparison import Cell, Row, mean_cell, run_titles
-from latentover.report.groups import Group, baseline_of, group_runs
 from latentover.runs.collection import FailedRun, Run
+from latentover.runs.comparison import Cell, Row, mean_cell, run_titles
+from latentover.runs.groups import Group, baseline_of, group_runs
 from latentover.stats import PairedDifference, holm, paired_difference
 from latentover.text import latex, markdown, short_name
 
@@ -65,7 +65,7 @@ def percent(cell: Cell) -> str:
 
     Examples
     --------
-    >>> from latentover.report.comparison import Cell
+    >>> from latentover.runs.comparison import Cell
     >>> percent(Cell(0.84789, 0.00151, n=5)), percent(Cell(0.5, None, n=1)), percent(Cell(None, None, n=0))
     ('84.79 ± 0.15', '50.00', 'n/a')
     """
@@ -80,7 +80,7 @@ def published_texts(published: Mapping[str, Cell]) -> list[str]:
 
     Examples
     --------
-    >>> from latentover.report.comparison import Cell
+    >>> from latentover.runs.comparison import Cell
     >>> published_texts({"macro_f1": Cell(0.843, None, 0), "acsa": Cell(0.8479, 0.0015, 0)})
     ['84.79 ± 0.15 ACSA', '84.30 Macro-F1']
     """
@@ -383,7 +383,7 @@ def order_table(rows: Sequence[Row]) -> SideTable | None:
 
     Examples
     --------
-    >>> from latentover.report.comparison import Cell, Row
+    >>> from latentover.runs.comparison import Cell, Row
     >>> ours, paper = {"a": 0.6, "b": 0.7, "c": 0.8}, {"a": 0.71, "b": 0.82, "c": 0.75}
     >>> table = order_table([
     ...     Row(name, name.upper(), {"acsa": Cell(ours[name], None, 1)}, 1, None, {"acsa": Cell(paper[name], None, 0)})

@@ -143,6 +143,8 @@ class Progress(NamedTuple):
         Of the training that is going on: a run may have several.
     started, time : float
         When it was begun or gone on with, and when this was said, in seconds since 1970.
+    score : str
+        The score that matters so far, in words.
     """
 
     host: str
@@ -152,6 +154,7 @@ class Progress(NamedTuple):
     n_steps: int
     started: float
     time: float
+    score: str = ""
 
     def elsewhere(self) -> str:
         """Return where it is made, if that is another machine."""
@@ -397,12 +400,12 @@ class RunFolder:
         every = PROGRESS_SECONDS if is_local(self.path) else HEARTBEAT
         start, last = time.time(), time.time()
 
-        def write(phase: str, step: int, n_steps: int) -> None:
+        def write(phase: str, step: int, n_steps: int, score: str) -> None:
             nonlocal last
             if time.time() - last < every:
                 return
             last = time.time()
-            told = Progress(socket.gethostname(), os.getpid(), phase, step, n_steps, start, last)
+            told = Progress(socket.gethostname(), os.getpid(), phase, step, n_steps, start, last, score)
             with suppress(OSError):  # nothing depends on it
                 write_json(self._running, told._asdict())
 

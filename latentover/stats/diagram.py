@@ -7,7 +7,7 @@ from typing import Any
 
 from latentover.stats.ranks import PairwiseTest
 
-__all__ = ["critical_difference_diagram", "equal_groups"]
+__all__ = ["critical_difference_diagram", "draw_diagram", "equal_groups", "size_of_diagram"]
 
 _MIDDLE, _MARGIN, _LINE, _LETTER = 2.88, 1.56, 0.24, 0.085
 """Inches: the line of ranks, the least that stands beside it for names, a line of text, a letter."""
@@ -111,35 +111,72 @@ def critical_difference_diagram(
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    figure = Figure(figsize=size_of_diagram(ranks, pairs, alpha=alpha))
+    FigureCanvasAgg(figure)
+    draw_diagram(figure.add_axes((0, 0, 1, 1)), ranks, pairs, alpha=alpha, ink=ink, accent=accent)
+    return figure
+
+
+def size_of_diagram(
+    ranks: Mapping[str, float], pairs: Sequence[PairwiseTest], *, alpha: float = 0.05
+) -> tuple[float, float]:
+    """Return width and height in inches that a diagram fills."""
+    depth, half = _depth(ranks, pairs, alpha)
+    return _MIDDLE + 2 * _margin(ranks), 0.6 + _LINE * (depth / 0.3 + half)
+
+
+def _margin(ranks: Mapping[str, float]) -> float:
+    return max(_MARGIN, _LETTER * (8 + max(map(len, ranks))))  # a name, its mean rank and a gap
+
+
+def _depth(ranks: Mapping[str, float], pairs: Sequence[PairwiseTest], alpha: float) -> tuple[float, int]:
+    """Return how far below the line of ranks the first name stands, and how many stand at the left."""
     if len(ranks) < 2:
         raise ValueError(f"Expected at least two methods to compare, but got {list(ranks)}.")
-    groups = equal_groups(ranks, pairs, alpha=alpha)
+    return 0.3 * len(equal_groups(ranks, pairs, alpha=alpha)) + 0.4, (len(ranks) + 1) // 2
+
+
+def draw_diagram(
+    ax: Any,
+    ranks: Mapping[str, float],
+    pairs: Sequence[PairwiseTest],
+    *,
+    alpha: float = 0.05,
+    ink: str = "#1c2430",
+    accent: str = "#0b5cad",
+) -> tuple[list[Any], list[Any]]:
+    """Draw the diagram on axes that have room for it; see `critical_difference_diagram`.
+
+    Returns
+    -------
+    (list of Text, list of Line2D)
+        The names, the best first, and the bars over groups.
+    """
+    depth, half = _depth(ranks, pairs, alpha)
     order = sorted(ranks, key=lambda name: ranks[name])
-    k, half = len(order), (len(order) + 1) // 2
-    depth = 0.3 * len(groups) + 0.4
-    height = 0.6 + _LINE * (depth / 0.3 + half)
-    margin = max(_MARGIN, _LETTER * (8 + max(map(len, order))))  # a name, its mean rank and a gap
-    width = _MIDDLE + 2 * margin
-    figure = Figure(figsize=(width, height))
-    FigureCanvasAgg(figure)
-    ax = figure.add_axes((margin / width, 0.02, _MIDDLE / width, 0.96))
-    ax.set(xlim=(1, k), ylim=(-(depth + 0.3 * half + 0.15), 0.55))
+    k = len(order)
+    inches = ax.get_window_extent().width / ax.figure.dpi
+    margin = min(_margin(ranks), 0.42 * inches)  # where there is little room, names stand nearer to the edge
+    beside = (k - 1) * margin / (inches - 2 * margin)
+    ax.set(xlim=(1 - beside, k + beside), ylim=(-(depth + 0.3 * half + 0.15), 0.6))
     ax.axis("off")
 
-    ax.plot([1, k], [0, 0], color=ink, linewidth=1, clip_on=False)
+    ax.plot([1, k], [0, 0], color=ink, linewidth=1)
     for tick in range(1, k + 1):
-        ax.plot([tick, tick], [0, 0.1], color=ink, linewidth=1, clip_on=False)
+        ax.plot([tick, tick], [0, 0.1], color=ink, linewidth=1)
         ax.text(tick, 0.16, str(tick), ha="center", va="bottom", color=ink, fontsize=10)
-    for position, group in enumerate(groups):
+    bars, names = [], []
+    for position, group in enumerate(equal_groups(ranks, pairs, alpha=alpha)):
         y, beyond = -0.2 - 0.3 * position, 0.02 * (k - 1)
         ends = [ranks[group[0]] - beyond, ranks[group[-1]] + beyond]
-        ax.plot(ends, [y, y], color=accent, linewidth=4, solid_capstyle="round", clip_on=False)
+        bars += ax.plot(ends, [y, y], color=accent, linewidth=4, solid_capstyle="round")
     for position, name in enumerate(order):
         left = position < half
         y = -(depth + 0.3 * (position if left else k - 1 - position))
         edge = 1 - 0.03 * (k - 1) if left else k + 0.03 * (k - 1)
-        ax.plot([ranks[name], ranks[name], edge], [0, y, y], color=ink, linewidth=0.8, clip_on=False)
+        ax.plot([ranks[name], ranks[name], edge], [0, y, y], color=ink, linewidth=0.8)
         text = f"{name}  {ranks[name]:.2f}" if left else f"{ranks[name]:.2f}  {name}"
         gap = -0.01 * (k - 1) if left else 0.01 * (k - 1)
-        ax.text(edge + gap, y, text, ha="right" if left else "left", va="center", color=ink, fontsize=10)
-    return figure
+        side = "right" if left else "left"
+        names.append(ax.text(edge + gap, y, text, ha=side, va="center", color=ink, fontsize=10))
+    return names, bars

@@ -7,13 +7,12 @@ replaying on a GPU, history and progress, checkpoints, early stopping, and the w
 import math
 import sys
 import time
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from latentover.training import capture as capturing
 from latentover.training import parallel
@@ -23,7 +22,7 @@ from latentover.training.device import autocast
 from latentover.training.memory import memory_kept
 from latentover.training.optimizers import LearningRates
 from latentover.training.program import Losses, Objective, Phase, Program, Stream
-from latentover.training.progress import tell
+from latentover.training.progress import VALIDATION, progress_bar, score_text, tell
 from latentover.training.randomness import Randomness
 from latentover.training.stopping import ConstantPrediction, EarlyStopping, TrainingDiverged
 from latentover.training.turns import give_turn
@@ -61,8 +60,9 @@ class Engine:
     checkpoint : Checkpoint, optional
         The training goes on from it where it is there; it is written every ``checkpoint.every`` steps, and at
         the end it is removed, or left complete where `checkpoints.keeping` says so.
-    verbose : {0, 1}
-        0 prints nothing; 1 shows a progress bar on stderr, or `LINES` lines where that is no terminal.
+    verbose : {0, 1, 2}
+        0 prints nothing; 1 shows a progress bar on stderr with the score that matters, or `LINES` lines where that is
+        neither a terminal nor a notebook; 2 says all losses.
     description : str
         Stands before the bar.
 
@@ -264,27 +264,28 @@ class Engine:
     def _report(self, seconds: float, bar: Any, report_every: int) -> bool:
         """Add a row to the history and return whether to stop."""
         row = {"step": self._step, "seconds": seconds, **self.means()}
-        losses = [name for name in row if name not in ("step", "seconds")]
+        shown = {name: value for name, value in row.items() if name not in ("step", "seconds")}
         if "predicted_classes" in row:
             self._constant.update(self._step, row["predicted_classes"])
         stop = False
         if self._score is not None:
             parallel.average_buffers(self.trained)
-            row["validation_acsa"] = self._score(self.trained)
-            losses.append("validation_acsa")
-            stop = self._stopping.update(row["validation_acsa"])
-        shown = {name: row[name] for name in losses}
+            row[VALIDATION] = shown[VALIDATION] = self._score(self.trained)
+            stop = self._stopping.update(row[VALIDATION])
         self.program.report(row)
         self.history.append(row)
-        tell(self.description, self._step, self.program.n_steps)
+        said = score_text(shown, self._stopping.best_score)
+        tell(self.description, self._step, self.program.n_steps, said)
         if self._observe is not None:
             stop = self._observe(self.trained, row) or stop
-        bar.set_postfix({name: f"{value:.3g}" for name, value in shown.items()}, refresh=False)
+        if self.verbose > 1:
+            said = score_text(shown, self._stopping.best_score, everything=True)
+        bar.set_postfix_str(said, refresh=False)
         n_steps = self.program.n_steps
         lines_every = max(report_every, math.ceil(n_steps / LINES))
         last = self._step == n_steps or stop
         if self._speaks and bar.disable and (self._step % lines_every < report_every or last):
-            print(_line(self.description, self._step, n_steps, seconds, shown), file=sys.stderr, flush=True)  # noqa: T201
+            print(_line(self.description, self._step, n_steps, seconds, said), file=sys.stderr, flush=True)  # noqa: T201
         return stop
 
     def means(self) -> dict[str, float]:
@@ -307,15 +308,7 @@ class Engine:
         return bool(self.verbose) and parallel.rank() == 0
 
     def _progress(self) -> Any:
-        return tqdm(
-            total=self.program.n_steps,
-            initial=self._step,
-            desc=self.description,
-            disable=None if self._speaks else True,  # None: no bar where stderr is not a terminal
-            file=sys.stderr,
-            leave=False,
-            dynamic_ncols=True,
-        )
+        return progress_bar(self.program.n_steps, self.description, initial=self._step, shown=self._speaks)
 
     # -- Checkpoints --
 
@@ -464,7 +457,6 @@ def weighted_sum(losses: Losses, objective: Objective) -> Tensor:
     return total
 
 
-def _line(description: str, step: int, n_steps: int, seconds: float, shown: Mapping[str, float]) -> str:
-    losses = ", ".join(f"{name} {value:.3g}" for name, value in shown.items())
+def _line(description: str, step: int, n_steps: int, seconds: float, said: str) -> str:
     left = seconds / step * (n_steps - step)
-    return f"{description}: {step}/{n_steps} steps in {seconds:.0f} s, {left:.0f} s left, {losses}"
+    return f"{description}: {step}/{n_steps} steps in {seconds:.0f} s, {left:.0f} s left{said and ', '}{said}"

@@ -8,8 +8,8 @@ import time
 
 import pytest
 
+from latentover.displays.theme import DARK, LIGHT
 from latentover.report import write_report
-from latentover.report.theme import DARK, LIGHT
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")

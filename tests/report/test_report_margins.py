@@ -7,9 +7,9 @@ import re
 import pytest
 
 from latentover.report import collect_runs, compare, write_markdown, write_report
-from latentover.report.comparison import Cell, Row
 from latentover.report.margins import class_accuracies, gap_points, is_tracked, margin_tables, tracked_curves
 from latentover.report.tables import epoch_table, order_table, side_markdown
+from latentover.runs.comparison import Cell, Row
 
 GAPS = {"rae": -0.5, "class_balanced_batches": 0.25, "none": 3.0}
 TITLES = {"rae": "RAE", "class_balanced_batches": "Class-balanced batches", "none": "No resampling"}

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from latentover.report import write_markdown, write_report
-from latentover.report.comparison import Cell, Row
-from latentover.report.overall import over_data_sets, overall_sentences, overall_table
+from latentover.report.overall import overall_sentences, overall_table
+from latentover.runs.comparison import Cell, Row
+from latentover.runs.overall import over_data_sets
 from latentover.stats import friedman, mean_ranks, shaffer, wilcoxon
 
 

@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from latentover.displays.recall import rows_of_classes
 from latentover.metrics import operating_points
 from latentover.report import collect_runs, write_markdown, write_report
-from latentover.report.groups import group_runs
 from latentover.report.panels import (
     ALL_CURVE_POINTS,
     final_losses,
     json_for_html,
     panel_data,
-    rows_of_classes,
 )
 from latentover.report.samples import native_panels
 from latentover.report.tables import difference_table
 from latentover.runs import reading
+from latentover.runs.groups import group_runs
 
 
 def panels_of(folder):

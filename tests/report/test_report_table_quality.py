@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from latentover.displays.columns import compact
 from latentover.metrics import table_quality
 from latentover.metrics.table_results import PairQuality, Picture
 from latentover.report import write_table_quality
-from latentover.report.drawings import compact, heat_map, histogram, intervals, scale
+from latentover.report.drawings import heat_map, histogram, intervals, scale
 
 EVIL = '<img src=x onerror="alert(1)">&$\\u202e{{ 7 * 7 }}'
 

@@ -1,6 +1,9 @@
 """The engine on small programs whose every update is known."""
 
 import io
+import re
+import sys
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,6 +19,7 @@ from latentover.training import (
     WeightAverage,
     apply_gradients,
     gradient_norm,
+    progress,
     rate_over,
 )
 from latentover.training.averaging import with_children
@@ -281,6 +285,47 @@ class TestHistory:
         engine(toy([logged([], "a")], 3), verbose=1, description="Toy").run()
         assert "Toy" in terminal.getvalue()
         assert capsys.readouterr().out == ""
+
+    def test_one_line_with_the_score_that_matters_and_all_losses_if_asked(self, capsys):
+        phases = [logged([], "classifier", 0.25), logged([], "critic", -3.0)]
+        scores = iter([0.5, 0.9, 0.75])
+        for verbose, expected in ((1, "classifier 0.25"), (2, "classifier 0.25, critic -3")):
+            engine(toy(phases, 1), verbose=verbose, description="Toy").run()
+            assert capsys.readouterr().err.splitlines() == [f"Toy: 1/1 steps in 0 s, 0 s left, {expected}"]
+        engine(toy(phases, 3, report_every=1), verbose=1, score=lambda _: next(scores), description="Toy").run()
+        said = [line.split("left, ")[1] for line in capsys.readouterr().err.splitlines()]
+        assert said == ["validation ACSA 50.0%", "validation ACSA 90.0%", "validation ACSA 75.0% (best 90.0%)"]
+
+    def test_the_bar_says_the_time_left_and_the_score(self, monkeypatch):
+        terminal = Terminal()
+        monkeypatch.setattr("sys.stderr", terminal)
+        engine(toy([logged([], "a", 2.0), logged([], "b")], 3, report_every=1), verbose=1, description="Toy").run()
+        shown = terminal.getvalue()
+        assert re.search(r"Toy: +\d+%\|.*\| \d/3 steps, [\d:?]+ left", shown)
+        assert "b " not in shown
+
+    @pytest.mark.parametrize("widgets", [True, False])
+    def test_in_a_notebook_there_is_a_bar_although_it_is_no_terminal(self, monkeypatch, widgets):
+        shell = SimpleNamespace(config={"IPKernelApp": {}})
+        monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=lambda: shell))
+        monkeypatch.setattr(progress, "find_spec", lambda name: object() if widgets else None)
+        written = io.StringIO()
+        monkeypatch.setattr("sys.stderr", written)
+        engine(toy([logged([], "a")], 3), verbose=0, description="Toy").run()
+        assert written.getvalue() == ""
+        engine(toy([logged([], "a")], 3), verbose=1, description="Toy").run()
+        assert "Toy:" in written.getvalue()
+        assert "\n" not in written.getvalue().strip(), "one line"
+        assert progress.is_seen()
+        assert progress.is_seen(widgets=True) is widgets
+        shell.config = {"TerminalIPythonApp": {}}
+        assert not progress.is_seen()
+
+    def test_whoever_listens_is_told_the_score(self):
+        told = []
+        with progress.listening(lambda *said: told.append(said)):
+            engine(toy([logged([], "a", 2.0)], 2, report_every=1), description="Toy").run()
+        assert told == [("Toy", 1, 2, "a 2"), ("Toy", 2, 2, "a 2")]
 
 
 class TestScore:

@@ -1,13 +1,11 @@
-"""Colours of the figures, for light and for dark pages, and how a figure becomes bytes."""
+"""Colours and letters of all figures, for light and for dark pages."""
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["DARK", "LIGHT", "MARKERS", "Picture", "Theme", "new_axes", "render"]
+__all__ = ["DARK", "LIGHT", "MARKERS", "THEMES", "Theme", "as_theme", "new_axes", "style"]
 
 WIDTH = 4.2  # inches; so that the letters stay readable where a phone shows it 316 pixels wide
 FONT = 10.5
@@ -27,6 +25,8 @@ class Theme:
     colours : tuple of str
         For lines and points: the colours of Okabe and Ito, which people with colour-blindness can tell apart, with
         lightness fitted to the background, then four from Paul Tol.
+    paper : str
+        The background, of figures that are not laid on a page.
     """
 
     ink: str
@@ -35,6 +35,7 @@ class Theme:
     accent: str
     on_accent: str
     colours: tuple[str, ...]
+    paper: str
 
     def colour(self, index: int) -> str:
         """Colour of the index-th thing; starts again after the last one."""
@@ -61,6 +62,7 @@ LIGHT = Theme(
         "#6f4fb3",
         "#aa6b4c",
     ),
+    paper="#ffffff",
 )
 DARK = Theme(
     ink="#e8ebf0",
@@ -82,27 +84,26 @@ DARK = Theme(
         "#b39df0",
         "#d9a07f",
     ),
+    paper="#14181f",
 )
 
 
-@dataclass(frozen=True)
-class Picture:
-    """One figure, drawn twice.
+THEMES = {"light": LIGHT, "dark": DARK}
 
-    Parameters
-    ----------
-    light, dark : bytes
-        For light and for dark backgrounds; transparent.
-    mime : str
-        ``image/svg+xml`` or ``image/png``.
-    alt : str
-        What it shows, in words.
+
+def as_theme(theme: str | Theme) -> Theme:
+    """Return the colours of a name.
+
+    Raises
+    ------
+    ValueError
+        If no colours have that name.
     """
-
-    light: bytes
-    dark: bytes
-    mime: str
-    alt: str
+    if isinstance(theme, Theme):
+        return theme
+    if theme not in THEMES:
+        raise ValueError(f"Expected theme to be one of {', '.join(map(repr, THEMES))}, but got {theme!r}; name one.")
+    return THEMES[theme]
 
 
 def new_axes(height: float, columns: int = 1, rows: int = 1) -> tuple[Any, Any]:
@@ -132,34 +133,3 @@ def style(ax: Any, theme: Theme, grid: str | None = None) -> None:
     if grid:
         ax.grid(axis=grid, color=theme.rule, linewidth=0.8)
         ax.set_axisbelow(True)
-
-
-def render(draw: Callable[[Theme], Any], alt: str, kind: str = "svg") -> Picture:
-    """Draw a figure for both themes.
-
-    Parameters
-    ----------
-    draw : callable
-        Takes a `Theme`, returns a matplotlib figure.
-    alt : str
-        What it shows, in words.
-    kind : {"svg", "png"}
-        "png" for figures with thousands of points.
-
-    Returns
-    -------
-    Picture
-        The same figure gives the same bytes: no date, no random identifiers.
-    """
-    mime = {"svg": "image/svg+xml", "png": "image/png"}[kind]
-    return Picture(_bytes(draw(LIGHT), kind), _bytes(draw(DARK), kind), mime, alt)
-
-
-def _bytes(figure: Any, kind: str) -> bytes:
-    from matplotlib import rc_context
-
-    buffer = io.BytesIO()
-    metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
-    with rc_context({"svg.hashsalt": "latentover", "svg.fonttype": "path"}):
-        figure.savefig(buffer, format=kind, transparent=True, dpi=200, metadata=metadata)
-    return buffer.getvalue()

@@ -8,14 +8,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from latentover.notebook import note, page, table
 from latentover.runs.collection import FailedRun, Run
 from latentover.runs.reading import number
-from latentover.text import line
+from latentover.text import line, short_name
 
-__all__ = ["DEFAULT_METRICS", "LOWER_IS_BETTER", "Cell", "Row", "compare", "mean_cell", "published_cells", "run_titles"]
+__all__ = [
+    "DEFAULT_METRICS",
+    "LOWER_IS_BETTER",
+    "Cell",
+    "Row",
+    "Rows",
+    "compare",
+    "mean_cell",
+    "published_cells",
+    "run_titles",
+    "split_title",
+]
 
 LOWER_IS_BETTER = frozenset({"ece", "brier"})
 DEFAULT_METRICS = ("acsa", "macro_f1", "gm_a", "mauprc_ova")
+
+SPLITS = {"test_balanced": "balanced test", "test_imbalanced": "imbalanced test", "validation": "validation"}
+
+
+def split_title(split: str) -> str:
+    """Name of a split for people: ``"test_balanced"`` is "balanced test"."""
+    return SPLITS.get(split) or short_name(split.replace("_", " "))
 
 
 @dataclass(frozen=True)
@@ -74,6 +93,38 @@ class Row:
     stale: str = ""
 
 
+class Rows(list[Row]):
+    """Recipes in the order of a comparison; a notebook shows them as a table, the best mean of each metric marked."""
+
+    def _repr_html_(self) -> str:
+        if not self:
+            return page(note("No runs."))
+        metrics = list(self[0].cells)
+        return page(
+            table(
+                ("method", "seeds", *metrics, "fit (s)"),
+                [
+                    (
+                        row.title + (f" ({row.stale})" if row.stale else ""),
+                        f"{row.n_seeds}" + (f", {len(row.failed)} failed" if row.failed else ""),
+                        *(_cell_text(row.cells[metric], metric) for metric in metrics),
+                        "" if row.fit_seconds is None else f"{row.fit_seconds:.1f}",
+                    )
+                    for row in self
+                ],
+            ),
+            note("In percent, but for brier; the mean over seeds ± its standard deviation, * the best mean."),
+        )
+
+
+def _cell_text(cell: Cell, metric: str) -> str:
+    if cell.mean is None:
+        return "n/a"
+    scale, digits = (1, 4) if metric == "brier" else (100, 2)
+    spread = "" if cell.sd is None else f" ± {scale * cell.sd:.{digits}f}"
+    return f"{scale * cell.mean:.{digits}f}{spread}{' *' if cell.best else ''}"
+
+
 def compare(
     runs: Sequence[Run],
     metrics: Sequence[str] = DEFAULT_METRICS,
@@ -81,7 +132,7 @@ def compare(
     *,
     failed: Sequence[FailedRun] = (),
     stale: Sequence[Run] = (),
-) -> list[Row]:
+) -> Rows:
     """Average every recipe over its seeds.
 
     Parameters
@@ -99,8 +150,9 @@ def compare(
 
     Returns
     -------
-    list of Row
-        By falling mean of ``acsa`` (of the first metric if ``acsa`` is not asked for), then by title.
+    Rows
+        A list of `Row` that notebooks show as a table, by falling mean of ``acsa`` (of the first metric if ``acsa`` is
+        not asked for), then by title.
 
     Raises
     ------
@@ -139,7 +191,7 @@ def compare(
     rows = _flag_best(rows, metrics)
     key = "acsa" if "acsa" in metrics or not metrics else metrics[0]
     ordered = sorted(rows, key=lambda row: (_rank(row.cells.get(key), key), row.title))
-    return ordered + [_row(group, metrics, split) for group in _kinds(stale)]
+    return Rows(ordered + [_row(group, metrics, split) for group in _kinds(stale)])
 
 
 def _kinds(stale: Sequence[Run]) -> list[list[Run]]:
