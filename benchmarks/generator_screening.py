@@ -24,6 +24,7 @@ import numpy as np
 import yaml
 from rae_speed import validation_images
 
+from latentover.bundle import save
 from latentover.data import load_splits
 from latentover.data.reading import open_source
 from latentover.experiments.evaluate import generator_of
@@ -100,6 +101,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--at-once", type=int, default=8, help="trainings at once on a GPU (default: 8)")
     parser.add_argument("--features", metavar="CLASSIFIER", help="a bundle whose features judge generated images")
     parser.add_argument("--samples", type=Path, metavar="FOLDER", help="where 10 generated images a class are kept")
+    parser.add_argument("--bundles", type=Path, metavar="FOLDER", help="where what was trained is kept")
     options = parser.parse_args(arguments)
     device = str(resolve_device(options.device))
     known = set()
@@ -137,6 +139,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with options.out.open("a", encoding="utf-8") as file:
             file.write(json.dumps(row) + "\n")
         print(json.dumps(row), flush=True)
+        if options.bundles:
+            options.bundles.mkdir(parents=True, exist_ok=True)
+            save(estimator, options.bundles / f"{name}-{seed}")
         if options.samples and (generator := generator_of(estimator)) is not None:
             options.samples.mkdir(parents=True, exist_ok=True)
             images = np.stack([generator.sample(10, y=label, random_state=1) for label in np.unique(y)])
