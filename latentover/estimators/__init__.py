@@ -18,6 +18,7 @@ from latentover.estimators.parameters import (
     PositiveInt,
     ProperFraction,
 )
+from latentover.estimators.pretrained import PretrainedEncoder
 from latentover.estimators.sampler import BaseDeepSampler, BaseSampler
 from latentover.estimators.together import fit_many
 from latentover.estimators.watch import StoppableTraining
@@ -44,6 +45,7 @@ __all__ = [
     "NonNegativeInt",
     "Positive",
     "PositiveInt",
+    "PretrainedEncoder",
     "ProperFraction",
     "StoppableTraining",
     "Synthetic",

@@ -66,6 +66,7 @@ from latentover.estimators import (
     BaseGenerator,
     LatentSpace,
     MatchedMoments,
+    PretrainedEncoder,
     StoppableTraining,
     Synthetic,
     TrainingSet,
@@ -89,9 +90,10 @@ from latentover.estimators.parents import WeightedTuples
 from latentover.estimators.validation import check_latents
 from latentover.losses import adjusted_logits, critic_loss, generator_loss, gradient_penalty
 from latentover.mixing import Mixed, MixingRule, NeighborMix, convex_combination, cyclic_shifts, drawn_weights
-from latentover.networks import AutoregressiveDecoder, Mixer, build_critic, build_decoder, build_encoder
-from latentover.networks.autoencoder import EncoderName
-from latentover.networks.layers import evaluating, images_last, linear
+from latentover.networks import AutoregressiveDecoder, Mixer, build_critic, build_decoder
+from latentover.networks.backbones import build_latent_encoder
+from latentover.networks.conv import Upsampling
+from latentover.networks.layers import evaluating, images_last, learning, linear
 from latentover.tables import TableFormat
 from latentover.tables.format import Numbers
 from latentover.training import (
@@ -321,11 +323,9 @@ class RAEProgram(Program):
 
     def _optimizers(self, networks: RAENetworks) -> dict[str, torch.optim.Optimizer]:
         settings, lr = self.settings, self.settings.learning_rate
-        encoder, classifier = list(networks.encoder.parameters()), list(networks.classifier.parameters())
+        encoder, classifier = learning(networks.encoder), list(networks.classifier.parameters())
         own = settings.classifier_optimizer == "own"
-        first = [
-            p for p in (encoder if own else [*encoder, *classifier]) if p.requires_grad
-        ]  # a given one may be frozen
+        first = encoder if own else [*encoder, *classifier]
         optimizers: dict[str, torch.optim.Optimizer] = {}
         if first:
             optimizers["encoder"] = make_optimizer(settings.optimizer, first, lr, settings.weight_decay)
@@ -693,7 +693,7 @@ class RAEProgram(Program):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
+class _RAE(PretrainedEncoder, StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
     """The trained core that both faces stand on."""
 
     _training_only: ClassVar = ("critic",)
@@ -709,9 +709,10 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
     class_preserving: bool = True
     decoder: Literal[True, False, "adversarial", "autoregressive"] = True
     # Networks
-    encoder: Network | EncoderName = "auto"
+    encoder: Annotated[Network | str, Expected("the name of a network or an nn.Module")] = "auto"
     channels: PositiveInt = 64
     decoder_channels: PositiveInt | None = None
+    decoder_upsampling: Upsampling = "resize"
     hidden_units: PositiveInt | None = None
     dropout: ProperFraction = 0.4
     batch_norm_momentum: Annotated[float, Interval(0, 1, closed="right")] = 0.1
@@ -756,7 +757,7 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
     networks_: RAENetworks = field(init=False)
 
     def _check_settings(self) -> list[str]:
-        problems = []
+        problems = self._encoder_problems("encoder")
         if not isinstance(self.alpha, str | None) and len(self.alpha) != self.n_components:
             problems.append(
                 f"alpha to be a list of n_components = {self.n_components} concentrations, but got {self.alpha!r}"
@@ -801,10 +802,11 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
         size: dict[str, Any] = {"channels": self.decoder_channels or self.channels, "hidden_units": hidden_units}
         adversarial = settings.decoder == "adversarial"
         networks = RAENetworks(
-            encoder=build_encoder(
+            encoder=build_latent_encoder(
                 shape,
                 m,
-                encoder=self.encoder,
+                self.encoder,
+                **self._encoder_options(),
                 channels=self.channels,
                 hidden_units=hidden_units,
                 dropout=self.dropout,
@@ -818,7 +820,9 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
                 dropout=self.dropout,
                 activation=self.mixer_activation,
             ),
-            decoder=build_decoder(shape, m, n_classes, **size) if adversarial else None,
+            decoder=build_decoder(shape, m, n_classes, upsampling=self.decoder_upsampling, **size)
+            if adversarial
+            else None,
             critic=build_critic(shape, n_classes, conditional=self.conditional_critic, **size) if adversarial else None,
         )
         if settings.decoder == "autoregressive":
@@ -830,6 +834,9 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
             if isinstance(module, _BatchNorm):
                 module.momentum = self.batch_norm_momentum
         return networks
+
+    def _initial_networks(self) -> nn.Module:
+        return self._with_weights(super()._initial_networks(), self.encoder)
 
     def _program(self, data: TrainingSet) -> RAEProgram:
         return RAEProgram(self.networks_, data, self)
@@ -1000,15 +1007,21 @@ class RAEClassifier(_RAE, BaseClassifier):
         ``"autoregressive"`` for tables with ``numbers="scores"``, and otherwise the paper's ``"adversarial"``, which
         learns from the critic and returns a row for each latent. The other one is drawn from, column by column; the
         parameters of critic and reconstruction say nothing to it, but for `reconstruction_weight`.
-    encoder : {"auto", "conv", "resnet"} or nn.Module, default="auto"
+    encoder : str or nn.Module, default="auto"
         ``"conv"`` is the paper's network for images and ``"resnet"`` a small residual one
-        (`latentover.networks.SmallResNet`); ``"auto"`` is ``"conv"``, and for tables the paper's dense layers. A module
-        has to map inputs (B, c, h, w) in [0, 1], or standardised rows (B, d), to latents (B, latent_dim); a copy of it
-        is trained.
+        (`latentover.networks.SmallResNet`); ``"auto"`` is ``"conv"``, and for tables the paper's dense layers. Other
+        names are backbones, behind which a dense layer makes the latents: ``"resnet32"``, ``"resnet18"``, models of
+        torchvision, and ``"timm/<name>"``, see `DeepClassifier`. A module has to map inputs (B, c, h, w) in [0, 1], or
+        standardised rows (B, d), to latents (B, latent_dim); a copy of it is trained.
+    encoder_weights, freeze_encoder, encoder_size
+        See `latentover.estimators.PretrainedEncoder`.
     channels : int, default=64
         Channels of the encoder's first convolution.
     decoder_channels : int, default: as `channels`
         Channels of the decoder's last and the critic's first convolution, where most of the time goes.
+    decoder_upsampling : {"resize", "transposed"}, default="resize"
+        How the decoder of images makes them larger: it repeats pixels and convolves, or by the transposed convolutions
+        of the paper, which leave a checkerboard where there are few images.
     hidden_units : int, default: 1024 for images and 128 for tables
         Width of the dense layers; 512 for tables in the paper.
     dropout : float in [0, 1), default=0.4
