@@ -18,7 +18,7 @@ from latentover.estimators.parameters import (
     PositiveInt,
     ProperFraction,
 )
-from latentover.estimators.pretrained import PretrainedEncoder
+from latentover.estimators.pretrained import FewImagesWarning, PretrainedEncoder
 from latentover.estimators.sampler import BaseDeepSampler, BaseSampler
 from latentover.estimators.together import fit_many
 from latentover.estimators.watch import StoppableTraining
@@ -33,6 +33,7 @@ __all__ = [
     "BaseSampler",
     "BatchSize",
     "Expected",
+    "FewImagesWarning",
     "Fraction",
     "ImageFormat",
     "Interval",

@@ -1,13 +1,23 @@
 """Encoders that come with weights: the parameters that say which, and what is read before a training."""
 
 import os
-from dataclasses import dataclass
-from typing import Annotated, Any
+from dataclasses import dataclass, field
+from typing import Annotated, Any, TypeVar
 
+import numpy as np
 from torch import nn
 
+from latentover.data.diagnosis import few_images
+from latentover.estimators.formats import Format, ImageFormat
 from latentover.estimators.parameters import Expected, PositiveInt
 from latentover.networks.backbones import is_published, load_backbone, unknown_backbone
+from latentover.tables.checks import warn_user
+
+Networks = TypeVar("Networks", bound=nn.Module)
+
+
+class FewImagesWarning(UserWarning):
+    """There are too few images to learn from them alone."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -35,12 +45,18 @@ class PretrainedEncoder:
     freeze_encoder: bool = False
     encoder_size: PositiveInt | None = None
 
+    classes_: np.ndarray = field(init=False)
+    class_counts_: np.ndarray = field(init=False)
+    format_: Format = field(init=False)
+
     def _encoder_problems(self, parameter: str) -> list[str]:
         """Return what is wrong with the encoder, which is the parameter of that name."""
         encoder: Any = getattr(self, parameter)
         problems = [problem] if (problem := unknown_backbone(encoder, parameter)) else []
         if self.freeze_encoder and self.encoder_weights is None and not isinstance(encoder, nn.Module):
-            problems.append("encoder_weights to be given with freeze_encoder=True, but got None: nothing was learned yet")
+            problems.append(
+                "encoder_weights to be given with freeze_encoder=True, but got None: nothing was learned yet"
+            )
         if self.encoder_size is not None and not is_published(encoder):
             problems.append(
                 f"encoder_size to be None but for models of torchvision and timm, which {parameter} names, but got "
@@ -52,8 +68,17 @@ class PretrainedEncoder:
         """Return how a backbone is built."""
         return {"weights": self.encoder_weights, "image_size": self.encoder_size, "freeze": self.freeze_encoder}
 
-    def _with_weights(self, networks: nn.Module, encoder: nn.Module | str) -> nn.Module:
-        """Return networks whose part ``encoder`` has the weights that it begins with."""
+    def _with_weights(self, networks: Networks, encoder: nn.Module | str) -> Networks:
+        """Return networks whose part ``encoder`` has the weights that it begins with.
+
+        Warns
+        -----
+        FewImagesWarning
+            If there are few images and no weights.
+        """
         if self.encoder_weights is not None:
             load_backbone(networks.get_submodule("encoder"), encoder, self.encoder_weights)
+        elif isinstance(self.format_, ImageFormat) and not isinstance(encoder, nn.Module):
+            for advice in few_images(self.classes_.tolist(), self.class_counts_.tolist()):
+                warn_user(advice, FewImagesWarning)
         return networks

@@ -365,8 +365,8 @@ class DeepClassifier(PretrainedEncoder, StoppableTraining, LatentSpace, BaseClas
             networks["standardizer"] = Standardizer(self.format_.shape[0])
         return networks
 
-    def _initial_networks(self) -> nn.Module:
-        return self._with_weights(super()._initial_networks(), self.backbone)
+    def _initial_networks(self) -> nn.ModuleDict:
+        return self._with_weights(self._build_networks(), self.backbone)
 
     def _program(self, data: TrainingSet) -> "ClassifierProgram":
         self._learn_standardizer(self.networks_, data)

@@ -325,7 +325,7 @@ class DeepSMOTE(PretrainedEncoder, LatentSpace, BaseDeepSampler):
         return [*super()._check_settings(), *self._encoder_problems("encoder")]
 
     def _initial_networks(self) -> nn.Module:
-        return self._with_weights(super()._initial_networks(), self.encoder)
+        return self._with_weights(self._build_networks(), self.encoder)
 
     def _program(self, data: TrainingSet) -> DeepSMOTEProgram:
         return DeepSMOTEProgram(self.networks_, data, self)

@@ -141,7 +141,7 @@ class LatentOversampler(PretrainedEncoder, BaseSampler):
 
     def _said_of_encoder(self) -> dict[str, Any]:
         """Return what an autoencoder that is trained is told of its encoder."""
-        names = ("encoder", *(field.name for field in fields(PretrainedEncoder)))
+        names = ("encoder", *(known.name for known in fields(PretrainedEncoder) if known.init))
         default = {name: getattr(type(self), name) for name in names}
         return {name: getattr(self, name) for name in names if getattr(self, name) != default[name]}
 

@@ -60,6 +60,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from latentover.data.diagnosis import FEW_IMAGES
 from latentover.estimators import (
     BaseClassifier,
     BaseDeepSampler,
@@ -123,7 +124,15 @@ DEFAULTS_IMAGES: dict[str, Any] = {
     "reconstruction_weight": 0.01,
     "decoder_reconstruction": False,
     "adversarial_every": 1,
+    "augment": "none",
 }
+DEFAULTS_FEW_IMAGES: dict[str, Any] = {
+    **DEFAULTS_IMAGES,
+    "reconstruction_weight": 50.0,
+    "decoder_reconstruction": True,
+    "adversarial_every": 5,
+}
+"""Of up to `FEW_IMAGES` images: a critic alone teaches a decoder noise there, and the latents have to keep pictures."""
 DECODER_RATE = 3e-3
 DECODER_DECAY = 3e-5
 """Of an autoregressive decoder: the highest learning rate, and the fraction by which weights shrink in a step then."""
@@ -140,6 +149,7 @@ DEFAULTS_TABLES: dict[str, Any] = {
     "reconstruction_weight": 5.0,
     "decoder_reconstruction": True,
     "adversarial_every": 5,
+    "augment": "none",
 }
 """What parameters that are None stand for: of images the paper's values, of tables what trains well within seconds."""
 GAN_BETAS = (0.5, 0.9)
@@ -734,7 +744,7 @@ class _RAE(PretrainedEncoder, StoppableTraining, MatchedMoments, LatentSpace, Ba
     batches: Literal["tuples", "pool"] = "tuples"
     sampling_power: Fraction = 0.0
     batch_size: BatchSize = 64
-    augment: Augment | Literal["adaptive"] = "none"
+    augment: Augment | Literal["adaptive"] | None = None
     mixing: Mixing = None
     encoder_passes: Literal["joint", "separate"] = "joint"
     # Updates
@@ -786,6 +796,9 @@ class _RAE(PretrainedEncoder, StoppableTraining, MatchedMoments, LatentSpace, Ba
         """Return an estimator of the same parameters, with those that are None as the kind of data has them."""
         table = isinstance(self.format_, TableFormat)
         defaults = DEFAULTS_TABLES if table else DEFAULTS_IMAGES
+        if not table and self.class_counts_.sum() <= FEW_IMAGES:
+            colours = self.format_.shape[0] > 1
+            defaults = {**DEFAULTS_FEW_IMAGES, "augment": "flip_shift" if colours else "shift"}
         changed = {name: value for name, value in defaults.items() if getattr(self, name) is None}
         if self.decoder is True:
             changed["decoder"] = "autoregressive" if table and self.numbers == "scores" else "adversarial"
@@ -836,7 +849,7 @@ class _RAE(PretrainedEncoder, StoppableTraining, MatchedMoments, LatentSpace, Ba
         return networks
 
     def _initial_networks(self) -> nn.Module:
-        return self._with_weights(super()._initial_networks(), self.encoder)
+        return self._with_weights(self._build_networks(), self.encoder)
 
     def _program(self, data: TrainingSet) -> RAEProgram:
         return RAEProgram(self.networks_, data, self)
@@ -1040,15 +1053,16 @@ class RAEClassifier(_RAE, BaseClassifier):
         Strength of the logit adjustment.
     classifier_weight : float, default=5.0
         Lambda of the classifier's loss in Eq. 7.
-    reconstruction_weight : float, default: 0.01 for images and 5 for tables
-        Lambda of the reconstruction in Eq. 7; 0.01 in the paper.
+    reconstruction_weight : float, default: 0.01 for images, 50 for up to 2,000 of them, and 5 for tables
+        Lambda of the reconstruction in Eq. 7; 0.01 in the paper. The latents of few images, which are soon told apart,
+        would otherwise hold nothing that they could be decoded from.
     loss_reduction : {"sum", "mean"}, default="sum"
         Whether the t real latents and the mixture of a tuple count t : 1, as in Eq. 6, or real and mixed latents alike
         and as a mean, as in the authors' code.
     wrong_label : {"other", "shuffle"}, default="other"
         What the mixer wants its mixtures to be taken for (Eq. 3): another class, or, as in the authors' code, the label
         of a random sample of the batch, which now and then is its own.
-    decoder_reconstruction : bool, default: False for images and True for tables
+    decoder_reconstruction : bool, default: False for images, True for up to 2,000 of them and for tables
         Whether the reconstruction loss trains the decoder too; the paper trains it by the critic alone. With it the
         samples of a short training are pictures rather than noise.
     decoder_classification : bool, default=False
@@ -1073,7 +1087,9 @@ class RAEClassifier(_RAE, BaseClassifier):
     augment : {"none", "shift", "flip_shift", "shift_cutout", "flip_shift_cutout", "pad_crop_flip", "adaptive"}
         Of the images that encoder and classifier train on, see `latentover.training.augment_images`; the decoder's
         and the critic's targets stay as they are. ``"adaptive"``, of the authors' code, augments what the critic sees
-        too, with a probability that follows its scores (`latentover.training.AdaptiveAugment`). Default: "none".
+        too, with a probability that follows its scores (`latentover.training.AdaptiveAugment`). By default up to 2,000
+        images are shifted, those of several channels mirrored too, for in photographs left and right mean nothing; more
+        images, and the paper's, stay as they are. Where mirror images mean something else name ``"shift"``.
     mixing : rule of `latentover.mixing` that mixes inputs, or None, default=None
         Blends each tuple with another one, images and labels, before it is encoded; the mixtures of its latents keep
         the blended label. `SMOTEMix` blends each member with a neighbour of its own class, `NeighborMix` the tuple with
@@ -1088,7 +1104,7 @@ class RAEClassifier(_RAE, BaseClassifier):
         mixer (and decoder), the four between it the decoder once and the critic `critic_steps` times.
     critic_steps : int, default=5
         Updates of the critic for each of the decoder.
-    adversarial_every : int, default: 1 for images and 5 for tables
+    adversarial_every : int, default: 1 for images, 5 for up to 2,000 of them and for tables
         In every how many steps of Algorithm 1 decoder and critic are updated; 1 in the paper.
     reconstruct_every : int, default=1
         In every how many updates of the encoder the reconstruction, and what else trains the decoder there, is

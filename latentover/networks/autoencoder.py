@@ -89,9 +89,7 @@ def build_decoder(
     check_input_shape(shape)
     units = default_hidden_units(shape, hidden_units)
     if len(shape) == 3:
-        return ConvDecoder(
-            shape, latent_dim, n_classes, channels=channels, hidden_units=units, upsampling=upsampling
-        )
+        return ConvDecoder(shape, latent_dim, n_classes, channels=channels, hidden_units=units, upsampling=upsampling)
     return TabularDecoder(shape[0], latent_dim, n_classes, hidden_units=units)
 
 

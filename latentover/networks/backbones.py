@@ -252,6 +252,8 @@ class _Entry(nn.Module):
 
     def __init__(self, size: int | None, seen: _Input | None) -> None:
         super().__init__()
+        self.mean: Tensor
+        self.std: Tensor
         self.size, self.standardizes = size, seen is not None
         if seen is not None:
             self.register_buffer("mean", torch.tensor(seen.mean)[:, None, None])
@@ -291,7 +293,7 @@ class _OfTorchvision:
             from torchvision import models
         except Exception as error:  # RuntimeError too, from one that was built for another torch
             raise _CannotImportError(
-                f"torchvision cannot be imported ({str(error).splitlines()[0]}); install the one that belongs to your "
+                f"torchvision cannot be imported ({_reason(error)}); install the one that belongs to your "
                 "torch"
             ) from error
         return models
@@ -340,7 +342,7 @@ class _OfTimm:
             import timm
         except Exception as error:
             raise _CannotImportError(
-                f"timm cannot be imported ({str(error).splitlines()[0]}); pip install 'latentover[timm]'"
+                f"timm cannot be imported ({_reason(error)}); pip install 'latentover[timm]'"
             ) from error
         return timm
 
@@ -385,9 +387,10 @@ def _hub() -> Path:
 def _cached(backbone: nn.Module | str) -> Path:
     """Return the file of published weights, if somebody has fetched it before."""
     if not is_published(backbone):
+        name = backbone if isinstance(backbone, str) else type(backbone).__name__
         raise ValueError(
             "Expected encoder_weights to be a path for a network that nobody publishes weights of, but got 'cache' for "
-            f"{backbone if isinstance(backbone, str) else type(backbone).__name__!r}; name a model of torchvision or timm."
+            f"{name!r}; name a model of torchvision or timm."
         )
     assert isinstance(backbone, str)
     places, origin = _library(backbone).cached(backbone)
@@ -395,8 +398,8 @@ def _cached(backbone: nn.Module | str) -> Path:
     if not found:
         where = " or ".join(map(str, places)) or "the cache of Hugging Face"
         raise FileNotFoundError(
-            f"Expected the weights of {backbone} in {where}, but they are not there, and nothing is fetched unasked; get "
-            f"them from {origin} and put them there, or pass encoder_weights=<path of the file>."
+            f"Expected the weights of {backbone} in {where}, but they are not there, and nothing is fetched unasked; "
+            f"get them from {origin} and put them there, or pass encoder_weights=<path of the file>."
         )
     return found[0]
 
@@ -421,12 +424,16 @@ def _published(
             produced = tuple(network.eval()(torch.zeros(2, *shape)).shape)
     except (RuntimeError, AssertionError, ValueError) as error:
         raise ValueError(
-            f"Expected images that {name} can take, but those of shape {shape} are not: {str(error).splitlines()[0]}; "
+            f"Expected images that {name} can take, but those of shape {shape} are not: {_reason(error)}; "
             "pass encoder_size=224, to which they are brought then, or 'resnet18', which takes any from 8x8 up."
         ) from error
     if produced != (2, length):
         raise ValueError(_headless(backbone))
     return network.train(), length
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].removesuffix(".")
 
 
 def _headless(backbone: str) -> str:

@@ -125,7 +125,7 @@ class ResizingConv(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, n_in, h, w) to (B, n_out, 2h, 2w)."""
         taps = self.weight.flip(2, 3).transpose(0, 1)
-        kernel = sum(F.pad(taps, (i, 1 - i, j, 1 - j)) for i in (0, 1) for j in (0, 1))
+        kernel = torch.stack([F.pad(taps, (i, 1 - i, j, 1 - j)) for i in (0, 1) for j in (0, 1)]).sum(dim=0)
         return F.conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)
 
 

@@ -74,8 +74,8 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Tensor]:
 
 def _no_weights(path: str | os.PathLike[str], found: str) -> str:
     return (
-        f"Expected encoder_weights to hold tensors and nothing else, but got {os.fspath(path)}: {found}; save them with "
-        "torch.save(network.state_dict(), path)."
+        f"Expected encoder_weights to hold tensors and nothing else, but got {os.fspath(path)}: {found}; save them "
+        "with torch.save(network.state_dict(), path)."
     )
 
 
@@ -139,8 +139,8 @@ def fit_weights(
 
 def _prefix(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str:
     """Return what stands before the names of a network in a file: the one under which most of them are found."""
-    first = [name for name in own][:1] + [name for name in own][-1:]
-    found = {name[: -len(end)] for end in first for name in weights if name.endswith(end)}
+    ends = {next(iter(own)), next(reversed(own))} if own else set()
+    found = {name[: -len(end)] for end in ends for name in weights if name.endswith(end)}
     found = {prefix for prefix in found if not prefix or prefix[-1] in "./"} | {""}
     return max(sorted(found), key=lambda prefix: sum(f"{prefix}{name}" in weights for name in own))
 
@@ -167,9 +167,9 @@ class Frozen(nn.Module):
 
     def __init__(self, network: nn.Module, learns: str = "") -> None:
         super().__init__()
-        self.network, self.learns = network.requires_grad_(False), learns
+        self.network, self.learns = network.requires_grad_(requires_grad=False), learns
         if learns:
-            network.get_submodule(learns).requires_grad_(True)
+            network.get_submodule(learns).requires_grad_()
         self.train(self.training)
 
     def train(self, mode: bool = True) -> "Frozen":
