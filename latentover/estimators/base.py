@@ -533,7 +533,7 @@ class BaseDeepEstimator(BaseDataEstimator):
         if self.checkpoint is not None:
             fingerprint = self._fingerprint(data)
             data = replace(data, checkpoint=Checkpoint(self.checkpoint, self.checkpoint_every, fingerprint))
-        if not (isinstance(self, StoppableTraining) and self.early_stopping):
+        if not (isinstance(self, StoppableTraining) and self._stops_early()):
             return data
         aside = validation_rows(data.labels, self.validation_fraction, generator)
         kept = torch.ones(len(data.labels), dtype=torch.bool, device=self.device_)

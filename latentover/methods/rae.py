@@ -125,6 +125,7 @@ DEFAULTS_IMAGES: dict[str, Any] = {
     "decoder_reconstruction": False,
     "adversarial_every": 1,
     "augment": "none",
+    "early_stopping": False,
 }
 DEFAULTS_FEW_IMAGES: dict[str, Any] = {
     **DEFAULTS_IMAGES,
@@ -150,6 +151,7 @@ DEFAULTS_TABLES: dict[str, Any] = {
     "decoder_reconstruction": True,
     "adversarial_every": 5,
     "augment": "none",
+    "early_stopping": False,
 }
 """What parameters that are None stand for: of images the paper's values, of tables what trains well within seconds."""
 GAN_BETAS = (0.5, 0.9)
@@ -275,7 +277,7 @@ class RAEProgram(Program):
 
     def __init__(self, networks: RAENetworks, data: TrainingSet, settings: "_RAE") -> None:
         settings = settings._resolved()
-        self.data = data
+        self.data, self.settled = data, False
         self.settings: Any = settings  # in which no number is None
         self.t = settings.n_components
         self.autoregressive = settings.decoder == "autoregressive"
@@ -301,6 +303,7 @@ class RAEProgram(Program):
             n_steps=settings.max_steps,
             rates=rates,
             ema=settings.ema,
+            settles=("encoder", "classifier") if settings.decoder == "adversarial" else (),
             averaged=("encoder", "classifier", *(["decoder"] if settings.decoder else [])),
             state={} if self.adaptive is None else {"adaptive": self.adaptive},
             compile=settings.compile,
@@ -360,19 +363,22 @@ class RAEProgram(Program):
         reference = settings.update_order == "reference_code"
         cycle = REFERENCE_CYCLE if reference else 1
 
-        def joint(step: int) -> bool:
+        def together(step: int) -> bool:
             return step % cycle == 0 and (step > 0 or not reference)
+
+        def joint(step: int) -> bool:
+            return together(step) and not self.settled
 
         def reconstructs(step: int) -> bool:
             return (
                 bool(settings.decoder)
                 and not self.autoregressive
-                and joint(step)
+                and together(step)
                 and (step // cycle) % settings.reconstruct_every == 0
             )
 
         def adversarial(step: int) -> bool:
-            return not joint(step) if reference else step % settings.adversarial_every == 0
+            return not together(step) if reference else step % settings.adversarial_every == 0
 
         equation_6 = {"classifier": settings.classifier_weight}
         equation_7 = encoder_objective(settings.classifier_weight, settings.reconstruction_weight)
@@ -418,10 +424,19 @@ class RAEProgram(Program):
                 **({"decoder_joint": decoder} if decoder else {}),
             },
             streams=[self.batches],
-            when=reconstructs,
+            when=lambda step: joint(step) and reconstructs(step),
+        )
+        alone = Phase(
+            name="reconstruction",
+            draw=lambda: self.draw_joint(reconstruct=True),
+            losses=lambda draws: self.joint_losses(draws, reconstruct=True),
+            moves={"decoder_joint": decoder},
+            streams=[self.batches],
+            when=lambda step: self.settled and bool(decoder) and reconstructs(step),
         )
         return [
             with_decoder,
+            alone,
             *phases,
             Phase(
                 name="decoder",
@@ -444,6 +459,15 @@ class RAEProgram(Program):
                 after=None if self.adaptive is None else self.adapt_further,
             ),
         ]
+
+    def settle(self) -> None:
+        """Let E and L be as they were at their best from here on; D learns to decode these latents."""
+        self.settled = True
+        self.networks.encoder.eval()
+
+    def variant(self) -> bool:
+        """Return whether E and L learn no more."""
+        return self.settled
 
     # -- Draws --
 
@@ -709,6 +733,7 @@ class _RAE(PretrainedEncoder, StoppableTraining, MatchedMoments, LatentSpace, Ba
     _training_only: ClassVar = ("critic",)
 
     numbers: Numbers = "scores"
+    early_stopping: bool | None = None  # type: ignore[assignment]
     # Latent space and mixing
     latent_dim: PositiveInt | None = None
     n_components: PositiveInt = 2
@@ -797,8 +822,11 @@ class _RAE(PretrainedEncoder, StoppableTraining, MatchedMoments, LatentSpace, Ba
         table = isinstance(self.format_, TableFormat)
         defaults = DEFAULTS_TABLES if table else DEFAULTS_IMAGES
         if not table and self.class_counts_.sum() <= FEW_IMAGES:
-            colours = self.format_.shape[0] > 1
-            defaults = {**DEFAULTS_FEW_IMAGES, "augment": "flip_shift" if colours else "shift"}
+            defaults = {
+                **DEFAULTS_FEW_IMAGES,
+                "augment": "flip_shift" if self.format_.shape[0] > 1 else "shift",
+                "early_stopping": not isinstance(self, BaseDeepSampler),  # of which nobody asks a class
+            }
         changed = {name: value for name, value in defaults.items() if getattr(self, name) is None}
         if self.decoder is True:
             changed["decoder"] = "autoregressive" if table and self.numbers == "scores" else "adversarial"
@@ -858,6 +886,9 @@ class _RAE(PretrainedEncoder, StoppableTraining, MatchedMoments, LatentSpace, Ba
         # Sampling needs the latents of the training data, by class, and nothing else of it.
         if self.decoder:
             self.tensors_ = {"latents": self._encoded_inputs(data).cpu(), "labels": data.labels.cpu()}
+
+    def _stops_early(self) -> bool:
+        return bool(self._resolved().early_stopping)
 
     def _can_generate(self) -> bool:
         return bool(self.decoder)
@@ -1141,7 +1172,10 @@ class RAEClassifier(_RAE, BaseClassifier):
     small_class, base_selection, clip, constraints
         See `latentover.estimators.BaseGenerator`; a class needs `n_components` samples, at least 2. The latents of a
         smaller one are mixed with themselves.
-    early_stopping, validation_fraction, n_iter_no_change
+    early_stopping : bool, default: True for a classifier of up to 2,000 images
+        See `latentover.estimators.StoppableTraining`. Where nothing is gained any more encoder and classifier go back
+        to their best weights; an adversarial decoder, which learns for longer, learns from these latents to the end.
+    validation_fraction, n_iter_no_change
         See `latentover.estimators.StoppableTraining`.
     image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
     precision, random_state, verbose, checkpoint, checkpoint_every, compile, capture,

@@ -293,8 +293,7 @@ class _OfTorchvision:
             from torchvision import models
         except Exception as error:  # RuntimeError too, from one that was built for another torch
             raise _CannotImportError(
-                f"torchvision cannot be imported ({_reason(error)}); install the one that belongs to your "
-                "torch"
+                f"torchvision cannot be imported ({_reason(error)}); install the one that belongs to your torch"
             ) from error
         return models
 

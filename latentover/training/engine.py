@@ -273,6 +273,10 @@ class Engine:
             row["validation_acsa"] = self._score(self.trained)
             losses.append("validation_acsa")
             stop = self._stopping.update(row["validation_acsa"])
+            if stop and self.program.settles:
+                self._stopping.settle(self.program.settles, self.program.networks)
+                self.program.settle()
+                stop = False
         shown = {name: row[name] for name in losses}
         self.program.report(row)
         self.history.append(row)
@@ -345,6 +349,8 @@ class Engine:
         self._step, self._seconds, self.history = state["step"], state["seconds"], state["history"]
         self._sums = {name: value.to(self.generator.device) for name, value in state["sums"].items()}
         self._counts = state["counts"]
+        if self._stopping.settled:
+            self.program.settle()
         self.rates.install()
         return state["complete"]
 
