@@ -769,7 +769,7 @@ class _RAE(PretrainedEncoder, StoppableTraining, MatchedMoments, LatentSpace, Ba
     batches: Literal["tuples", "pool"] = "tuples"
     sampling_power: Fraction = 0.0
     batch_size: BatchSize = 64
-    augment: Augment | Literal["adaptive"] | None = None
+    augment: Augment | Literal["adaptive", "auto"] = "auto"
     mixing: Mixing = None
     encoder_passes: Literal["joint", "separate"] = "joint"
     # Updates
@@ -818,7 +818,7 @@ class _RAE(PretrainedEncoder, StoppableTraining, MatchedMoments, LatentSpace, Ba
         return learned
 
     def _resolved(self) -> Self:
-        """Return an estimator of the same parameters, with those that are None as the kind of data has them."""
+        """Return an estimator of the same parameters, with those left open as kind and number of samples have them."""
         table = isinstance(self.format_, TableFormat)
         defaults = DEFAULTS_TABLES if table else DEFAULTS_IMAGES
         if not table and self.class_counts_.sum() <= FEW_IMAGES:
@@ -827,7 +827,7 @@ class _RAE(PretrainedEncoder, StoppableTraining, MatchedMoments, LatentSpace, Ba
                 "augment": "flip_shift" if self.format_.shape[0] > 1 else "shift",
                 "early_stopping": not isinstance(self, BaseDeepSampler),  # of which nobody asks a class
             }
-        changed = {name: value for name, value in defaults.items() if getattr(self, name) is None}
+        changed = {name: value for name, value in defaults.items() if getattr(self, name) in (None, "auto")}
         if self.decoder is True:
             changed["decoder"] = "autoregressive" if table and self.numbers == "scores" else "adversarial"
         if self.alpha is None:
@@ -1115,12 +1115,13 @@ class RAEClassifier(_RAE, BaseClassifier):
         the imbalance that is left.
     batch_size : int, default=64
         Tuples a step, at least 2: a step sees ``n_components * batch_size`` samples. With several processes, of each.
-    augment : {"none", "shift", "flip_shift", "shift_cutout", "flip_shift_cutout", "pad_crop_flip", "adaptive"}
+    augment : {"auto", "none", "shift", "flip_shift", ..., "adaptive"}, default="auto"
         Of the images that encoder and classifier train on, see `latentover.training.augment_images`; the decoder's
         and the critic's targets stay as they are. ``"adaptive"``, of the authors' code, augments what the critic sees
-        too, with a probability that follows its scores (`latentover.training.AdaptiveAugment`). By default up to 2,000
-        images are shifted, those of several channels mirrored too, for in photographs left and right mean nothing; more
-        images, and the paper's, stay as they are. Where mirror images mean something else name ``"shift"``.
+        too, with a probability that follows its scores (`latentover.training.AdaptiveAugment`). With ``"auto"`` up
+        to 2,000 images are shifted, those of several channels mirrored too, for in photographs left and right mean
+        nothing; more images, and the paper's, stay as they are. Name ``"shift"`` where mirror images mean something
+        else.
     mixing : rule of `latentover.mixing` that mixes inputs, or None, default=None
         Blends each tuple with another one, images and labels, before it is encoded; the mixtures of its latents keep
         the blended label. `SMOTEMix` blends each member with a neighbour of its own class, `NeighborMix` the tuple with

@@ -163,7 +163,9 @@ class TestDefaults:
 
 class TestAdvice:
     def test_says_how_many_there_are_and_what_helps(self):
-        with pytest.warns(FewImagesWarning, match=re.escape("There are 10 images of class 'truck', 30 of class 'car'")) as caught:
+        with pytest.warns(
+            FewImagesWarning, match=re.escape("There are 10 images of class 'truck', 30 of class 'car'")
+        ) as caught:
             RAEClassifier(**RAE).fit(X, Y)
         assert "40 in all, too few" in str(caught[0].message)
         assert "encoder_weights=" in str(caught[0].message)
