@@ -79,13 +79,13 @@ def test_measures_each_way_once_and_writes_the_page(script, tmp_path, monkeypatc
     results = json.loads((tmp_path / "out" / "few_pictures.json").read_text())
     assert 0 <= results["10/default/0"]["pixel_recall"] <= 1
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{script.BEGIN}\nold\n{script.END}\nafter\n")
+    page.write_text(f"before\n{script.BEGIN}\nstale\n{script.END}\nafter\n")
     Path(tmp_path, "images").mkdir()
     monkeypatch.setattr("sys.argv", [*arguments, "--page", str(page)])
     script.main()
     text = page.read_text()
     assert text.startswith("before")
-    assert "old" not in text
+    assert "stale" not in text
     assert "| a backbone, frozen |" in text
     assert "**10 trucks.**" in text
     assert Image.open(tmp_path / "images" / "few_10_default.png").size[0] > 100
