@@ -60,7 +60,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from latentover.data.diagnosis import FEW_IMAGES
+from latentover.data.diagnosis import FEW, FEW_IMAGES
 from latentover.estimators import (
     BaseClassifier,
     BaseDeepSampler,
@@ -432,11 +432,11 @@ class RAEProgram(Program):
             losses=lambda draws: self.joint_losses(draws, reconstruct=True),
             moves={"decoder_joint": decoder},
             streams=[self.batches],
-            when=lambda step: self.settled and bool(decoder) and reconstructs(step),
+            when=lambda step: self.settled and reconstructs(step),
         )
         return [
             with_decoder,
-            alone,
+            *([alone] if decoder else []),
             *phases,
             Phase(
                 name="decoder",
@@ -825,7 +825,8 @@ class _RAE(PretrainedEncoder, StoppableTraining, MatchedMoments, LatentSpace, Ba
             defaults = {
                 **DEFAULTS_FEW_IMAGES,
                 "augment": "flip_shift" if self.format_.shape[0] > 1 else "shift",
-                "early_stopping": not isinstance(self, BaseDeepSampler),  # of which nobody asks a class
+                # A sampler is asked for no class; and of a smaller one too few would be set aside to say anything.
+                "early_stopping": not isinstance(self, BaseDeepSampler) and self.class_counts_.min() >= FEW,
             }
         changed = {name: value for name, value in defaults.items() if getattr(self, name) in (None, "auto")}
         if self.decoder is True:
@@ -1173,7 +1174,7 @@ class RAEClassifier(_RAE, BaseClassifier):
     small_class, base_selection, clip, constraints
         See `latentover.estimators.BaseGenerator`; a class needs `n_components` samples, at least 2. The latents of a
         smaller one are mixed with themselves.
-    early_stopping : bool, default: True for a classifier of up to 2,000 images
+    early_stopping : bool, default: True for a classifier of up to 2,000 images, 30 or more of every class
         See `latentover.estimators.StoppableTraining`. Where nothing is gained any more encoder and classifier go back
         to their best weights; an adversarial decoder, which learns for longer, learns from these latents to the end.
     validation_fraction, n_iter_no_change
