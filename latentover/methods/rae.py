@@ -826,7 +826,7 @@ class _RAE(PretrainedEncoder, StoppableTraining, MatchedMoments, LatentSpace, Ba
                 **DEFAULTS_FEW_IMAGES,
                 "augment": "flip_shift" if self.format_.shape[0] > 1 else "shift",
                 # A sampler is asked for no class; and of a smaller one too few would be set aside to say anything.
-                "early_stopping": not isinstance(self, BaseDeepSampler) and self.class_counts_.min() >= FEW,
+                "early_stopping": not isinstance(self, BaseDeepSampler) and bool(self.class_counts_.min() >= FEW),
             }
         changed = {name: value for name, value in defaults.items() if getattr(self, name) in (None, "auto")}
         if self.decoder is True:
