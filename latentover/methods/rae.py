@@ -60,7 +60,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from latentover.data.diagnosis import FEW, FEW_IMAGES
+from latentover.data.diagnosis import ENOUGH_IMAGES, FEW_IMAGES
 from latentover.estimators import (
     BaseClassifier,
     BaseDeepSampler,
@@ -825,8 +825,7 @@ class _RAE(PretrainedEncoder, StoppableTraining, MatchedMoments, LatentSpace, Ba
             defaults = {
                 **DEFAULTS_FEW_IMAGES,
                 "augment": "flip_shift" if self.format_.shape[0] > 1 else "shift",
-                # A sampler is asked for no class; and of a smaller one too few would be set aside to say anything.
-                "early_stopping": not isinstance(self, BaseDeepSampler) and bool(self.class_counts_.min() >= FEW),
+                "early_stopping": not isinstance(self, BaseDeepSampler) and self._enough_to_judge(),
             }
         changed = {name: value for name, value in defaults.items() if getattr(self, name) in (None, "auto")}
         if self.decoder is True:
@@ -835,6 +834,10 @@ class _RAE(PretrainedEncoder, StoppableTraining, MatchedMoments, LatentSpace, Ba
             likely = changed.get("decoder", self.decoder) == "autoregressive"
             changed["alpha"] = "uniform" if likely else "mixer"
         return replace(self, **changed)
+
+    def _enough_to_judge(self) -> bool:
+        """Return whether as many of each class can be set aside as say more than chance: ten, by default."""
+        return bool(self.class_counts_.min() >= ENOUGH_IMAGES)
 
     def _build_networks(self) -> RAENetworks:
         shape, n_classes, settings = self.format_.shape, len(self.classes_), self._resolved()
@@ -1174,7 +1177,7 @@ class RAEClassifier(_RAE, BaseClassifier):
     small_class, base_selection, clip, constraints
         See `latentover.estimators.BaseGenerator`; a class needs `n_components` samples, at least 2. The latents of a
         smaller one are mixed with themselves.
-    early_stopping : bool, default: True for a classifier of up to 2,000 images, 30 or more of every class
+    early_stopping : bool, default: True for a classifier of up to 2,000 images, 100 or more of every class
         See `latentover.estimators.StoppableTraining`. Where nothing is gained any more encoder and classifier go back
         to their best weights; an adversarial decoder, which learns for longer, learns from these latents to the end.
     validation_fraction, n_iter_no_change

@@ -132,8 +132,8 @@ class TestDefaults:
             ((3, 8, 8), 2000, ("flip_shift", 50.0, True, 5, True)),
             ((1, 8, 8), 2000, ("shift", 50.0, True, 5, True)),
             ((3, 8, 8), 2001, ("none", 0.01, False, 1, False)),
-            ((3, 8, 8), 60, ("flip_shift", 50.0, True, 5, True)),
-            ((3, 8, 8), 59, ("flip_shift", 50.0, True, 5, False)),
+            ((3, 8, 8), 200, ("flip_shift", 50.0, True, 5, True)),
+            ((3, 8, 8), 199, ("flip_shift", 50.0, True, 5, False)),
             ((5,), 100, ("none", 5.0, True, 5, False)),
         ],
     )
