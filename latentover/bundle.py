@@ -7,6 +7,7 @@ on, and holds no row of the training data.
 
 import hashlib
 import importlib
+import inspect
 import json
 import os
 import sys
@@ -38,6 +39,8 @@ from latentover.tables.values import VALUE_KINDS, from_json, to_json
 FORMAT = 2
 """Since 2 tables are described by the kinds of their columns; of a bundle before, images alone are read."""
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+_BEFORE = {"decoder_upsampling": "transposed"}
+"""What parameters were in bundles that do not name them, being older than these."""
 _NEXT = ".model.safetensors.next"
 """New weights, until the configuration that goes with them is there."""
 _PIPELINE = "imblearn.pipeline.Pipeline"
@@ -426,6 +429,8 @@ def _parameters(estimator: BaseEstimator) -> dict[str, Any]:
 
 def _to_json(value: Any) -> Any:
     """Return a parameter's value as JSON can hold it; `_Reader.parameter` is the way back."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
     if isinstance(value, np.random.RandomState | np.random.Generator):
         return None  # a state that was advanced by the fit would not repeat it
     if isinstance(value, nn.Module):
@@ -493,7 +498,9 @@ class _Reader:
     def unfitted(self, description: dict[str, Any]) -> BaseEstimator:
         """Return an estimator with the parameters that were described."""
         cls = find_class(description["class"], self.trusted)
-        estimator = cls(**{name: self.parameter(name, value) for name, value in description["parameters"].items()})
+        parameters = {name: self.parameter(name, value) for name, value in description["parameters"].items()}
+        known = inspect.signature(cls).parameters
+        estimator = cls(**{name: value for name, value in _BEFORE.items() if name in known} | parameters)
         if getattr(estimator, "checkpoint", None) is not None:
             raise ValueError(
                 f"Expected no checkpoint in a bundle, but got {estimator.checkpoint!r}, which a new fit would write "

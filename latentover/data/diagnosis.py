@@ -1,5 +1,6 @@
 """What an imbalance allows: before hours are spent on it."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -20,6 +21,10 @@ SMOTE_NEIGHBORS = 5
 """What SMOTE looks for by default; it needs one sample more in every class that it adds to."""
 FEW = 30
 """With fewer test samples the recall of a class is known to no better than about 0.1 (one standard error)."""
+FEW_IMAGES = 2000
+"""Up to so many images, of all classes, are few to train a network on."""
+ENOUGH_IMAGES = 100
+"""With fewer of a class a network that begins with nothing mostly remembers them."""
 BALANCED = 1.5
 """Below this ratio classes count as nearly balanced."""
 
@@ -106,13 +111,15 @@ class Diagnosis:
         return [table(SIZES, sizes[:SHOWN], more=len(sizes) - SHOWN), note(self._sentence()), items(self.notes)]
 
 
-def diagnose(y: ArrayLike) -> Diagnosis:
+def diagnose(y: ArrayLike, *, images: bool = False) -> Diagnosis:
     """Say what usually helps, how imbalanced labels are, and what is feasible with so few samples.
 
     Parameters
     ----------
     y : array-like of shape (n,)
         Labels: integers, booleans or text; or a named pandas column of them.
+    images : bool, default=False
+        Whether they are labels of images, for which other advice holds where there are few.
 
     Returns
     -------
@@ -161,9 +168,41 @@ def diagnose(y: ArrayLike) -> Diagnosis:
         max_neighbors=smallest - 1,
         max_folds=smallest,
         smallest_in_fold=_left_in_fold(smallest),
-        notes=_notes(classes, counts),
+        notes=_notes(classes, counts) + (few_images(classes, counts) if images else []),
         steps=_steps(classes, counts),
     )
+
+
+def few_images(classes: Sequence[Any], counts: Sequence[int]) -> list[str]:
+    """Return what to do where there are few images of some class, in a sentence or two; nothing where there are enough.
+
+    Parameters
+    ----------
+    classes : sequence of length C
+    counts : sequence of int of length C
+        Images of each class.
+
+    Examples
+    --------
+    >>> few_images(["car", "truck"], [400, 36])[0][:81]
+    "There are 36 images of class 'truck' and 436 in all, too few to learn a network f"
+    """
+    few = [(label, count) for label, count in zip(classes, counts, strict=True) if count < ENOUGH_IMAGES]
+    if not few or sum(counts) > FEW_IMAGES:
+        return []
+    named = ", ".join(f"{count} of class {label!r}" for label, count in sorted(few, key=lambda each: each[1])[:5])
+    if len(few) == 1:
+        named = f"{few[0][1]} images of class {few[0][0]!r}"
+    elif len(few) > 5:
+        named = f"fewer than {ENOUGH_IMAGES} images of {len(few)} classes ({named} ...)"
+    else:
+        named = f"{named.replace(' of class', ' images of class', 1)}"
+    return [
+        f"There are {named} and {sum(counts)} in all, too few to learn a network from nothing: begin with one that "
+        "has seen other images (encoder='resnet18' or another name, backbone= of a DeepClassifier, encoder_weights=... "
+        "and, the fewer there are, freeze_encoder=True), and augment them (augment='shift', 'flip_shift' where mirror "
+        "images mean the same)."
+    ]
 
 
 def _plain(y: Any) -> Any:

@@ -18,6 +18,7 @@ from latentover.estimators.parameters import (
     PositiveInt,
     ProperFraction,
 )
+from latentover.estimators.pretrained import FewImagesWarning, PretrainedEncoder
 from latentover.estimators.sampler import BaseDeepSampler, BaseSampler
 from latentover.estimators.together import fit_many
 from latentover.estimators.watch import StoppableTraining
@@ -32,6 +33,7 @@ __all__ = [
     "BaseSampler",
     "BatchSize",
     "Expected",
+    "FewImagesWarning",
     "Fraction",
     "ImageFormat",
     "Interval",
@@ -44,6 +46,7 @@ __all__ = [
     "NonNegativeInt",
     "Positive",
     "PositiveInt",
+    "PretrainedEncoder",
     "ProperFraction",
     "StoppableTraining",
     "Synthetic",

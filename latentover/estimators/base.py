@@ -464,6 +464,10 @@ class BaseDeepEstimator(BaseDataEstimator):
         """Return untrained networks for `format_` and `classes_`."""
         raise TypeError(f"{type(self).__name__} has to define _build_networks.")
 
+    def _initial_networks(self) -> nn.Module:
+        """Return the networks that a training begins with."""
+        return self._build_networks()
+
     def _program(self, data: TrainingSet) -> Program:
         """Return how `networks_` are trained."""
         raise TypeError(f"{type(self).__name__} has to define _program.")
@@ -478,7 +482,7 @@ class BaseDeepEstimator(BaseDataEstimator):
         return learned
 
     def _learn(self, data: TrainingSet) -> None:
-        self.networks_ = self._build_networks().to(self.device_)
+        self.networks_ = self._initial_networks().to(self.device_)
         if isinstance(self.format_, ImageFormat):
             self.networks_ = self.networks_.to(memory_format=torch.channels_last)
         self.networks_.train()
@@ -531,7 +535,7 @@ class BaseDeepEstimator(BaseDataEstimator):
         if self.checkpoint is not None:
             fingerprint = self._fingerprint(data)
             data = replace(data, checkpoint=Checkpoint(self.checkpoint, self.checkpoint_every, fingerprint))
-        if not (isinstance(self, StoppableTraining) and self.early_stopping):
+        if not (isinstance(self, StoppableTraining) and self._stops_early()):
             return data
         aside = validation_rows(data.labels, self.validation_fraction, generator)
         kept = torch.ones(len(data.labels), dtype=torch.bool, device=self.device_)

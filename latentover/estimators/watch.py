@@ -35,6 +35,10 @@ class StoppableTraining:
     validation_fraction: Annotated[float, Interval(0, 1, closed="neither")] = 0.1
     n_iter_no_change: PositiveInt = 10
 
+    def _stops_early(self) -> bool:
+        """Return whether rows are set aside and scored."""
+        return self.early_stopping
+
     def _patience(self) -> int | None:
         """Return after how many reports without a rise training stops and takes the best weights; None for never."""
         return self.n_iter_no_change

@@ -15,6 +15,7 @@ from imblearn.pipeline import Pipeline
 from latentover.bundle import WEIGHTS, save
 from latentover.data import Splits, load_splits
 from latentover.data.source import class_number
+from latentover.estimators import StoppableTraining
 from latentover.experiments.card import model_card
 from latentover.experiments.environment import code_version, environment
 from latentover.experiments.evaluate import (
@@ -289,7 +290,8 @@ def _class_names(splits: Splits) -> dict[str, dict[str, str]]:
 
 def _weights(estimator: Any) -> str:
     """Return which epoch's weights are used: the last one's, unless training looked for the best on validation data."""
-    stops = getattr(estimator, "early_stopping", False) and getattr(estimator, "final_weights", "best") == "best"
+    stops = isinstance(estimator, StoppableTraining) and estimator._stops_early()
+    stops = stops and getattr(estimator, "final_weights", "best") == "best"
     return "best on the validation part" if stops else "last epoch"
 
 

@@ -32,6 +32,7 @@ from latentover.estimators import BaseDeepSampler, Synthetic, TrainingSet
 from latentover.estimators.generator import NoBases
 from latentover.estimators.parameters import BatchSize, Positive, PositiveInt, ProperFraction
 from latentover.networks import build_decoder
+from latentover.networks.conv import Upsampling
 from latentover.networks.layers import images_last, linear
 from latentover.networks.trunk import build_trunk
 from latentover.training import (
@@ -368,6 +369,9 @@ class BAGANSampler(BaseDeepSampler):
         Channels of the first convolution of encoder and discriminator.
     decoder_channels : int, default: as `channels`
         Channels of the generator's last but one convolution, where most of the time goes.
+    decoder_upsampling : {"resize", "transposed"}, default="resize"
+        How the decoder of images makes them larger: it repeats pixels and convolves, or by the transposed convolutions
+        of older versions, which leave a checkerboard where there are few images.
     hidden_units : int, default: 1024 for images and 512 for tables
         Width of the generator's dense layers, and for tables of all dense layers.
     dropout : float in [0, 1), default=0.3
@@ -430,6 +434,7 @@ class BAGANSampler(BaseDeepSampler):
     batches: Literal["natural", "class_balanced"] = "natural"
     channels: PositiveInt = 32
     decoder_channels: PositiveInt | None = None
+    decoder_upsampling: Upsampling = "resize"
     hidden_units: PositiveInt | None = None
     dropout: ProperFraction = 0.3
     batch_size: BatchSize = 128
@@ -451,7 +456,14 @@ class BAGANSampler(BaseDeepSampler):
             trunk,
             encoder_head=linear(trunk.n_features, m),
             class_head=linear(trunk.n_features, n_classes + 1),
-            generator=build_decoder(shape, m, 0, channels=self.decoder_channels or self.channels, **size),
+            generator=build_decoder(
+                shape,
+                m,
+                0,
+                channels=self.decoder_channels or self.channels,
+                upsampling=self.decoder_upsampling,
+                **size,
+            ),
             gaussians=Gaussians(n_classes, m),
         )
 

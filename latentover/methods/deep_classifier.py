@@ -26,7 +26,7 @@ from imblearn.over_sampling.base import BaseOverSampler
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from latentover.estimators import BaseClassifier, LatentSpace, StoppableTraining, TrainingSet
+from latentover.estimators import BaseClassifier, LatentSpace, PretrainedEncoder, StoppableTraining, TrainingSet
 from latentover.estimators.base import PREDICT_BATCH, BaseDataEstimator
 from latentover.estimators.labels import check_strategy
 from latentover.estimators.parameters import (
@@ -61,9 +61,9 @@ from latentover.losses.latents import RunningDirections, RunningGaussians
 from latentover.losses.reductions import Reduction
 from latentover.metrics.tracking import tracked_scores
 from latentover.mixing import AMMixup, BoundaryMix, DrawnPartners, Mixed, MixingRule
-from latentover.networks.backbones import build_backbone, hidden_stages, run_stages, unknown_backbone
+from latentover.networks.backbones import build_backbone, hidden_stages, run_stages
 from latentover.networks.cosine import CosineClassifier
-from latentover.networks.layers import evaluating, images_last, linear
+from latentover.networks.layers import evaluating, images_last, learning, linear
 from latentover.networks.standardizer import Standardizer
 from latentover.training import (
     Action,
@@ -169,7 +169,7 @@ def label_loss(
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
+class DeepClassifier(PretrainedEncoder, StoppableTraining, LatentSpace, BaseClassifier):
     """A network with a linear classifier, trained with a loss, mixing and class weights of choice.
 
     Parameters
@@ -177,9 +177,11 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
     backbone : nn.Module or str, default="auto"
         ``"auto"`` is the encoder of `RAEClassifier` for images (``"conv"``) or tables; ``"resnet"`` a small and fast
         residual network; ``"resnet32"`` and ``"resnet18"`` those of the long-tailed benchmarks, with features of length
-        64 and 512; any other name a classification model of torchvision without trained weights. A module has to map
-        inputs (B, c, h, w) in [0, 1], or standardised rows (B, d), to features (B, feature_dim); a copy of it is
-        trained.
+        64 and 512; any other name a classification model of torchvision, and ``"timm/<name>"`` a model of timm (the
+        extra ``timm``), without trained weights unless `encoder_weights` says so. A module has to map inputs
+        (B, c, h, w) in [0, 1], or standardised rows (B, d), to features (B, feature_dim); a copy of it is trained.
+    encoder_weights, freeze_encoder, encoder_size
+        Of the backbone, see `latentover.estimators.PretrainedEncoder`.
     mixing : rule of `latentover.mixing`, optional
         `Mixup`, `Remix`, `MAMix`, `SMOTEMix`, `NeighborMix`, `ManifoldMixup`, `AMMixup`, `CutMix`, `CMO`,
         `BoundaryMix`. Neighbours are searched once, before training.
@@ -377,8 +379,7 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
 
     def _check_settings(self) -> list[str]:
         problems = super()._check_settings()
-        if problem := unknown_backbone(self.backbone):
-            problems.append(problem)
+        problems += self._encoder_problems("backbone")
         if self.loss == "ldam" and isinstance(self.latent_augmentation, GaussianLatents):
             problems.append(
                 f"latent_augmentation to go with logits, but got {self.latent_augmentation!r} with loss='ldam', whose "
@@ -403,6 +404,7 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
             self.format_.shape,
             self.backbone,
             feature_dim=self.feature_dim,
+            **self._encoder_options(),
             channels=self.channels,
             hidden_units=self.hidden_units,
             dropout=self.dropout,
@@ -427,6 +429,9 @@ class DeepClassifier(StoppableTraining, LatentSpace, BaseClassifier):
                 linear(feature_dim, self.latent_augmentation.projection_dim),
             )
         return networks
+
+    def _initial_networks(self) -> nn.ModuleDict:
+        return self._with_weights(self._build_networks(), self.backbone)
 
     def _program(self, data: TrainingSet) -> "ClassifierProgram":
         self._learn_standardizer(self.networks_, data)
@@ -665,7 +670,7 @@ class ClassifierProgram(Program):
             optimizers={
                 "networks": make_optimizer(
                     settings.optimizer,
-                    networks.parameters(),
+                    learning(networks),
                     settings.learning_rate,
                     settings.weight_decay,
                     nesterov=settings.nesterov,

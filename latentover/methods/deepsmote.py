@@ -28,7 +28,7 @@ loss; a neighbour is never the sample itself, and classes of fewer than six samp
 """
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -36,15 +36,16 @@ import torch.nn.functional as F
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from latentover.estimators import BaseDeepSampler, LatentSpace, Synthetic, TrainingSet
+from latentover.estimators import BaseDeepSampler, LatentSpace, PretrainedEncoder, Synthetic, TrainingSet
 from latentover.estimators.base import PREDICT_BATCH
-from latentover.estimators.parameters import BatchSize, Network, Positive, PositiveInt
+from latentover.estimators.parameters import BatchSize, Expected, Network, Positive, PositiveInt
 from latentover.estimators.validation import check_latents
 from latentover.mixing import convex_combination
 from latentover.mixing.neighbors import nearest_neighbors
-from latentover.networks import build_decoder, build_encoder
-from latentover.networks.autoencoder import EncoderName
-from latentover.networks.layers import images_last
+from latentover.networks import build_decoder
+from latentover.networks.backbones import build_latent_encoder
+from latentover.networks.conv import Upsampling
+from latentover.networks.layers import images_last, learning
 from latentover.training import (
     Batches,
     Losses,
@@ -176,7 +177,7 @@ class DeepSMOTEProgram(Program):
         super().__init__(
             networks=networks,
             # One Adam for both networks is the same as one for each.
-            optimizers={"autoencoder": adam(networks.parameters(), settings.learning_rate)},
+            optimizers={"autoencoder": adam(learning(networks), settings.learning_rate)},
             phases=[phase],
             n_steps=n_steps,
             rates={"autoencoder": rate_over(settings.schedule, n_steps)},
@@ -205,7 +206,7 @@ class DeepSMOTEProgram(Program):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class DeepSMOTE(LatentSpace, BaseDeepSampler):
+class DeepSMOTE(PretrainedEncoder, LatentSpace, BaseDeepSampler):
     """Over-sampler: SMOTE in the latent space of an autoencoder, and its decoder.
 
     For each new sample a sample of the class is chosen and one of its `k_neighbors` nearest of that class, by the
@@ -223,12 +224,17 @@ class DeepSMOTE(LatentSpace, BaseDeepSampler):
     penalty : {"paper", "reference_code"}, default="paper"
         What the penalty compares, see the top of this module. The paper's draws the samples of a class towards its
         mean, the more so the rarer the class; with the authors' code's they keep the variety of the class.
-    encoder : {"auto", "conv", "resnet"} or nn.Module, default="auto"
+    encoder : str or nn.Module, default="auto"
         See `latentover.RAEClassifier`.
+    encoder_weights, freeze_encoder, encoder_size
+        See `latentover.estimators.PretrainedEncoder`.
     channels : int, default=64
         Channels of the encoder's first convolution.
     decoder_channels : int, default: as `channels`
         Channels of the decoder's last but one convolution, where most of the time goes.
+    decoder_upsampling : {"resize", "transposed"}, default="resize"
+        How the decoder of images makes them larger: it repeats pixels and convolves, or by the transposed convolutions
+        of the authors' code, which leave a checkerboard where there are few images.
     hidden_units : int, default: 1024 for images and 512 for tables
         Width of the dense layers.
     batch_size : int, default=100
@@ -276,9 +282,10 @@ class DeepSMOTE(LatentSpace, BaseDeepSampler):
     latent_dim: PositiveInt | None = None
     k_neighbors: PositiveInt = 5
     penalty: Literal["paper", "reference_code"] = "paper"
-    encoder: Network | EncoderName = "auto"
+    encoder: Annotated[Network | str, Expected("the name of a network or an nn.Module")] = "auto"
     channels: PositiveInt = 64
     decoder_channels: PositiveInt | None = None
+    decoder_upsampling: Upsampling = "resize"
     hidden_units: PositiveInt | None = None
     batch_size: BatchSize = 100
     max_epochs: PositiveInt = 200
@@ -295,11 +302,30 @@ class DeepSMOTE(LatentSpace, BaseDeepSampler):
         default_dim = LATENT_DIM_IMAGES if len(shape) == 3 else LATENT_DIM_TABLES
         m = default_dim if self.latent_dim is None else self.latent_dim
         return DeepSMOTENetworks(
-            build_encoder(
-                shape, m, encoder=self.encoder, channels=self.channels, hidden_units=self.hidden_units, dropout=0.0
+            build_latent_encoder(
+                shape,
+                m,
+                self.encoder,
+                **self._encoder_options(),
+                channels=self.channels,
+                hidden_units=self.hidden_units,
+                dropout=0.0,
             ),
-            build_decoder(shape, m, 0, channels=self.decoder_channels or self.channels, hidden_units=self.hidden_units),
+            build_decoder(
+                shape,
+                m,
+                0,
+                channels=self.decoder_channels or self.channels,
+                hidden_units=self.hidden_units,
+                upsampling=self.decoder_upsampling,
+            ),
         )
+
+    def _check_settings(self) -> list[str]:
+        return [*super()._check_settings(), *self._encoder_problems("encoder")]
+
+    def _initial_networks(self) -> nn.Module:
+        return self._with_weights(self._build_networks(), self.encoder)
 
     def _program(self, data: TrainingSet) -> DeepSMOTEProgram:
         return DeepSMOTEProgram(self.networks_, data, self)

@@ -50,6 +50,7 @@ from latentover.estimators.parameters import (
 )
 from latentover.networks import build_decoder, build_encoder, default_hidden_units
 from latentover.networks.autoencoder import EncoderName
+from latentover.networks.conv import Upsampling
 from latentover.networks.layers import images_last, linear, with_label
 from latentover.training import (
     ClassBatches,
@@ -464,6 +465,9 @@ class DGCClassifier(BaseGenerator, BaseClassifier):
     decoder_channels : int, default: as `channels`
         Channels of the decoder's last convolution, where most of the time of training and all of that of predicting
         goes.
+    decoder_upsampling : {"resize", "transposed"}, default="resize"
+        How the decoder of images makes them larger: it repeats pixels and convolves, or by the transposed convolutions
+        of older versions, which leave a checkerboard where there are few images.
     hidden_units : int, default: 1024 for images and 512 for tables
         Width of the dense layers.
     mmd_weight : float, default=1.0
@@ -526,6 +530,7 @@ class DGCClassifier(BaseGenerator, BaseClassifier):
     feature_dim: PositiveInt = 256
     channels: PositiveInt = 64
     decoder_channels: PositiveInt | None = None
+    decoder_upsampling: Upsampling = "resize"
     hidden_units: PositiveInt | None = None
     # Losses
     mmd_weight: NonNegative = 1.0
@@ -563,7 +568,14 @@ class DGCClassifier(BaseGenerator, BaseClassifier):
         decoder_channels = self.decoder_channels or self.channels
         return DGCNetworks(
             encoder=encoder,
-            decoder=build_decoder(shape, self.latent_dim, 0, channels=decoder_channels, hidden_units=units),
+            decoder=build_decoder(
+                shape,
+                self.latent_dim,
+                0,
+                channels=decoder_channels,
+                hidden_units=units,
+                upsampling=self.decoder_upsampling,
+            ),
             feature_dim=self.feature_dim,
             latent_dim=self.latent_dim,
             n_classes=len(self.classes_),

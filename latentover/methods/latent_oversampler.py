@@ -9,7 +9,7 @@ import copy
 import inspect
 import math
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -23,7 +23,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from latentover.estimators import BaseSampler, Expected
+from latentover.estimators import BaseSampler, Expected, PretrainedEncoder
 from latentover.estimators.base import PREDICT_BATCH
 from latentover.estimators.generator import NoBases, class_seed, joined
 from latentover.methods.classical import SAMPLERS, mixtures
@@ -40,7 +40,7 @@ _ROUNDS = 10
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class LatentOversampler(BaseSampler):
+class LatentOversampler(PretrainedEncoder, BaseSampler):
     """Over-samples latents and decodes them.
 
     Parameters
@@ -52,7 +52,11 @@ class LatentOversampler(BaseSampler):
         A fitted one is used as it is; a clone of another one is fitted to X and y. As always in scikit-learn, `clone`,
         and with it a cross-validation, forgets what was fitted: wrap it in `sklearn.frozen.FrozenEstimator` to keep it,
         and only if it has not seen the test folds.
-    encoder, decoder : nn.Module, default="auto"
+    encoder : str, default="auto"
+        The name of the encoder of an autoencoder that is trained here, see `latentover.RAEClassifier`.
+    encoder_weights, freeze_encoder, encoder_size
+        Of that encoder, see `latentover.estimators.PretrainedEncoder`.
+    encoder, decoder : nn.Module
         Trained networks in place of `autoencoder`, of which copies are used: from inputs (B, c, h, w) in [0, 1], or
         rows (B, d) as `latentover.estimators.learn_format` encodes them (standardised), to latents (B, m), and from
         latents back to inputs.
@@ -94,7 +98,7 @@ class LatentOversampler(BaseSampler):
     base_selection: NoBases = "random"
     sampler: Annotated[BaseOverSampler | None, Expected("an over-sampler such as SMOTE()")] = None
     autoencoder: BaseEstimator | None = None
-    encoder: Annotated[nn.Module | Literal["auto"], Expected("'auto' or an nn.Module, of two nn.Modules")] = "auto"
+    encoder: Annotated[nn.Module | str, Expected("the name of a network or an nn.Module, of two nn.Modules")] = "auto"
     decoder: Annotated[nn.Module | Literal["auto"], Expected("'auto' or an nn.Module, of two nn.Modules")] = "auto"
 
     autoencoder_: Any = field(init=False)
@@ -112,7 +116,16 @@ class LatentOversampler(BaseSampler):
                 f"{sampler.sampling_strategy!r}"
             )
         modules = [isinstance(network, nn.Module) for network in (self.encoder, self.decoder)]
-        if not all(modules) and (any(modules) or self.encoder != "auto" or self.decoder != "auto"):
+        if not any(modules):
+            problems += self._encoder_problems("encoder")
+        elif self.encoder_weights is not None or self.freeze_encoder or self.encoder_size is not None:
+            problems.append("encoder_weights, freeze_encoder and encoder_size to go with the name of an encoder")
+        if not any(modules) and self._said_of_encoder() and not self._takes_encoder():
+            problems.append(
+                "autoencoder to be one that is not fitted yet and has an encoder, where encoder or encoder_weights say "
+                f"which, but got {self.autoencoder!r}"
+            )
+        if not all(modules) and any(modules):
             problems.append(
                 f"encoder and decoder to be two nn.Modules, but got {_short(self.encoder)} and {_short(self.decoder)}"
             )
@@ -125,6 +138,19 @@ class LatentOversampler(BaseSampler):
                 f"{self.autoencoder!r} without {' and '.join(lacking)}"
             )
         return problems
+
+    def _said_of_encoder(self) -> dict[str, Any]:
+        """Return what an autoencoder that is trained is told of its encoder."""
+        names = ("encoder", *(known.name for known in fields(PretrainedEncoder) if known.init))
+        default = {name: getattr(type(self), name) for name in names}
+        return {name: getattr(self, name) for name in names if getattr(self, name) != default[name]}
+
+    def _takes_encoder(self) -> bool:
+        """Whether an autoencoder is trained here, and may be told of its encoder."""
+        if self.autoencoder is None:
+            return True
+        known = self.autoencoder.get_params(deep=False) if hasattr(self.autoencoder, "get_params") else {}
+        return self._said_of_encoder().keys() <= known.keys() and not hasattr(self.autoencoder, "classes_")
 
     def _base_sampler(self) -> Any:
         return SMOTE() if self.sampler is None else self.sampler
@@ -179,6 +205,7 @@ class LatentOversampler(BaseSampler):
             said = {name: getattr(self, name) for name in _OF_DATA if name in known}
             default = {name: getattr(type(self), name) for name in said}
             autoencoder.set_params(**{name: value for name, value in said.items() if value is not default[name]})
+            autoencoder.set_params(**self._said_of_encoder())
             names = getattr(self.format_, "identifiers", [])
             if names and "identifiers" in known:  # missing in X, which nothing is learned from
                 autoencoder.set_params(identifiers=names)

@@ -215,7 +215,7 @@ class M2mClassifier(DeepClassifier):
         }
         plain = DeepClassifier(**{**shared, "loss": "ce", "reweighting": None, "track": False})
         plain.format_, plain.classes_ = self.format_, self.classes_
-        guide = plain._build_networks().to(data.device)
+        guide = plain._initial_networks().to(data.device)
         guide = guide.to(memory_format=torch.channels_last) if len(self.format_.shape) == 3 else guide
         self._learn_standardizer(guide, data)
         checkpoint = None if data.checkpoint is None else data.checkpoint.part("guide")

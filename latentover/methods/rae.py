@@ -60,12 +60,14 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from latentover.data.diagnosis import ENOUGH_IMAGES, FEW_IMAGES
 from latentover.estimators import (
     BaseClassifier,
     BaseDeepSampler,
     BaseGenerator,
     LatentSpace,
     MatchedMoments,
+    PretrainedEncoder,
     StoppableTraining,
     Synthetic,
     TrainingSet,
@@ -89,9 +91,11 @@ from latentover.estimators.parents import WeightedTuples
 from latentover.estimators.validation import check_latents
 from latentover.losses import adjusted_logits, critic_loss, generator_loss, gradient_penalty
 from latentover.mixing import DrawnPartners, Mixed, MixingRule, convex_combination, cyclic_shifts, drawn_weights
-from latentover.networks import AutoregressiveDecoder, Mixer, build_critic, build_decoder, build_encoder
-from latentover.networks.autoencoder import EncoderName, LeadingClassifier, StyledEncoder
-from latentover.networks.layers import evaluating, images_last, linear
+from latentover.networks import AutoregressiveDecoder, Mixer, build_critic, build_decoder
+from latentover.networks.autoencoder import LeadingClassifier, StyledEncoder, build_encoder
+from latentover.networks.backbones import build_latent_encoder
+from latentover.networks.conv import Upsampling
+from latentover.networks.layers import evaluating, images_last, learning, linear
 from latentover.tables import TableFormat
 from latentover.tables.format import Numbers
 from latentover.training import (
@@ -121,7 +125,16 @@ DEFAULTS_IMAGES: dict[str, Any] = {
     "reconstruction_weight": 0.01,
     "decoder_reconstruction": False,
     "adversarial_every": 1,
+    "augment": "none",
+    "early_stopping": False,
 }
+DEFAULTS_FEW_IMAGES: dict[str, Any] = {
+    **DEFAULTS_IMAGES,
+    "reconstruction_weight": 50.0,
+    "decoder_reconstruction": True,
+    "adversarial_every": 5,
+}
+"""Of up to `FEW_IMAGES` images: a critic alone teaches a decoder noise there, and the latents have to keep pictures."""
 DECODER_RATE = 3e-3
 DECODER_DECAY = 3e-5
 """Of an autoregressive decoder: the highest learning rate, and the fraction by which weights shrink in a step then."""
@@ -138,6 +151,8 @@ DEFAULTS_TABLES: dict[str, Any] = {
     "reconstruction_weight": 5.0,
     "decoder_reconstruction": True,
     "adversarial_every": 5,
+    "augment": "none",
+    "early_stopping": False,
 }
 """What parameters that are None stand for: of images the paper's values, of tables what trains well within seconds."""
 GAN_BETAS = (0.5, 0.9)
@@ -278,7 +293,7 @@ class RAEProgram(Program):
 
     def __init__(self, networks: RAENetworks, data: TrainingSet, settings: "_RAE") -> None:
         settings = settings._resolved()
-        self.data = data
+        self.data, self.settled = data, False
         self.settings: Any = settings  # in which no number is None
         self.t = settings.n_components
         self.autoregressive = settings.decoder == "autoregressive"
@@ -304,6 +319,7 @@ class RAEProgram(Program):
             n_steps=settings.max_steps,
             rates=rates,
             ema=settings.ema,
+            settles=("encoder", "classifier") if settings.decoder == "adversarial" else (),
             averaged=("encoder", "classifier", *(["decoder"] if settings.decoder else [])),
             state={} if self.adaptive is None else {"adaptive": self.adaptive},
             compile=settings.compile,
@@ -336,11 +352,9 @@ class RAEProgram(Program):
 
     def _optimizers(self, networks: RAENetworks) -> dict[str, torch.optim.Optimizer]:
         settings, lr = self.settings, self.settings.learning_rate
-        encoder, classifier = list(networks.features.parameters()), list(networks.classifier.parameters())
+        encoder, classifier = learning(networks.features), list(networks.classifier.parameters())
         own = settings.classifier_optimizer == "own"
-        first = [
-            p for p in (encoder if own else [*encoder, *classifier]) if p.requires_grad
-        ]  # a given one may be frozen
+        first = encoder if own else [*encoder, *classifier]
         optimizers: dict[str, torch.optim.Optimizer] = {}
         if first:
             optimizers["encoder"] = make_optimizer(settings.optimizer, first, lr, settings.weight_decay)
@@ -367,19 +381,22 @@ class RAEProgram(Program):
         reference = settings.update_order == "reference_code"
         cycle = REFERENCE_CYCLE if reference else 1
 
-        def joint(step: int) -> bool:
+        def together(step: int) -> bool:
             return step % cycle == 0 and (step > 0 or not reference)
+
+        def joint(step: int) -> bool:
+            return together(step) and not self.settled
 
         def reconstructs(step: int) -> bool:
             return (
                 bool(settings.decoder)
                 and not self.autoregressive
-                and joint(step)
+                and together(step)
                 and (step // cycle) % settings.reconstruct_every == 0
             )
 
         def adversarial(step: int) -> bool:
-            return not joint(step) if reference else step % settings.adversarial_every == 0
+            return not together(step) if reference else step % settings.adversarial_every == 0
 
         equation_6 = {"classifier": settings.classifier_weight}
         equation_7 = encoder_objective(settings.classifier_weight, settings.reconstruction_weight)
@@ -429,10 +446,19 @@ class RAEProgram(Program):
                 **({"style": {"reconstruction": 1.0}} if settings.style_dim else {}),
             },
             streams=[self.batches],
-            when=reconstructs,
+            when=lambda step: joint(step) and reconstructs(step),
+        )
+        alone = Phase(
+            name="reconstruction",
+            draw=lambda: self.draw_joint(reconstruct=True),
+            losses=lambda draws: self.joint_losses(draws, reconstruct=True),
+            moves={"decoder_joint": decoder},
+            streams=[self.batches],
+            when=lambda step: self.settled and reconstructs(step),
         )
         return [
             with_decoder,
+            *([alone] if decoder else []),
             *phases,
             Phase(
                 name="decoder",
@@ -455,6 +481,15 @@ class RAEProgram(Program):
                 after=None if self.adaptive is None else self.adapt_further,
             ),
         ]
+
+    def settle(self) -> None:
+        """Let E and L be as they were at their best from here on; D learns to decode these latents."""
+        self.settled = True
+        self.networks.encoder.eval()
+
+    def variant(self) -> bool:
+        """Return whether E and L learn no more."""
+        return self.settled
 
     # -- Draws --
 
@@ -724,12 +759,13 @@ class RAEProgram(Program):
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
+class _RAE(PretrainedEncoder, StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
     """The trained core that both faces stand on."""
 
     _training_only: ClassVar = ("critic",)
 
     numbers: Numbers = "scores"
+    early_stopping: bool | None = None  # type: ignore[assignment]
     # Latent space and mixing
     latent_dim: PositiveInt | None = None
     n_components: PositiveInt = 2
@@ -741,10 +777,11 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
     class_preserving: bool = True
     decoder: Literal[True, False, "adversarial", "autoregressive"] = True
     # Networks
-    encoder: Network | EncoderName = "auto"
+    encoder: Annotated[Network | str, Expected("the name of a network or an nn.Module")] = "auto"
     style_dim: NonNegativeInt = 0
     channels: PositiveInt = 64
     decoder_channels: PositiveInt | None = None
+    decoder_upsampling: Upsampling = "resize"
     hidden_units: PositiveInt | None = None
     dropout: ProperFraction = 0.4
     batch_norm_momentum: Annotated[float, Interval(0, 1, closed="right")] = 0.1
@@ -766,7 +803,7 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
     batches: Literal["tuples", "pool"] = "tuples"
     sampling_power: Fraction = 0.0
     batch_size: BatchSize = 64
-    augment: Augment | Literal["adaptive"] = "none"
+    augment: Augment | Literal["adaptive", "auto"] = "auto"
     mixing: Mixing = None
     encoder_passes: Literal["joint", "separate"] = "joint"
     # Updates
@@ -789,7 +826,7 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
     networks_: RAENetworks = field(init=False)
 
     def _check_settings(self) -> list[str]:
-        problems = []
+        problems = self._encoder_problems("encoder")
         if not isinstance(self.alpha, str | None) and len(self.alpha) != self.n_components:
             problems.append(
                 f"alpha to be a list of n_components = {self.n_components} concentrations, but got {self.alpha!r}"
@@ -817,16 +854,26 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
         return learned
 
     def _resolved(self) -> Self:
-        """Return an estimator of the same parameters, with those that are None as the kind of data has them."""
+        """Return an estimator of the same parameters, with those left open as kind and number of samples have them."""
         table = isinstance(self.format_, TableFormat)
         defaults = DEFAULTS_TABLES if table else DEFAULTS_IMAGES
-        changed = {name: value for name, value in defaults.items() if getattr(self, name) is None}
+        if not table and self.class_counts_.sum() <= FEW_IMAGES:
+            defaults = {
+                **DEFAULTS_FEW_IMAGES,
+                "augment": "flip_shift" if self.format_.shape[0] > 1 else "shift",
+                "early_stopping": not isinstance(self, BaseDeepSampler) and self._enough_to_judge(),
+            }
+        changed = {name: value for name, value in defaults.items() if getattr(self, name) in (None, "auto")}
         if self.decoder is True:
             changed["decoder"] = "autoregressive" if table and self.numbers == "scores" else "adversarial"
         if self.alpha is None:
             likely = changed.get("decoder", self.decoder) == "autoregressive"
             changed["alpha"] = "uniform" if likely else "mixer"
         return replace(self, **changed)
+
+    def _enough_to_judge(self) -> bool:
+        """Return whether as many of each class can be set aside as say more than chance: ten, by default."""
+        return bool(self.class_counts_.min() >= ENOUGH_IMAGES)
 
     def _build_networks(self) -> RAENetworks:
         shape, n_classes, settings = self.format_.shape, len(self.classes_), self._resolved()
@@ -835,8 +882,14 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
         assert hidden_units is not None
         size: dict[str, Any] = {"channels": self.decoder_channels or self.channels, "hidden_units": hidden_units}
         adversarial = settings.decoder == "adversarial"
-        encoder = build_encoder(
-            shape, m, encoder=self.encoder, channels=self.channels, hidden_units=hidden_units, dropout=self.dropout
+        encoder = build_latent_encoder(
+            shape,
+            m,
+            self.encoder,
+            **self._encoder_options(),
+            channels=self.channels,
+            hidden_units=hidden_units,
+            dropout=self.dropout,
         )
         classifier: nn.Module = linear(m, n_classes)
         if self.style_dim:
@@ -854,7 +907,9 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
                 dropout=self.dropout,
                 activation=self.mixer_activation,
             ),
-            decoder=build_decoder(shape, m, n_classes, **size) if adversarial else None,
+            decoder=build_decoder(shape, m, n_classes, upsampling=self.decoder_upsampling, **size)
+            if adversarial
+            else None,
             critic=build_critic(shape, n_classes, conditional=self.conditional_critic, **size) if adversarial else None,
         )
         if settings.decoder == "autoregressive":
@@ -867,6 +922,10 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
                 module.momentum = self.batch_norm_momentum
         return networks
 
+    def _initial_networks(self) -> nn.Module:
+        part = "encoder.features" if self.style_dim else "encoder"
+        return self._with_weights(self._build_networks(), self.encoder, part)
+
     def _program(self, data: TrainingSet) -> RAEProgram:
         return RAEProgram(self.networks_, data, self)
 
@@ -874,6 +933,9 @@ class _RAE(StoppableTraining, MatchedMoments, LatentSpace, BaseGenerator):
         # Sampling needs the latents of the training data, by class, and nothing else of it.
         if self.decoder:
             self.tensors_ = {"latents": self._encoded_inputs(data).cpu(), "labels": data.labels.cpu()}
+
+    def _stops_early(self) -> bool:
+        return bool(self._resolved().early_stopping)
 
     def _can_generate(self) -> bool:
         return bool(self.decoder)
@@ -1054,11 +1116,14 @@ class RAEClassifier(_RAE, BaseClassifier):
         ``"autoregressive"`` for tables with ``numbers="scores"``, and otherwise the paper's ``"adversarial"``, which
         learns from the critic and returns a row for each latent. The other one is drawn from, column by column; the
         parameters of critic and reconstruction say nothing to it, but for `reconstruction_weight`.
-    encoder : {"auto", "conv", "resnet"} or nn.Module, default="auto"
+    encoder : str or nn.Module, default="auto"
         ``"conv"`` is the paper's network for images and ``"resnet"`` a small residual one
-        (`latentover.networks.SmallResNet`); ``"auto"`` is ``"conv"``, and for tables the paper's dense layers. A module
-        has to map inputs (B, c, h, w) in [0, 1], or standardised rows (B, d), to latents (B, latent_dim); a copy of it
-        is trained.
+        (`latentover.networks.SmallResNet`); ``"auto"`` is ``"conv"``, and for tables the paper's dense layers. Other
+        names are backbones, behind which a dense layer makes the latents: ``"resnet32"``, ``"resnet18"``, models of
+        torchvision, and ``"timm/<name>"``, see `DeepClassifier`. A module has to map inputs (B, c, h, w) in [0, 1], or
+        standardised rows (B, d), to latents (B, latent_dim); a copy of it is trained.
+    encoder_weights, freeze_encoder, encoder_size
+        See `latentover.estimators.PretrainedEncoder`.
     style_dim : int, default=0
         Length of a second part of the latent, with an encoder of its own that learns from the reconstruction alone: how
         a sample looks, which the classifier does not see. Then the first part is free to be what a classifier wants
@@ -1068,6 +1133,9 @@ class RAEClassifier(_RAE, BaseClassifier):
         Channels of the encoder's first convolution.
     decoder_channels : int, default: as `channels`
         Channels of the decoder's last and the critic's first convolution, where most of the time goes.
+    decoder_upsampling : {"resize", "transposed"}, default="resize"
+        How the decoder of images makes them larger: it repeats pixels and convolves, or by the transposed convolutions
+        of the paper, which leave a checkerboard where there are few images.
     hidden_units : int, default: 1024 for images and 128 for tables
         Width of the dense layers; 512 for tables in the paper.
     dropout : float in [0, 1), default=0.4
@@ -1086,15 +1154,16 @@ class RAEClassifier(_RAE, BaseClassifier):
         Strength of the logit adjustment.
     classifier_weight : float, default=5.0
         Lambda of the classifier's loss in Eq. 7.
-    reconstruction_weight : float, default: 0.01 for images and 5 for tables
-        Lambda of the reconstruction in Eq. 7; 0.01 in the paper.
+    reconstruction_weight : float, default: 0.01 for images, 50 for up to 2,000 of them, and 5 for tables
+        Lambda of the reconstruction in Eq. 7; 0.01 in the paper. The latents of few images, which are soon told apart,
+        would otherwise hold nothing that they could be decoded from.
     loss_reduction : {"sum", "mean"}, default="sum"
         Whether the t real latents and the mixture of a tuple count t : 1, as in Eq. 6, or real and mixed latents alike
         and as a mean, as in the authors' code.
     wrong_label : {"other", "shuffle"}, default="other"
         What the mixer wants its mixtures to be taken for (Eq. 3): another class, or, as in the authors' code, the label
         of a random sample of the batch, which now and then is its own.
-    decoder_reconstruction : bool, default: False for images and True for tables
+    decoder_reconstruction : bool, default: False for images, True for up to 2,000 of them and for tables
         Whether the reconstruction loss trains the decoder too; the paper trains it by the critic alone. With it the
         samples of a short training are pictures rather than noise.
     decoder_classification : bool, default=False
@@ -1116,10 +1185,13 @@ class RAEClassifier(_RAE, BaseClassifier):
         the imbalance that is left.
     batch_size : int, default=64
         Tuples a step, at least 2: a step sees ``n_components * batch_size`` samples. With several processes, of each.
-    augment : one of `latentover.training.AUGMENTS`, or "adaptive"
+    augment : {"auto", "none", "shift", "flip_shift", ..., "adaptive"}, default="auto"
         Of the images that encoder and classifier train on, see `latentover.training.augment_images`; the decoder's
         and the critic's targets stay as they are. ``"adaptive"``, of the authors' code, augments what the critic sees
-        too, with a probability that follows its scores (`latentover.training.AdaptiveAugment`). Default: "none".
+        too, with a probability that follows its scores (`latentover.training.AdaptiveAugment`). With ``"auto"`` up
+        to 2,000 images are shifted, those of several channels mirrored too, for in photographs left and right mean
+        nothing; more images, and the paper's, stay as they are. Name ``"shift"`` where mirror images mean something
+        else.
     mixing : rule of `latentover.mixing` that mixes inputs, or None, default=None
         Blends each tuple with another one, images and labels, before it is encoded; the mixtures of its latents keep
         the blended label. `SMOTEMix` blends each member with a neighbour of its own class, `NeighborMix` the tuple with
@@ -1134,7 +1206,7 @@ class RAEClassifier(_RAE, BaseClassifier):
         mixer (and decoder), the four between it the decoder once and the critic `critic_steps` times.
     critic_steps : int, default=5
         Updates of the critic for each of the decoder.
-    adversarial_every : int, default: 1 for images and 5 for tables
+    adversarial_every : int, default: 1 for images, 5 for up to 2,000 of them and for tables
         In every how many steps of Algorithm 1 decoder and critic are updated; 1 in the paper.
     reconstruct_every : int, default=1
         In every how many updates of the encoder the reconstruction, and what else trains the decoder there, is
@@ -1171,7 +1243,10 @@ class RAEClassifier(_RAE, BaseClassifier):
     small_class, base_selection, clip, constraints
         See `latentover.estimators.BaseGenerator`; a class needs `n_components` samples, at least 2. The latents of a
         smaller one are mixed with themselves.
-    early_stopping, validation_fraction, n_iter_no_change
+    early_stopping : bool, default: True for a classifier of up to 2,000 images, 100 or more of every class
+        See `latentover.estimators.StoppableTraining`. Where nothing is gained any more encoder and classifier go back
+        to their best weights; an adversarial decoder, which learns for longer, learns from these latents to the end.
+    validation_fraction, n_iter_no_change
         See `latentover.estimators.StoppableTraining`.
     image_shape, channels_last, numbers, categorical_features, identifiers, new_identifiers, missing, device,
     precision, random_state, verbose, checkpoint, checkpoint_every, compile, capture,

@@ -9,7 +9,7 @@ from latentover.networks.autoencoder import (
     default_hidden_units,
 )
 from latentover.networks.autoregressive import AutoregressiveDecoder
-from latentover.networks.backbones import build_backbone
+from latentover.networks.backbones import build_backbone, build_latent_encoder, load_backbone
 from latentover.networks.conv import ConvCritic, ConvDecoder, ConvEncoder
 from latentover.networks.cosine import CosineClassifier
 from latentover.networks.flow import ImageFlow, RowFlow
@@ -34,8 +34,10 @@ __all__ = [
     "build_critic",
     "build_decoder",
     "build_encoder",
+    "build_latent_encoder",
     "check_input_shape",
     "default_hidden_units",
+    "load_backbone",
     "resnet18",
     "resnet32",
 ]

@@ -6,7 +6,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from latentover.networks.conv import MIN_SIDE, ConvCritic, ConvDecoder, ConvEncoder
+from latentover.networks.conv import MIN_SIDE, ConvCritic, ConvDecoder, ConvEncoder, Upsampling
 from latentover.networks.layers import LEAK, Dropout, batch_norm, linear
 from latentover.networks.small_resnet import SmallResNet
 from latentover.networks.tabular import TabularCritic, TabularDecoder, TabularEncoder
@@ -108,13 +108,19 @@ class LeadingClassifier(nn.Module):
 
 
 def build_decoder(
-    shape: tuple[int, ...], latent_dim: int, n_classes: int, *, channels: int = 64, hidden_units: int | None = None
+    shape: tuple[int, ...],
+    latent_dim: int,
+    n_classes: int,
+    *,
+    channels: int = 64,
+    hidden_units: int | None = None,
+    upsampling: Upsampling = "resize",
 ) -> nn.Module:
-    """Return a label-conditioned decoder from latents of `latent_dim` to outputs of `shape`."""
+    """Return a label-conditioned decoder from latents of `latent_dim` to outputs of `shape`; see `ConvDecoder`."""
     check_input_shape(shape)
     units = default_hidden_units(shape, hidden_units)
     if len(shape) == 3:
-        return ConvDecoder(shape, latent_dim, n_classes, channels=channels, hidden_units=units)
+        return ConvDecoder(shape, latent_dim, n_classes, channels=channels, hidden_units=units, upsampling=upsampling)
     return TabularDecoder(shape[0], latent_dim, n_classes, hidden_units=units)
 
 

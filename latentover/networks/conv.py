@@ -5,6 +5,7 @@ remain, and any side from 8 pixels up works.
 """
 
 import math
+from typing import Literal
 
 from torch import Tensor, nn
 
@@ -14,6 +15,7 @@ from latentover.networks.layers import (
     Flatten,
     HalvingConv,
     LeakyReLU,
+    ResizingConv,
     batch_norm,
     doubling_conv,
     linear,
@@ -21,6 +23,7 @@ from latentover.networks.layers import (
 )
 
 MIN_SIDE = 8
+Upsampling = Literal["resize", "transposed"]
 
 
 def n_stages(height: int, width: int) -> int:
@@ -91,7 +94,14 @@ class ConvEncoder(nn.Module):
 
 
 class ConvDecoder(nn.Module):
-    """Latent vectors with their label to images in [0, 1]; parameters as in `ConvEncoder`."""
+    """Latent vectors with their label to images in [0, 1]; parameters as in `ConvEncoder`.
+
+    Parameters
+    ----------
+    upsampling : {"resize", "transposed"}
+        How a stage doubles the sides: pixels are repeated and convolved, which leaves no checkerboard, or by the
+        paper's transposed convolution.
+    """
 
     def __init__(
         self,
@@ -101,6 +111,7 @@ class ConvDecoder(nn.Module):
         *,
         channels: int = 64,
         hidden_units: int = 1024,
+        upsampling: Upsampling = "resize",
     ) -> None:
         super().__init__()
         n_out, self.height, self.width = image_shape
@@ -116,10 +127,11 @@ class ConvDecoder(nn.Module):
             batch_norm(n_flat),
             nn.ReLU(),
         )
+        doubling = ResizingConv if upsampling == "resize" else doubling_conv
         layers: list[nn.Module] = []
         for stage in range(stages):
             n_stage = channels if stage == stages - 1 else first
-            layers += [doubling_conv(first, n_stage), batch_norm(n_stage, images=True), nn.ReLU()]
+            layers += [doubling(first, n_stage), batch_norm(n_stage, images=True), nn.ReLU()]
         last = nn.Conv2d(channels, n_out, kernel_size=3, padding=1)
         nn.init.xavier_uniform_(last.weight)
         assert last.bias is not None

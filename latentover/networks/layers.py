@@ -104,6 +104,31 @@ def doubling_conv(n_in: int, n_out: int) -> nn.ConvTranspose2d:
     return layer
 
 
+class ResizingConv(nn.Conv2d):
+    """A 3x3 convolution of an image whose pixels were all repeated: (B, n_in, h, w) to (B, n_out, 2h, 2w).
+
+    All places see the same weights, so that a flat image stays flat. A transposed convolution of stride 2 has other
+    weights for even and for odd places, which few pictures leave as a checkerboard. Both steps in one are a transposed
+    convolution too, whose 4x4 kernel is made of the 3x3 one: as fast, and without an image in between.
+
+    References
+    ----------
+    Odena, Dumoulin and Olah, "Deconvolution and Checkerboard Artifacts", Distill 2016.
+    """
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__(n_in, n_out, kernel_size=3, padding=1)
+        nn.init.xavier_uniform_(self.weight)
+        assert self.bias is not None
+        nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, n_in, h, w) to (B, n_out, 2h, 2w)."""
+        taps = self.weight.flip(2, 3).transpose(0, 1)
+        kernel = torch.stack([F.pad(taps, (i, 1 - i, j, 1 - j)) for i in (0, 1) for j in (0, 1)]).sum(dim=0)
+        return F.conv_transpose2d(x, kernel, self.bias, stride=2, padding=1)
+
+
 def with_label(x: Tensor, onehot: Tensor) -> Tensor:
     """Append the one-hot label: (B, d) and (B, C) to (B, d + C)."""
     return torch.cat([x, onehot.to(x.dtype)], dim=1)
@@ -122,6 +147,11 @@ class Flatten(nn.Module):
         if x.requires_grad and x.is_contiguous(memory_format=torch.channels_last):
             x.register_hook(images_last)
         return x.flatten(1)
+
+
+def learning(network: nn.Module) -> list[nn.Parameter]:
+    """Return the parameters of a network that are not frozen."""
+    return [parameter for parameter in network.parameters() if parameter.requires_grad]
 
 
 def evaluating(network: nn.Module, *, dropout: bool = False) -> Callable[..., Tensor]:

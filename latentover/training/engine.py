@@ -272,6 +272,10 @@ class Engine:
             parallel.average_buffers(self.trained)
             row[VALIDATION] = shown[VALIDATION] = self._score(self.trained)
             stop = self._stopping.update(row[VALIDATION])
+            if stop and self.program.settles:
+                self._stopping.settle(self.program.settles, self.program.networks)
+                self.program.settle()
+                stop = False
         self.program.report(row)
         self.history.append(row)
         said = score_text(shown, self._stopping.best_score)
@@ -338,6 +342,8 @@ class Engine:
         self._step, self._seconds, self.history = state["step"], state["seconds"], state["history"]
         self._sums = {name: value.to(self.generator.device) for name, value in state["sums"].items()}
         self._counts = state["counts"]
+        if self._stopping.settled:
+            self.program.settle()
         self.rates.install()
         return state["complete"]
 

@@ -139,6 +139,9 @@ class Program:
         moves after each update of its network's parameters.
     averaged : sequence of str
         Children of `networks`.
+    settles : sequence of str
+        Children of `networks` whose training may end before that of the others: where nothing is gained any more they
+        get their best weights and `settle` is called, and the training goes on. Empty: it ends then.
     state : dict of str to Stateful
         What changes while training besides networks, optimizers, averages and the streams of the phases.
     compile : bool
@@ -153,11 +156,15 @@ class Program:
     rates: dict[str, Callable[[int], float]] = field(default_factory=dict)
     ema: float = 0.0
     averaged: Sequence[str] = ()
+    settles: Sequence[str] = ()
     state: dict[str, Stateful] = field(default_factory=dict)
     compile: bool = False
 
     def before_step(self, step: int) -> None:
         """Get ready for a step, on the host; also for the first one after an interruption."""
+
+    def settle(self) -> None:
+        """Train on without what has got its best weights."""
 
     def variant(self) -> Hashable:
         """Return what the host has decided that updates depend on besides the shapes of their batches.

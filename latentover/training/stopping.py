@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -27,10 +28,12 @@ class EarlyStopping:
         self.networks, self.patience = networks, math.inf if patience is None else patience
         self.best_score = -float("inf")
         self.best_weights: dict[str, Tensor] = {}
-        self.waited = 0
+        self.waited, self.settled = 0, False
 
     def update(self, score: float) -> bool:
         """Take the score of the present weights and return whether to stop."""
+        if self.settled:
+            return False
         if score > self.best_score:
             self.best_score, self.waited = score, 0
             self.best_weights = copy.deepcopy(self.networks.state_dict())
@@ -39,17 +42,30 @@ class EarlyStopping:
         return self.waited >= self.patience
 
     def restore(self) -> None:
-        """Give the networks the weights that scored best."""
-        if self.best_weights:
+        """Give the networks the weights that scored best, unless some of them have learned on."""
+        if self.best_weights and not self.settled:
             self.networks.load_state_dict(self.best_weights)
+
+    def settle(self, parts: Sequence[str], *others: nn.Module) -> None:
+        """Give some children of the networks, here and in others, the weights that scored best, and score no more."""
+        self.settled = True
+        best = {name: tensor for name, tensor in self.best_weights.items() if name.split(".")[0] in parts}
+        for networks in (self.networks, *others):
+            networks.load_state_dict(best, strict=False)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the best weights, their score and how long ago they were."""
-        return {"score": self.best_score, "weights": self.best_weights, "waited": self.waited}
+        return {
+            "score": self.best_score,
+            "weights": self.best_weights,
+            "waited": self.waited,
+            "settled": self.settled,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from there."""
         self.best_score, self.best_weights, self.waited = state["score"], state["weights"], state["waited"]
+        self.settled = state["settled"]
 
 
 class ConstantPrediction:

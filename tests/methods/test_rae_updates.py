@@ -33,6 +33,8 @@ SETTINGS = {
     "reconstruction_weight": 0.01,
     "decoder_reconstruction": False,
     "adversarial_every": 1,
+    "augment": "none",
+    "early_stopping": False,
 }
 """The paper's ways; what the default of tables is and does is in test_rae_autoregressive.py."""
 

@@ -86,9 +86,11 @@ class TestPublishedSizes:
 
     def test_decoder(self):
         dense = (256 + 10) * 1024 + 1024 + 2 * 1024 + 1024 * 8192 + 8192 + 2 * 8192
-        first = 128 * 128 * 16 + 128 + 2 * 128
-        second = 128 * 64 * 16 + 64 + 2 * 64
-        assert n_parameters(build_decoder((3, 32, 32), 256, 10)) == dense + first + second + 64 * 3 * 9 + 3
+        for upsampling, taps in {"transposed": 16, "resize": 9}.items():  # the first is the paper's
+            first = 128 * 128 * taps + 128 + 2 * 128
+            second = 128 * 64 * taps + 64 + 2 * 64
+            decoder = build_decoder((3, 32, 32), 256, 10, upsampling=upsampling)
+            assert n_parameters(decoder) == dense + first + second + 64 * 3 * 9 + 3
 
     def test_critic(self):
         dense = (8192 + 10) * 1024 + 1024 + 1024 + 1

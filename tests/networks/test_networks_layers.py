@@ -11,6 +11,7 @@ from latentover.networks.layers import (
     Flatten,
     HalvingConv,
     LeakyReLU,
+    ResizingConv,
     batch_norm,
     doubling_conv,
     images_last,
@@ -62,7 +63,23 @@ class TestOtherLayers:
     def test_doubling(self):
         assert doubling_conv(3, 2)(torch.zeros(1, 3, 5, 4)).shape == (1, 2, 10, 8)
 
-    @pytest.mark.parametrize("layer", [linear(50, 70), doubling_conv(30, 20)])
+    def test_resizing_is_a_convolution_of_repeated_pixels(self):
+        layer, x = ResizingConv(3, 2), torch.rand(2, 3, 5, 4, requires_grad=True)
+        torch.nn.init.uniform_(layer.bias)
+        repeated = x.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+        expected = torch.nn.functional.conv2d(repeated, layer.weight, layer.bias, padding=1)
+        found = layer(x)
+        torch.testing.assert_close(found, expected)
+        for of in (x, layer.weight):
+            gradients = [torch.autograd.grad(y.square().sum(), of, retain_graph=True)[0] for y in (found, expected)]
+            torch.testing.assert_close(*gradients)
+
+    def test_a_flat_image_stays_flat_where_a_transposed_convolution_leaves_a_checkerboard(self):
+        flat = torch.rand(1, 8, 1, 1).expand(-1, -1, 6, 6)
+        spread = [layer(8, 1)(flat)[0, 0, 2:-2, 2:-2].std().item() for layer in (ResizingConv, doubling_conv)]
+        assert spread[0] < 1e-6 < 1e-2 < spread[1]
+
+    @pytest.mark.parametrize("layer", [linear(50, 70), doubling_conv(30, 20), ResizingConv(30, 20)])
     def test_glorot_uniform_weights_and_zero_bias(self, layer):
         receptive = layer.weight[0, 0].numel()
         fan_in, fan_out = (side * receptive for side in layer.weight.shape[:2])
