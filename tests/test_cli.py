@@ -32,6 +32,10 @@ COMMANDS = [
     ["data", "list"],
     ["data", "diagnose"],
     ["data", "advise"],
+    ["methods"],
+    ["models"],
+    ["tune"],
+    ["completion"],
 ]
 HEAVY = [
     "torch",
@@ -159,7 +163,7 @@ def test_the_version_is_the_packages(capsys):
         (["data"], "the following arguments are required: ACTION"),
         (["report", "runs", "--heading", "x"], "unrecognized arguments: --heading x"),
         (["evaluate", "run", "--devise", "cpu"], "unrecognized arguments: --devise cpu"),
-        (["generate", "run", "--label", "9"], "the following arguments are required: --out"),
+        (["generate", "run", "--label", "9"], "the following arguments are required: -o/--out"),
         (["benchmark", "digits", "--jobs", "two"], "argument --jobs: invalid int value: 'two'"),
     ],
 )
@@ -205,18 +209,18 @@ def test_a_negative_number_can_be_an_override(capsys, recipes):
 
 
 def test_print_config_is_the_resolved_recipe(capsys, recipes, tmp_path):
-    options = ["--print_config", "--method.init_args.latent_dim", "32", "--seeds", "[4]"]
+    options = ["--print-config", "--method.init_args.latent_dim", "32", "--seeds", "[4]"]
     status, out, err = run(capsys, "train", recipes / "rae.yaml", *options)
     assert (status, err) == (0, "")
     content = yaml.safe_load(out)
     assert (content["method"]["init_args"]["latent_dim"], content["seeds"]) == (32, [4])
     (tmp_path / "again.yaml").write_text(out, encoding="utf-8")
-    assert run(capsys, "train", "again.yaml", "--print_config") == (0, out, "")
+    assert run(capsys, "train", "again.yaml", "--print-config") == (0, out, "")
     assert not (tmp_path / "runs").exists()
 
 
 def test_shipped_recipes_are_found_from_anywhere(capsys):
-    status, out, _ = run(capsys, "train", "configs/digits/rae.yaml", "--print_config")
+    status, out, _ = run(capsys, "train", "configs/digits/rae.yaml", "--print-config")
     assert status == 0
     assert yaml.safe_load(out)["method"]["class_path"] == "latentover.RAEClassifier"
 
@@ -362,7 +366,7 @@ def test_a_recipe_with_variants_is_printed_trained_and_compared(capsys, tmp_path
     recipe = {**CONTROL, "seeds": [0], "variants": variants}
     (tmp_path / "ablation.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     options = ["--method.init_args.feature_dim", 5]
-    status, out, err = run(capsys, "train", "ablation.yaml", "--print_config", *options)
+    status, out, err = run(capsys, "train", "ablation.yaml", "--print-config", *options)
     assert (status, err) == (0, "")
     assert re.findall("^--- # (.*)", out, re.MULTILINE) == ["ablation-few", "ablation-more"]
     few, more = yaml.safe_load_all(out)
@@ -409,17 +413,17 @@ def test_an_error_is_one_line_and_status_2(capsys, recipes, finished, tmp_path):
             "--method.init_args.dropot=1",
         ),
         (
-            "Expected an option of the command or a setting of the recipe, but got --devise",
+            "Expected an option of the command or a setting of the recipe, but got --devise; did you mean --device\\?",
             "train",
             control,
             "--devise=1",
         ),
         ("that is the option --device of the command", "benchmark", recipes, "--method.init_args.device", "cpu"),
-        ("Expected jobs to be at least 1, but got 0", "benchmark", recipes, "--jobs", 0),
+        ("Expected --jobs to be at least 1, but got 0", "benchmark", recipes, "--jobs", 0),
         ("Expected seeds to be one or more different", "benchmark", recipes, "--seeds", 1, 1),
         ("Expected seeds to be one or more different", "train", control, "--seed", -1),
-        ("Expected device to be .*, but got 'gpu'", "train", control, "--device", "gpu"),
-        ("Expected precision to be .*, but got 'half'", "train", control, "--precision", "half"),
+        ("Expected --device to be .*, but got 'gpu'; a GPU is 'cuda'", "train", control, "--device", "gpu"),
+        ("Expected --precision to be .*, but got 'half'", "train", control, "--precision", "half"),
         ("file.* to be a folder that can be written to", "train", control, "--out", "file/below"),
         ("nowhere to be a run .*config.json is missing", "evaluate", "nowhere"),
         ("file to be a folder that can be written to", "evaluate", run_, "--out", "file/scores.json"),
@@ -437,7 +441,7 @@ def test_a_warning_is_one_line_for_people(capsys, monkeypatch):
         warnings.warn("Old.", DeprecationWarning, stacklevel=1)
         return 0
 
-    monkeypatch.setattr(cli, "_data_list", warn)
+    monkeypatch.setattr(cli.data, "list_data", warn)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         status, out, err = run(capsys, "data", "list")
@@ -511,12 +515,12 @@ def test_modules_that_the_command_names_are_trusted(capsys, recipes, tmp_path, m
     method = {**CONTROL["method"], "init_args": arguments}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({**CONTROL, "method": method}), encoding="utf-8")
     message = "Expected method.init_args.backbone to be a network of .*--trust-modules names"
-    for command in (["train", "mine.yaml", "--print_config"], ["benchmark", "mine.yaml"]):
+    for command in (["train", "mine.yaml", "--print-config"], ["benchmark", "mine.yaml"]):
         assert_refused(capsys, message, *command)
         assert_refused(capsys, message, *command, "--trust-modules", "other")
     assert "modules_of_a_test" not in sys.modules
     trust = ["--trust-modules", "other,modules_of_a_test"]
-    status, out, _ = run(capsys, "train", "mine.yaml", "--print_config", *trust)
+    status, out, _ = run(capsys, "train", "mine.yaml", "--print-config", *trust)
     assert (status, "modules_of_a_test.Wide" in out) == (0, True)
     status, out, err = run(capsys, "train", "mine.yaml", "--out", "runs", "--seed", 0, "--quiet", *trust)
     assert (status, out.splitlines()[0]) == (0, "runs: 1 made, 0 finished before, 0 failed"), err

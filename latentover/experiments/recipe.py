@@ -37,7 +37,7 @@ from latentover.report.tables import METRIC_TITLES
 _KEYS = ("title", "data", "sampler", "method", "evaluation", "seeds", "published", "variants")
 _LABELS = ("title", "seeds", "published")
 """Keys of a recipe that change nothing about what is trained."""
-_MACHINE = {  # parameters that say where and how loudly something is trained, not what; and who sets them
+MACHINE = {  # parameters that say where and how loudly something is trained, not what; and who sets them
     "device": "the option --device of the command",
     "precision": "the option --precision of the command",
     "random_state": "the recipe's own seeds or the option --seed of the command",
@@ -670,10 +670,10 @@ def _check_key(where: str, key: Any, levels: Mapping[str, tuple[str, ...]], opti
         return
     got = option or repr(key)
     place = where or "a recipe"
-    if key in _MACHINE and where.split(".")[-1] in ("", "init_args"):
+    if key in MACHINE and where.split(".")[-1] in ("", "init_args"):
         raise ValueError(
             f"Expected {place} to say what is trained, but got {got}, which belongs to where it is trained; that is "
-            f"{_MACHINE[key]}."
+            f"{MACHINE[key]}."
         )
     inner = [f"init_args.{name}" for name in levels.get(f"{where}.init_args", ())]
     hint = nearest_hint(str(key), [*levels[where], *inner], otherwise=f"; known are {', '.join(levels[where])}.")
@@ -707,7 +707,7 @@ def _find_step(part: str, class_path: Any, trusted: Collection[str]) -> type:
 
 def _parameter_names(classes: Sequence[type]) -> tuple[str, ...]:
     """Return the parameters that a recipe may set."""
-    return tuple(name for cls in classes for name in inspect.signature(cls).parameters if name not in _MACHINE)
+    return tuple(name for cls in classes for name in inspect.signature(cls).parameters if name not in MACHINE)
 
 
 def _check_steps(steps: Sequence[Any]) -> None:
@@ -792,7 +792,7 @@ def _dump(parser: ArgumentParser, config: Namespace) -> str:
     content = yaml.safe_load(parser.dump(config, "yaml", False, False, True))  # noqa: FBT003
     for part in ("method", "sampler"):
         arguments = (content.get(part) or {}).get("init_args", {})
-        for name in _MACHINE.keys() & arguments.keys():
+        for name in MACHINE.keys() & arguments.keys():
             del arguments[name]
     for name in ("config", "variants", *(["published"] if config.published is None else [])):
         content.pop(name, None)
