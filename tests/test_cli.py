@@ -280,12 +280,30 @@ def test_a_recipe_that_fails_stops_no_other_and_says_how_to_get_its_data(capsys,
     assert "read_named" in err
 
 
-def test_where_every_run_fails_there_is_nothing_to_compare(capsys, tmp_path):
+def test_data_that_no_run_finds_is_said_once_and_before_all(capsys, recipes, tmp_path):
     (tmp_path / "missing.yaml").write_text(yaml.safe_dump(MISSING), encoding="utf-8")
-    status, out, err = run(capsys, "benchmark", "missing.yaml", "--data-root", "elsewhere")
-    assert (status, out) == (1, "runs: 0 made, 0 finished before, 2 failed\n")
-    assert err.count("Expected the files of 'cifar10' in elsewhere") == 1
-    assert "seed 1: failed as above" in err
+    assert_refused(
+        capsys, "Expected the files of 'cifar10' in elsewhere", "benchmark", "missing.yaml", "--data-root", "elsewhere"
+    )
+    for more in ([], ["--jobs", 2]):
+        message = "Expected data.source to be one of .*, but got 'digist'; did you mean 'digits'"
+        assert_refused(capsys, message, "benchmark", recipes, "--data.source", "digist", *more)
+    assert not list(tmp_path.rglob("failure.json")), "it is looked for anew the next time"
+
+
+def test_recipes_are_held_against_their_data_before_the_first_run(capsys, tmp_path, monkeypatch):
+    """A mistake that holds for all seeds is found once, costs no training, and is looked for anew the next time."""
+    made = []
+    monkeypatch.setattr(jobs_module, "run_recipe", lambda *arguments, **_: made.append(1) or pytest.fail("trains"))
+    table = "age,town,y\n" + "".join(f"{i},Graz,{i % 2}\n" for i in range(40)).replace("7,", ",", 1)
+    (tmp_path / "rows.csv").write_text(table, encoding="utf-8")
+    recipe = {**CONTROL, "data": {"source": "rows.csv", "target": "y"}, "seeds": [0, 1]}
+    (tmp_path / "table.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    for _ in range(2):
+        assert_refused(
+            capsys, "--method.init_args.missing impute or --method.init_args.missing mask", "train", "table.yaml"
+        )
+    assert not made
 
 
 def test_an_interrupt_says_that_finished_runs_are_kept(capsys, recipes, monkeypatch, tmp_path):
@@ -420,8 +438,8 @@ def test_an_error_is_one_line_and_status_2(capsys, recipes, finished, tmp_path):
         ),
         ("that is the option --device of the command", "benchmark", recipes, "--method.init_args.device", "cpu"),
         ("Expected --jobs to be at least 1, but got 0", "benchmark", recipes, "--jobs", 0),
-        ("Expected seeds to be one or more different", "benchmark", recipes, "--seeds", 1, 1),
-        ("Expected seeds to be one or more different", "train", control, "--seed", -1),
+        ("Expected --seeds to be one or more different", "benchmark", recipes, "--seeds", 1, 1),
+        ("Expected --seed to be one or more different", "train", control, "--seed", -1),
         ("Expected --device to be .*, but got 'gpu'; a GPU is 'cuda'", "train", control, "--device", "gpu"),
         ("Expected --precision to be .*, but got 'half'", "train", control, "--precision", "half"),
         ("file.* to be a folder that can be written to", "train", control, "--out", "file/below"),

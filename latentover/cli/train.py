@@ -125,6 +125,7 @@ def add_backend(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--jobs",
         type=int,
+        metavar="N",
         help="processes that share the cores (default: 1); with --backend ray runs at the same time (default: as many "
         "as there are cores or GPUs for)",
     )
@@ -135,7 +136,9 @@ def add_backend(command: argparse.ArgumentParser) -> None:
         help="processes of this machine (default), or a Ray cluster",
     )
     command.add_argument(
-        "--ray-address", help="of the cluster: auto, HOST:PORT, ray://... (default: one of this machine is started)"
+        "--ray-address",
+        metavar="ADDRESS",
+        help="of the cluster: auto, HOST:PORT, ray://... (default: one of this machine is started)",
     )
     command.add_argument(
         "--cpus-per-run", type=float, default=1.0, metavar="N", help="cores that a run takes on Ray (default: 1)"

@@ -26,7 +26,7 @@ def as_options(message: str, options: argparse.Namespace) -> str:
     settings = _settings(parts) if trains or "run" in vars(options) else {}
 
     def named(name: str) -> str | None:
-        return settings.get(name) or flags.get(name)
+        return settings.get(name) or flags.get(name) or flags.get(name.removesuffix("s"))  # one of several seeds
 
     return as_typed(message, named)
 

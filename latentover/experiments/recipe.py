@@ -31,6 +31,7 @@ from latentover.experiments.strict import (
     parameter_annotations,
     parse_yaml,
 )
+from latentover.experiments.wording import as_typed, of_steps
 from latentover.files import shipped_folder
 from latentover.report.tables import METRIC_TITLES
 
@@ -114,6 +115,12 @@ class Recipe:
     published: dict[str, Any] | None
     variant: str | None
     text: str
+
+    @property
+    def steps(self) -> dict[str, Any]:
+        """What is fitted one after the other, by its part of the recipe."""
+        parts = {"sampler": self.sampler, "method": self.method}
+        return {part: step for part, step in parts.items() if step is not None}
 
     def estimator(self, seed: int, **machine: Any) -> BaseEstimator:
         """Return a fresh estimator with every ``random_state`` set to `seed`.
@@ -360,7 +367,7 @@ def _resolved(
     made = parser.instantiate(config)
     check_seeds(made.seeds)
     _check_published(made.published)
-    _check_steps([step for step in (made.sampler, made.method) if step is not None])
+    _check_steps({part: getattr(made, part) for part in ("sampler", "method") if getattr(made, part) is not None})
     return Recipe(
         name=name,
         group=group,
@@ -710,12 +717,15 @@ def _parameter_names(classes: Sequence[type]) -> tuple[str, ...]:
     return tuple(name for cls in classes for name in inspect.signature(cls).parameters if name not in MACHINE)
 
 
-def _check_steps(steps: Sequence[Any]) -> None:
+def _check_steps(steps: Mapping[str, Any]) -> None:
     """Raise ValueError or TypeError for a parameter out of its range, or one that a bundle cannot hold."""
-    for step in steps:
+    for part, step in steps.items():
         if isinstance(step, BaseDataEstimator):
-            check_parameters(step)
-    check_storable(make_pipeline(*steps))
+            try:
+                check_parameters(step)
+            except ValueError as error:
+                raise ValueError(as_typed(str(error), of_steps({part: step}))) from error
+    check_storable(make_pipeline(*steps.values()))
 
 
 def _check_published(published: Mapping[str, Any] | None) -> None:

@@ -25,7 +25,8 @@ def resolve_device(device: str | torch.device) -> torch.device:
     except (RuntimeError, AssertionError, TypeError) as error:
         hint = "; a GPU is 'cuda'" if "gpu" in str(device).lower() else _why(error)
         raise ValueError(
-            f"Expected device to be 'auto', 'cpu' or a device of this machine such as 'cuda:0', but got {device!r}{hint}."
+            "Expected device to be 'auto', 'cpu' or a device of this machine such as 'cuda:0', but got "
+            f"{device!r}{hint}."
         ) from error
     return resolved
 
