@@ -10,8 +10,8 @@ _SHELL = re.compile(r"\d?>>?|\||&&|<")
 
 
 def split(command):
-    """Return the words of a command as a shell gives them to it, without redirections."""
-    words = shlex.split(command, comments=True)
+    """Return the words of a command as a shell gives them to it, without redirections; a variable is 0."""
+    words = shlex.split(re.sub(r"\$\{?\w+\}?", "0", command), comments=True)
     return words[: next((number for number, word in enumerate(words) if _SHELL.fullmatch(word)), len(words))]
 
 

@@ -1,6 +1,7 @@
 """``train`` and ``benchmark``: recipes become runs, and runs are compared."""
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -103,7 +104,7 @@ def _add_benchmark(commands: Any) -> None:
     add_backend(command)
     command.add_argument(
         "--at-once",
-        type=lambda text: text if text == "auto" else int(text),
+        type=_how_many,
         default=1,
         metavar="N",
         help="runs that one process trains interleaved on a GPU; auto: as many as memory allows (default: 1)",
@@ -153,8 +154,16 @@ def add_backend(command: argparse.ArgumentParser) -> None:
 
 
 def _part(text: str) -> tuple[int, int]:
+    if not re.fullmatch(r"\d+/\d+", text):
+        raise argparse.ArgumentTypeError(f"expected I/N such as 0/4, but got {text!r}")
     number, _, parts = text.partition("/")
     return int(number), int(parts)
+
+
+def _how_many(text: str) -> int | str:
+    if text != "auto" and not re.fullmatch(r"-?\d+", text):
+        raise argparse.ArgumentTypeError(f"expected a whole number or auto, but got {text!r}")
+    return text if text == "auto" else int(text)
 
 
 def backend(options: argparse.Namespace) -> Any:

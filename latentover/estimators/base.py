@@ -31,7 +31,7 @@ from latentover.estimators.validation import (
     check_parameters,
     check_plain_numbers,
     naming,
-    naming_missing_values,
+    naming_values,
     warn_of_transparency,
 )
 from latentover.estimators.watch import StoppableTraining, Told, validation_acsa, validation_rows
@@ -319,7 +319,7 @@ class BaseDataEstimator(BaseEstimator):
                 check_table(X.drop(columns=names), self.missing)
             return X
         finite: Any = True if self.missing == "error" else "allow-nan"
-        with naming_missing_values():
+        with naming_values(images=np.ndim(X) == 4 or self.image_shape is not None):
             numeric = validate_data(
                 self, X, reset=reset, allow_nd=True, accept_sparse=["csr", "csc"], ensure_all_finite=finite
             )
