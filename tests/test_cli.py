@@ -439,7 +439,7 @@ def test_an_error_is_one_line_and_status_2(capsys, recipes, finished, tmp_path):
         ("that is the option --device of the command", "benchmark", recipes, "--method.init_args.device", "cpu"),
         ("Expected --jobs to be at least 1, but got 0", "benchmark", recipes, "--jobs", 0),
         ("Expected --seeds to be one or more different", "benchmark", recipes, "--seeds", 1, 1),
-        ("Expected --seed to be one or more different", "train", control, "--seed", -1),
+        ("Expected seeds to be one or more different", "train", control, "--seed", -1),
         ("Expected --device to be .*, but got 'gpu'; a GPU is 'cuda'", "train", control, "--device", "gpu"),
         ("Expected --precision to be .*, but got 'half'", "train", control, "--precision", "half"),
         ("file.* to be a folder that can be written to", "train", control, "--out", "file/below"),

@@ -246,7 +246,31 @@ def test_resample_speaks_of_its_own_options(capsys, table, tmp_path):
     assert "missing='" not in err
     err = run(capsys, *command, "--sampler.init_args.max_steps", "0")[2]
     assert "Expected sampler.init_args.max_steps to be a whole number at least 1, but got 0" in err
-    assert "Expected --seed to be" in run(capsys, *command, "--seed", "-1")[2]
+    for option, value, message in [
+        ("--seed", "-1", "Expected --seed to be a whole number from 0 to"),
+        ("--target", "z", "Expected --target to be a column of"),
+        ("--sampling-strategy", "7", "Expected --sampling-strategy to be one that adds samples"),
+        ("--max-train-rows", "0", "Expected --max-train-rows to be at least 2"),
+    ]:
+        assert message in run(capsys, *command, option, value)[2]
+
+
+def test_other_commands_speak_of_theirs(capsys, table, tmp_path):
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text(f"data: {{source: {table}, target: y}}\nmethod: latentover.DeepClassifier\n")
+    for command, message in [
+        (["data", "advise", table, "--target", "y", "--folds", "1"], "Expected --folds to be"),
+        (["data", "diagnose", table, "--target", "z"], "Expected --target to be"),
+        (["train", recipe, "--data.target", "z"], "Expected data.target to be"),
+        (["train", recipe, "--checkpoint-every", "-3"], "Expected --checkpoint-every to be"),
+        (["benchmark", recipe, "--jobs", "2", "--at-once", "2"], "Expected --jobs to be 1 beside --at-once 2, but got"),
+        (["train", recipe, "--evaluation.grid_samples", "-1"], "Expected evaluation.grid_samples to be"),
+        (["train", recipe], "--method.init_args.missing impute or --method.init_args.missing mask"),
+        (["generate", "rae-digits", "--class", "9", "-o", tmp_path / "a.npz", "--n", "0"], "Expected --n to be"),
+    ]:
+        status, out, err = run(capsys, *command)
+        assert (status, out) == (2, "")
+        assert message in err
 
 
 # ---- What there is by name -------------------------------------------------------------------------------------------
@@ -369,6 +393,22 @@ def test_bash_completes_by_the_script(folder, capsys):
         code = f'{called}COMP_WORDS=({line}); COMP_CWORD={number}; _latentover; printf "%s\\n" "${{COMPREPLY[@]}}"'
         environment = {"PYTHONPATH": str(Path(latentover.__file__).parents[1]), "PATH": "/usr/bin:/bin"}
         done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, env=environment, check=False)
+        assert done.stdout.splitlines() == expected, done.stderr
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="there is no fish here")
+def test_fish_completes_by_the_script(folder, capsys):
+    assert cli.main(["completion", "fish"]) == 0
+    (folder / "script").write_text(capsys.readouterr().out)
+    called = f'function latentover; "{sys.executable}" -m latentover.cli $argv; end; source ./script'
+    environment = {
+        "PYTHONPATH": str(Path(latentover.__file__).parents[1]),
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(folder),
+    }
+    for line, expected in [("latentover train mine/", ["mine/a.yaml"]), ("latentover generate rae-d", ["rae-digits"])]:
+        code = f'{called}; complete -C "{line}"'
+        done = subprocess.run(["fish", "-c", code], capture_output=True, text=True, env=environment, check=False)
         assert done.stdout.splitlines() == expected, done.stderr
 
 

@@ -24,9 +24,11 @@ def as_options(message: str, options: argparse.Namespace) -> str:
     parts = ("sampler",) if trains and "sampler" in vars(options) else ("method", "sampler")
     # What says how to train: of the training that is asked for, or of the one before.
     settings = _settings(parts) if trains or "run" in vars(options) else {}
+    if settings:
+        flags.pop("missing", None)  # a text of the file, and not what becomes of missing values
 
     def named(name: str) -> str | None:
-        return settings.get(name) or flags.get(name) or flags.get(name.removesuffix("s"))  # one of several seeds
+        return flags.get(name) or settings.get(name)
 
     return as_typed(message, named)
 
@@ -34,7 +36,8 @@ def as_options(message: str, options: argparse.Namespace) -> str:
 def _flags(parser: argparse.ArgumentParser) -> dict[str, str]:
     """Return from the names of a command's options to how they are typed."""
     actions = [action for action in parser._actions if action.option_strings]
-    return {action.dest: next(flag for flag in action.option_strings if flag.startswith("--")) for action in actions}
+    flags = {action.dest: next(flag for flag in action.option_strings if flag.startswith("--")) for action in actions}
+    return {**flags, "identifiers": flags["id"]} if "id" in flags else flags
 
 
 def _settings(parts: tuple[str, ...]) -> dict[str, str]:

@@ -239,8 +239,8 @@ class BaseDataEstimator(BaseEstimator):
             warn_user(
                 f"Expected columns that say something of their rows, but got what looks like identifiers: "
                 f"{', '.join(map(repr, names[:10]))}{' ...' if len(names) > 10 else ''}. They are not learned, and new "
-                f"rows have {'values of the same form' if fresh else 'missing values'} there; name in identifiers "
-                "which columns are some."
+                f"rows have {'values of the same form' if fresh else 'missing values'} there; say by "
+                "identifiers=[...] which columns are some."
             )
         self.device_ = resolve_device(self.device)
         with seeded(draw_seed(self.random_state), self.device_) as generator:

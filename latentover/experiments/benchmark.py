@@ -171,7 +171,7 @@ def choose_backend(machine: Machine, jobs: int = 1, at_once: int | Literal["auto
         raise ValueError(f"Expected jobs to be at least 1, but got {jobs}; 1 runs one after the other.")
     limit = limit_at_once(at_once, machine.device)
     if jobs > 1 and at_once != 1:
-        raise ValueError(f"Expected jobs or at_once to be 1, but got {jobs} and {at_once!r}; choose one of the two.")
+        raise ValueError(f"Expected jobs to be 1 beside at_once={at_once!r}, but got {jobs}; choose one of the two.")
     if jobs > 1:
         return partial(run_in_processes, jobs=jobs)
     return run_here if limit == 1 else partial(run_in_turns, limit=limit)

@@ -74,8 +74,7 @@ class Evaluation:
         for name, most in (("grid_samples", 1000), ("tsne_points", 100_000)):
             if not 0 <= getattr(self, name) <= most:
                 raise ValueError(
-                    f"Expected `{name}` to be at least 0 and at most {most}, but got {getattr(self, name)}; 0 makes "
-                    "none."
+                    f"Expected evaluation.{name} to be from 0 to {most}, but got {getattr(self, name)}; 0 makes none."
                 )
 
 
@@ -455,6 +454,12 @@ def load_sampler(
         if isinstance(made, BaseDataEstimator):
             check_parameters(made)
         return made
+
+
+def check_seed(seed: int) -> None:
+    """Raise ValueError for a seed out of its range."""
+    if not 0 <= seed <= MAX_SEED:
+        raise ValueError(f"Expected seed to be a whole number from 0 to {MAX_SEED}, but got {seed}; take 0.")
 
 
 def check_seeds(seeds: Sequence[int]) -> None:

@@ -15,7 +15,7 @@ from latentover.data import DataConfig
 Named = Callable[[str], str | None]
 """From a parameter to the option that sets it, such as ``--jobs`` and ``--method.init_args.missing``, or None."""
 
-_VALUE = r"'[^']*'|None|True|False|-?\d+(?:\.\d+)?(?:e-?\d+)?"
+_VALUE = r"'[^']*'|\[\.\.\.\]|None|True|False|-?\d+(?:\.\d+)?(?:e-?\d+)?"
 _ASSIGNED = re.compile(rf"(?<![\w.(`-])`?([a-z]\w*)=({_VALUE})`?(?![\w(])")
 _EXPECTED = re.compile(r"\b(Expected |; and )(`?)([a-z]\w*)\2(?= to \w)")
 _IN_PYTHON = re.compile(r" \(in Python:? [^()]*\)")
@@ -47,7 +47,7 @@ def as_typed(message: str, named: Named) -> str:
 
     def expected(found: re.Match[str]) -> str:
         start, ticks, name = found.groups()
-        option = f"data.{name}" if ticks and name in _DATA else named(name)
+        option = named(name) or (f"data.{name}" if ticks and name in _DATA else None)
         if option is None:
             return found[0]
         return start + (option.removeprefix("--") if "." in option else option)

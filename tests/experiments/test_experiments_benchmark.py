@@ -141,7 +141,7 @@ def test_two_recipes_that_would_write_to_one_folder_are_refused(write_recipe, ma
         ({"machine": Machine(precision="half")}, "Expected precision to be .*, but got 'half'"),
         (
             {"machine": Machine(checkpoint_every=0)},
-            "Expected the steps between checkpoints to be at least 1, but got 0",
+            "Expected checkpoint_every to be at least 1 training step, but got 0",
         ),
     ],
 )
