@@ -58,8 +58,9 @@ class Machine:
         Where named data sets are; None asks ``LATENTOVER_DATA`` and then the platform's cache folder.
     download : bool
         Whether a missing named set may be downloaded.
-    verbose : {0, 1}
-        1 shows a progress bar on a terminal, and elsewhere a line a finished run.
+    verbose : {0, 1, 2}
+        1 shows a progress bar on a terminal, and elsewhere a line a finished run; 2 is passed on to the estimators,
+        which say more then.
     checkpoint_every : int or None
         Training steps between two writes of a checkpoint beside the run folder, from which the same command goes on
         where it was interrupted; None writes none.
