@@ -244,7 +244,7 @@ def read_real(
     """
     if real is None:
         raise ValueError(
-            "Expected --real with --report or --json, for a run keeps no row to compare with, but got none; name the "
+            "Expected --real with --report, for a run keeps no row to compare with, but got none; name the "
             "table that it was trained on, and with --holdout rows that it has not seen."
         )
     if target is None:
