@@ -416,6 +416,25 @@ def test_data_list_says_what_there_is_and_where_it_is_looked_for(capsys, tmp_pat
     assert "elsewhere" in run(capsys, "data", "list", "--data-root", "elsewhere")[1]
 
 
+def test_results_of_commands_on_runs_are_json_too(capsys, recipes, finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "copy")
+    command = ["benchmark", recipes, "--out", folder, "--quiet", "--json"]
+    status, out, _ = run(capsys, *command)
+    told = json.loads(out)
+    assert (status, told["made"], told["finished_before"], told["not_done"]) == (0, 0, 4, {})
+    rows = told["folders"][str(folder)]["rows"]
+    assert {row["recipe"]: row["n_seeds"] for row in rows} == {"control": 2, "rae": 2}
+    metrics = [json.loads((folder / "rae" / f"seed-{seed}" / "metrics.json").read_text()) for seed in (0, 1)]
+    (mean,) = (row["scores"]["acsa"]["mean"] for row in rows if row["recipe"] == "rae")
+    assert mean == pytest.approx(sum(one["acsa"] for one in metrics) / 2)
+    listed = json.loads(run(capsys, *command[:-1], "--list", "--json")[1])
+    assert [(row["number"], row["state"]) for row in listed] == [(n, "finished") for n in range(4)]
+    assert json.loads(run(capsys, "report", folder, "--json")[1]) == {"report": str(folder / "report.html")}
+    stored = json.loads(run(capsys, "results", folder, "--metrics", "acsa", "--where", "recipe=rae", "--json")[1])
+    balanced = {row["seed"]: row["value"] for row in stored if row["split"] == "test_balanced"}
+    assert balanced == pytest.approx({seed: one["acsa"] for seed, one in enumerate(metrics)})
+
+
 # ---- Errors ----------------------------------------------------------------------------------------------------------
 
 

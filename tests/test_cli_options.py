@@ -200,6 +200,7 @@ def test_verbose_says_where_an_error_comes_from(capsys):
         ("pass missing='impute' or drop them.", "pass --method.init_args.missing impute or drop them."),
         ("pass small_class='adapt'.", "pass --method.init_args.small_class adapt."),
         ("with early_stopping=True and n=3", "with --method.init_args.early_stopping true and n=3"),
+        ("say by identifiers=[...] which", "say by --method.init_args.identifiers ... which"),
         ("Expected missing to be one", "Expected method.init_args.missing to be one"),
         ("Expected `source` to be one", "Expected data.source to be one"),
         ("Expected X to be numbers", "Expected X to be numbers"),

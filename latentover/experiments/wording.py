@@ -42,7 +42,7 @@ def as_typed(message: str, named: Named) -> str:
     """
 
     def assigned(found: re.Match[str]) -> str:
-        option, value = named(found[1]), _WORDS.get(found[2], found[2].strip("'"))
+        option, value = named(found[1]), _WORDS.get(found[2], found[2].strip("'[]"))
         return found[0] if option is None else f"{option} {value}"
 
     def expected(found: re.Match[str]) -> str:
