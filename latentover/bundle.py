@@ -5,6 +5,7 @@ modules that whoever opens it trusts by name; tensors are read as numbers. It op
 on, and holds no row of the training data.
 """
 
+import difflib
 import hashlib
 import importlib
 import inspect
@@ -325,10 +326,17 @@ def find_class(path: str, trusted: Collection[str] = ()) -> type[BaseEstimator]:
 
 
 def find_bundle(folder: Path) -> Path:
-    """Return the folder, or where there is none the shipped model of that name, ``models/<name>``."""
-    if not folder.exists() and folder.parts[:1] == ("models",):
-        return shipped_folder("models").joinpath(*folder.parts[1:])
-    return folder
+    """Return the folder, or where there is none the shipped model of that name, ``<name>`` or ``models/<name>``."""
+    names = folder.parts[1:] if folder.parts[:1] == ("models",) else folder.parts
+    shipped = shipped_folder("models").joinpath(*names)
+    return shipped if not folder.exists() and len(names) == 1 and shipped.is_dir() else folder
+
+
+def _nearest_model(folder: Path) -> str:
+    """Return the end of a message about a folder that is not there: the shipped model that may have been meant."""
+    known = [path.parent.name for path in shipped_folder("models").glob(f"*/{CONFIG}")]
+    near = [] if folder.exists() else difflib.get_close_matches(folder.name, known, n=1)
+    return f"; did you mean the shipped model {near[0]}?" if near else "."
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -336,7 +344,7 @@ def _read_config(folder: Path) -> dict[str, Any]:
         if not (folder / name).is_file() and not (name == WEIGHTS and (folder / _NEXT).is_file()):
             raise FileNotFoundError(
                 f"Expected {folder} to be a run (a folder with {CONFIG} and {WEIGHTS}), but {name} is missing; copy "
-                "the whole folder, or train the recipe again."
+                f"the whole folder, or train the recipe again{_nearest_model(folder)}"
             )
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))

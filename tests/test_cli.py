@@ -32,6 +32,10 @@ COMMANDS = [
     ["data", "list"],
     ["data", "diagnose"],
     ["data", "advise"],
+    ["methods"],
+    ["models"],
+    ["tune"],
+    ["completion"],
 ]
 HEAVY = [
     "torch",
@@ -159,7 +163,7 @@ def test_the_version_is_the_packages(capsys):
         (["data"], "the following arguments are required: ACTION"),
         (["report", "runs", "--heading", "x"], "unrecognized arguments: --heading x"),
         (["evaluate", "run", "--devise", "cpu"], "unrecognized arguments: --devise cpu"),
-        (["generate", "run", "--label", "9"], "the following arguments are required: --out"),
+        (["generate", "run", "--label", "9"], "the following arguments are required: -o/--out"),
         (["benchmark", "digits", "--jobs", "two"], "argument --jobs: invalid int value: 'two'"),
     ],
 )
@@ -205,18 +209,18 @@ def test_a_negative_number_can_be_an_override(capsys, recipes):
 
 
 def test_print_config_is_the_resolved_recipe(capsys, recipes, tmp_path):
-    options = ["--print_config", "--method.init_args.latent_dim", "32", "--seeds", "[4]"]
+    options = ["--print-config", "--method.init_args.latent_dim", "32", "--seeds", "[4]"]
     status, out, err = run(capsys, "train", recipes / "rae.yaml", *options)
     assert (status, err) == (0, "")
     content = yaml.safe_load(out)
     assert (content["method"]["init_args"]["latent_dim"], content["seeds"]) == (32, [4])
     (tmp_path / "again.yaml").write_text(out, encoding="utf-8")
-    assert run(capsys, "train", "again.yaml", "--print_config") == (0, out, "")
+    assert run(capsys, "train", "again.yaml", "--print-config") == (0, out, "")
     assert not (tmp_path / "runs").exists()
 
 
 def test_shipped_recipes_are_found_from_anywhere(capsys):
-    status, out, _ = run(capsys, "train", "configs/digits/rae.yaml", "--print_config")
+    status, out, _ = run(capsys, "train", "configs/digits/rae.yaml", "--print-config")
     assert status == 0
     assert yaml.safe_load(out)["method"]["class_path"] == "latentover.RAEClassifier"
 
@@ -276,12 +280,30 @@ def test_a_recipe_that_fails_stops_no_other_and_says_how_to_get_its_data(capsys,
     assert "read_named" in err
 
 
-def test_where_every_run_fails_there_is_nothing_to_compare(capsys, tmp_path):
+def test_data_that_no_run_finds_is_said_once_and_before_all(capsys, recipes, tmp_path):
     (tmp_path / "missing.yaml").write_text(yaml.safe_dump(MISSING), encoding="utf-8")
-    status, out, err = run(capsys, "benchmark", "missing.yaml", "--data-root", "elsewhere")
-    assert (status, out) == (1, "runs: 0 made, 0 finished before, 2 failed\n")
-    assert err.count("Expected the files of 'cifar10' in elsewhere") == 1
-    assert "seed 1: failed as above" in err
+    assert_refused(
+        capsys, "Expected the files of 'cifar10' in elsewhere", "benchmark", "missing.yaml", "--data-root", "elsewhere"
+    )
+    for more in ([], ["--jobs", 2]):
+        message = "Expected data.source to be one of .*, but got 'digist'; did you mean 'digits'"
+        assert_refused(capsys, message, "benchmark", recipes, "--data.source", "digist", *more)
+    assert not list(tmp_path.rglob("failure.json")), "it is looked for anew the next time"
+
+
+def test_recipes_are_held_against_their_data_before_the_first_run(capsys, tmp_path, monkeypatch):
+    """A mistake that holds for all seeds is found once, costs no training, and is looked for anew the next time."""
+    made = []
+    monkeypatch.setattr(jobs_module, "run_recipe", lambda *arguments, **_: made.append(1) or pytest.fail("trains"))
+    table = "age,town,y\n" + "".join(f"{i},Graz,{i % 2}\n" for i in range(40)).replace("7,", ",", 1)
+    (tmp_path / "rows.csv").write_text(table, encoding="utf-8")
+    recipe = {**CONTROL, "data": {"source": "rows.csv", "target": "y"}, "seeds": [0, 1]}
+    (tmp_path / "table.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    for _ in range(2):
+        assert_refused(
+            capsys, "--method.init_args.missing impute or --method.init_args.missing mask", "train", "table.yaml"
+        )
+    assert not made
 
 
 def test_an_interrupt_says_that_finished_runs_are_kept(capsys, recipes, monkeypatch, tmp_path):
@@ -362,7 +384,7 @@ def test_a_recipe_with_variants_is_printed_trained_and_compared(capsys, tmp_path
     recipe = {**CONTROL, "seeds": [0], "variants": variants}
     (tmp_path / "ablation.yaml").write_text(yaml.safe_dump(recipe), encoding="utf-8")
     options = ["--method.init_args.feature_dim", 5]
-    status, out, err = run(capsys, "train", "ablation.yaml", "--print_config", *options)
+    status, out, err = run(capsys, "train", "ablation.yaml", "--print-config", *options)
     assert (status, err) == (0, "")
     assert re.findall("^--- # (.*)", out, re.MULTILINE) == ["ablation-few", "ablation-more"]
     few, more = yaml.safe_load_all(out)
@@ -394,6 +416,25 @@ def test_data_list_says_what_there_is_and_where_it_is_looked_for(capsys, tmp_pat
     assert "elsewhere" in run(capsys, "data", "list", "--data-root", "elsewhere")[1]
 
 
+def test_results_of_commands_on_runs_are_json_too(capsys, recipes, finished, tmp_path):
+    folder = shutil.copytree(finished, tmp_path / "copy")
+    command = ["benchmark", recipes, "--out", folder, "--quiet", "--json"]
+    status, out, _ = run(capsys, *command)
+    told = json.loads(out)
+    assert (status, told["made"], told["finished_before"], told["not_done"]) == (0, 0, 4, {})
+    rows = told["folders"][str(folder)]["rows"]
+    assert {row["recipe"]: row["n_seeds"] for row in rows} == {"control": 2, "rae": 2}
+    metrics = [json.loads((folder / "rae" / f"seed-{seed}" / "metrics.json").read_text()) for seed in (0, 1)]
+    (mean,) = (row["scores"]["acsa"]["mean"] for row in rows if row["recipe"] == "rae")
+    assert mean == pytest.approx(sum(one["acsa"] for one in metrics) / 2)
+    listed = json.loads(run(capsys, *command[:-1], "--list", "--json")[1])
+    assert [(row["number"], row["state"]) for row in listed] == [(n, "finished") for n in range(4)]
+    assert json.loads(run(capsys, "report", folder, "--json")[1]) == {"report": str(folder / "report.html")}
+    stored = json.loads(run(capsys, "results", folder, "--metrics", "acsa", "--where", "recipe=rae", "--json")[1])
+    balanced = {row["seed"]: row["value"] for row in stored if row["split"] == "test_balanced"}
+    assert balanced == pytest.approx({seed: one["acsa"] for seed, one in enumerate(metrics)})
+
+
 # ---- Errors ----------------------------------------------------------------------------------------------------------
 
 
@@ -409,17 +450,17 @@ def test_an_error_is_one_line_and_status_2(capsys, recipes, finished, tmp_path):
             "--method.init_args.dropot=1",
         ),
         (
-            "Expected an option of the command or a setting of the recipe, but got --devise",
+            "Expected an option of the command or a setting of the recipe, but got --devise; did you mean --device\\?",
             "train",
             control,
             "--devise=1",
         ),
         ("that is the option --device of the command", "benchmark", recipes, "--method.init_args.device", "cpu"),
-        ("Expected jobs to be at least 1, but got 0", "benchmark", recipes, "--jobs", 0),
-        ("Expected seeds to be one or more different", "benchmark", recipes, "--seeds", 1, 1),
+        ("Expected --jobs to be at least 1, but got 0", "benchmark", recipes, "--jobs", 0),
+        ("Expected --seeds to be one or more different", "benchmark", recipes, "--seeds", 1, 1),
         ("Expected seeds to be one or more different", "train", control, "--seed", -1),
-        ("Expected device to be .*, but got 'gpu'", "train", control, "--device", "gpu"),
-        ("Expected precision to be .*, but got 'half'", "train", control, "--precision", "half"),
+        ("Expected --device to be .*, but got 'gpu'; a GPU is 'cuda'", "train", control, "--device", "gpu"),
+        ("Expected --precision to be .*, but got 'half'", "train", control, "--precision", "half"),
         ("file.* to be a folder that can be written to", "train", control, "--out", "file/below"),
         ("nowhere to be a run .*config.json is missing", "evaluate", "nowhere"),
         ("file to be a folder that can be written to", "evaluate", run_, "--out", "file/scores.json"),
@@ -437,7 +478,7 @@ def test_a_warning_is_one_line_for_people(capsys, monkeypatch):
         warnings.warn("Old.", DeprecationWarning, stacklevel=1)
         return 0
 
-    monkeypatch.setattr(cli, "_data_list", warn)
+    monkeypatch.setattr(cli.data, "list_data", warn)
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         status, out, err = run(capsys, "data", "list")
@@ -511,12 +552,12 @@ def test_modules_that_the_command_names_are_trusted(capsys, recipes, tmp_path, m
     method = {**CONTROL["method"], "init_args": arguments}
     (tmp_path / "mine.yaml").write_text(yaml.safe_dump({**CONTROL, "method": method}), encoding="utf-8")
     message = "Expected method.init_args.backbone to be a network of .*--trust-modules names"
-    for command in (["train", "mine.yaml", "--print_config"], ["benchmark", "mine.yaml"]):
+    for command in (["train", "mine.yaml", "--print-config"], ["benchmark", "mine.yaml"]):
         assert_refused(capsys, message, *command)
         assert_refused(capsys, message, *command, "--trust-modules", "other")
     assert "modules_of_a_test" not in sys.modules
     trust = ["--trust-modules", "other,modules_of_a_test"]
-    status, out, _ = run(capsys, "train", "mine.yaml", "--print_config", *trust)
+    status, out, _ = run(capsys, "train", "mine.yaml", "--print-config", *trust)
     assert (status, "modules_of_a_test.Wide" in out) == (0, True)
     status, out, err = run(capsys, "train", "mine.yaml", "--out", "runs", "--seed", 0, "--quiet", *trust)
     assert (status, out.splitlines()[0]) == (0, "runs: 1 made, 0 finished before, 0 failed"), err

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import sklearn
 from matplotlib.mathtext import MathTextParser
+from typed_commands import check_parses
 
 from latentover import cli
+from latentover.cli.completion import _subparsers
 from latentover.experiments.recipe import load_recipes
 
 ROOT = Path(__file__).parent.parent
@@ -71,12 +73,24 @@ def test_links_lead_somewhere(page):
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "bash")], ids=name)
-def test_commands_exist(page, capsys):
-    for command in re.findall(r"^(?:.*&& )?latentover (\w+)", "\n".join(blocks(page, "bash")), re.MULTILINE):
-        with pytest.raises(SystemExit) as stop:
-            cli.main([command, "--help"])
-        assert stop.value.code == 0
-    capsys.readouterr()
+def test_commands_exist(page):
+    for block in blocks(page, "bash"):
+        for line in block.replace("\\\n", " ").splitlines():
+            for command in filter(re.compile(r"(\w+=\S+ )*latentover ").match, line.split(" && ")):
+                check_parses(command)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_commands_in_sentences_exist(page):
+    for command in re.findall(r"`latentover ([a-z][^`]*)`", BLOCK.sub("", page.read_text(encoding="utf-8"))):
+        words = command.split()
+        known = cli.make_parser()
+        while (commands := _subparsers(known)) is not None and words:
+            assert words[0] in commands.choices, command
+            known = commands.choices[words.pop(0)]
+        for word in words:
+            option = word.partition("=")[0].rstrip(",.]")
+            assert not option.startswith("--") or option in known._option_string_actions or "." in option, command
 
 
 def test_the_two_commands_stand_in_the_readme():

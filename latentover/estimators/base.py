@@ -31,7 +31,7 @@ from latentover.estimators.validation import (
     check_parameters,
     check_plain_numbers,
     naming,
-    naming_missing_values,
+    naming_values,
     warn_of_transparency,
 )
 from latentover.estimators.watch import StoppableTraining, Told, validation_acsa, validation_rows
@@ -241,8 +241,8 @@ class BaseDataEstimator(BaseEstimator):
             warn_user(
                 f"Expected columns that say something of their rows, but got what looks like identifiers: "
                 f"{', '.join(map(repr, names[:10]))}{' ...' if len(names) > 10 else ''}. They are not learned, and new "
-                f"rows have {'values of the same form' if fresh else 'missing values'} there; name in identifiers "
-                "which columns are some."
+                f"rows have {'values of the same form' if fresh else 'missing values'} there; say by "
+                "identifiers=[...] which columns are some."
             )
         self.device_ = resolve_device(self.device)
         with seeded(draw_seed(self.random_state), self.device_) as generator:
@@ -321,7 +321,7 @@ class BaseDataEstimator(BaseEstimator):
                 check_table(X.drop(columns=names), self.missing)
             return X
         finite: Any = True if self.missing == "error" else "allow-nan"
-        with naming_missing_values():
+        with naming_values(images=np.ndim(X) == 4 or self.image_shape is not None):
             numeric = validate_data(
                 self, X, reset=reset, allow_nd=True, accept_sparse=["csr", "csc"], ensure_all_finite=finite
             )

@@ -18,9 +18,11 @@ annotation                                 allows
 Recipes are read against the same annotations.
 """
 
+import difflib
 import inspect
 import math
 import numbers
+import re
 import types
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -118,9 +120,7 @@ _MIXING_RULES = [
 ]
 Mixing = Annotated[
     MixingRule | None,
-    Expected(
-        f"None or a rule of latentover.mixing, such as MAMix() ({', '.join(cls.__name__ for cls in _MIXING_RULES)})"
-    ),
+    Expected(f"None or a rule of latentover.mixing: {', '.join(f'{cls.__name__}()' for cls in _MIXING_RULES)}"),
 ]
 
 
@@ -155,8 +155,20 @@ def wrong_parameters(estimator: object) -> list[str]:
     for name, kind in parameter_kinds(cls).items():
         value = getattr(estimator, name)
         if not kind.allows(value):
-            problems.append(f"{name} to be {kind.words}, but got {value!r}")
+            problems.append(f"{name} to be {kind.words}, but got {value!r}{_meant(value, kind.words)}")
     return problems
+
+
+def _meant(value: Any, words: str) -> str:
+    """Return which of the words may have been meant by another spelling, or by a class in place of its instance."""
+    name = value if isinstance(value, str) else value.__name__ if isinstance(value, type) else ""
+    known = {_plain(word): word for word in re.findall(r"\w+(?:\(\))?", words)}
+    near = difflib.get_close_matches(_plain(name), list(known), n=1, cutoff=0.75) if name else []
+    return f" (did you mean {known[near[0]]}?)" if near else ""
+
+
+def _plain(word: str) -> str:
+    return re.sub(r"[\W_]", "", word).lower()
 
 
 @cache

@@ -125,17 +125,22 @@ def check_images(X: np.ndarray) -> None:
 
 
 @contextmanager
-def naming_missing_values() -> Iterator[None]:
-    """Say of missing values in an array what the estimator can do with them, in place of scikit-learn's advice."""
+def naming_values(*, images: bool) -> Iterator[None]:
+    """Say of missing and infinite values in an array what can be done with them, in place of scikit-learn's advice."""
+    rows = "images" if images else "rows"
     try:
         yield
     except ValueError as error:
-        if "contains NaN" not in str(error):
-            raise
-        raise ValueError(
-            "Expected X to have no missing values, but X contains NaN; pass missing='impute' or missing='mask' for a "
-            "table, or drop those rows."
-        ) from error
+        if "contains NaN" in str(error):
+            advice = "" if images else "pass missing='impute' or missing='mask', or "
+            raise ValueError(
+                f"Expected X to have no missing values, but X contains NaN; {advice}drop those {rows}."
+            ) from error
+        if "contains infinity" in str(error):
+            raise ValueError(
+                f"Expected X to be finite, but X contains infinity or a value too large; clip or drop those {rows}."
+            ) from error
+        raise
 
 
 def warn_of_transparency(images: Tensor) -> None:

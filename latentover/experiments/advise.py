@@ -484,7 +484,7 @@ def _check_class_sizes(classes: np.ndarray, counts: np.ndarray, folds: int) -> N
             f"{count} of class {label!r}" for label, count in zip(classes[small].tolist(), counts[small], strict=True)
         )
         least = counts.min()
-        advice = f"pass folds={least} (--folds {least})" if 3 <= least < folds else "collect more"
+        advice = f"pass folds={least}" if 3 <= least < folds else "collect more"
         raise ValueError(
             f"Expected every class to have at least {needed} rows for {folds} folds, but got {found}; {advice}, or "
             "join or leave out the class."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from latentover import notebook
+from latentover.data import DataConfig
+from latentover.data.reading import missing_source
 from latentover.estimators.together import limit_at_once
 from latentover.experiments.backends.here import run_here, run_in_turns
 from latentover.experiments.backends.processes import run_in_processes
@@ -20,7 +22,8 @@ from latentover.experiments.environment import code_version
 from latentover.experiments.jobs import Backend, Busy, Job, Outcomes, forget_splits, shared_splits
 from latentover.experiments.progress import Board, tell_failed_before
 from latentover.experiments.recipe import Recipe, check_seeds, load_recipes
-from latentover.experiments.run import Machine, is_finished, refresh_labels, run_folder
+from latentover.experiments.run import Machine, is_finished, refresh_labels, run_folder, untrained
+from latentover.experiments.wording import as_typed, of_steps
 from latentover.runs.folder import Failure
 from latentover.runs.store import append_missing
 from latentover.training import parallel
@@ -106,6 +109,7 @@ def benchmark(
     trust_modules: Sequence[str] = (),
     only: tuple[int, int] | None = None,
     retry_failed: bool = False,
+    refuse: bool = True,
 ) -> Outcome:
     """Make the run of every recipe, or its variants, with each of its seeds, except those that are finished already.
 
@@ -139,11 +143,14 @@ def benchmark(
         each job of a scheduler.
     retry_failed : bool, default=False
         Whether runs that failed before are tried again; a run whose recipe or code has changed is in any case.
+    refuse : bool, default=True
+        Whether an error is raised where no run at all can be made, each for the same reason, such as data that is not
+        there; otherwise each of them has failed.
 
     Raises
     ------
     FileNotFoundError, ValueError
-        If a recipe, the machine or a number is not as expected; nothing has been trained then.
+        If a recipe, the machine, a number or the data of all is not as expected; nothing has been trained then.
     PermissionError, NotADirectoryError
         If a run could not be written; nothing has been trained then.
     """
@@ -167,9 +174,13 @@ def benchmark(
     if parallel.rank() == 0:
         _tidy(made)
         tell_failed_before(made.failed)
+    unfit = {} if getattr(backend, "is_elsewhere", False) else _unfit(todo, machine)
+    if refuse and len(unfit) == len(made.jobs) and len(set(map(str, unfit.values()))) == 1:
+        forget_splits()
+        raise next(iter(unfit.values()))
     if backend is not run_here:
         forget_splits()  # others make the runs, and read the data
-    failures = {**made.failed, **_run_all(todo, machine, backend)}
+    failures = {**made.failed, **_run_all(todo, machine, backend, unfit)}
     forget_splits()
     finished = [job for job in todo if job.name not in failures]
     folders = dict.fromkeys(job.place.parent.parent for job in [*made.done, *finished])
@@ -182,7 +193,7 @@ def choose_backend(machine: Machine, jobs: int = 1, at_once: int | Literal["auto
         raise ValueError(f"Expected jobs to be at least 1, but got {jobs}; 1 runs one after the other.")
     limit = limit_at_once(at_once, machine.device)
     if jobs > 1 and at_once != 1:
-        raise ValueError(f"Expected jobs or at_once to be 1, but got {jobs} and {at_once!r}; choose one of the two.")
+        raise ValueError(f"Expected jobs to be 1 beside at_once={at_once!r}, but got {jobs}; choose one of the two.")
     if jobs > 1:
         return partial(run_in_processes, jobs=jobs)
     return run_here if limit == 1 else partial(run_in_turns, limit=limit)
@@ -302,6 +313,53 @@ def _failed_before(job: Job) -> Failure | None:
     return replace(failure, message=f"failed before: {failure.message.rstrip('.')}; {how}")
 
 
+def _unfit(todo: Sequence[Job], machine: Machine) -> dict[str, Exception]:
+    """Return what would end every run of a recipe, whatever its seed, by the names of the runs.
+
+    Each set of data is looked for once. The first one, whose runs come first, is read, and every recipe on it is held
+    against it; others are read when it is their turn.
+    """
+    looked: list[tuple[DataConfig, Exception | None]] = []
+    found: dict[str, Exception] = {}
+    known: dict[Path, Exception | None] = {}
+    for job in todo:
+        recipe = job.recipe
+        if job.place.parent not in known:
+            first = not looked
+            error = next((error for config, error in looked if config == recipe.data), None)
+            if all(config != recipe.data for config, _ in looked):
+                error = _error_of(partial(_look, recipe.data, machine, read=first))
+                looked.append((recipe.data, error))
+            if error is None and recipe.data == looked[0][0]:
+                error = _error_of(partial(_prepare, job, machine))
+            known[job.place.parent] = error
+        if (error := known[job.place.parent]) is not None:
+            found[job.name] = error
+    return found
+
+
+def _error_of(check: Callable[[], Any]) -> Exception | None:
+    """Return what a check raises of what users can mend."""
+    try:
+        check()
+    except (OSError, ValueError, TypeError, ImportError) as error:
+        return error
+    return None
+
+
+def _look(config: DataConfig, machine: Machine, *, read: bool) -> None:
+    """Read data, or only look whether it is there."""
+    if read:
+        shared_splits(config, machine)
+    elif why := missing_source(config.source, root=machine.data_root, download=machine.download):
+        raise FileNotFoundError(why)
+
+
+def _prepare(job: Job, machine: Machine) -> None:
+    """Raise what a run raises of its data before it trains."""
+    untrained(job.recipe, job.seed, machine, shared_splits(job.recipe.data, machine))
+
+
 def _tidy(made: Plan) -> None:
     """Bring what lies beside finished runs up to date: labels, checkpoints of killed processes, the store."""
     for job in made.done:
@@ -312,22 +370,36 @@ def _tidy(made: Plan) -> None:
         append_missing(folder)
 
 
-def _run_all(todo: Sequence[Job], machine: Machine, backend: Backend) -> dict[str, Failure]:
-    """Make everything, telling on stderr how it goes, and return the runs that failed."""
+def _run_all(
+    todo: Sequence[Job], machine: Machine, backend: Backend, unfit: Mapping[str, Exception]
+) -> dict[str, Failure]:
+    """Make everything but what cannot be made, telling on stderr how it goes, and return the runs that failed."""
     failures: dict[str, Failure] = {}
     if not todo:
         return failures
     with Board(todo, machine.verbose) as board:
         quiet = replace(machine, verbose=0) if board.is_live else machine
-        with closing(_shared(todo, quiet, backend)) as outcomes:
+        for job in (job for job in todo if job.name in unfit):
+            failures[job.name] = _typed(job, Failure.of(unfit[job.name]))
+            _record(job, failures[job.name], code="")  # looked for anew the next time, for it costs no training
+            board.ended(job, failures[job.name])
+        with closing(_shared([job for job in todo if job.name not in unfit], quiet, backend)) as outcomes:
             for job, outcome in outcomes:
                 if isinstance(outcome, Failure):
-                    failures[job.name] = outcome
-                    job.folder.record_failure(
-                        replace(outcome, title=job.recipe.title, recipe_sha256=job.recipe.sha256, code=code_version())
-                    )
+                    failures[job.name] = outcome = _typed(job, outcome)
+                    _record(job, outcome, code_version())
                 board.ended(job, outcome)  # type: ignore[arg-type]  # none is `Busy` any more
     return failures
+
+
+def _typed(job: Job, failure: Failure) -> Failure:
+    """Return a failure in the words of the recipe."""
+    return replace(failure, message=as_typed(failure.message, of_steps(job.recipe.steps)))
+
+
+def _record(job: Job, failure: Failure, code: str) -> None:
+    """Leave word of a failure in the folder of the run."""
+    job.folder.record_failure(replace(failure, title=job.recipe.title, recipe_sha256=job.recipe.sha256, code=code))
 
 
 def _shared(todo: Sequence[Job], machine: Machine, backend: Backend) -> Outcomes:

@@ -17,7 +17,7 @@ from latentover.data import Splits, load_splits
 from latentover.displays import LatentMapDisplay
 from latentover.estimators import learn_format
 from latentover.experiments.recipe import Evaluation, load_data_config, load_recipe
-from latentover.files import write_text
+from latentover.files import shipped_folder, write_text
 from latentover.metrics import classification_scores, operating_points
 from latentover.report import save_minority_grid
 from latentover.runs.folder import RunFolder
@@ -130,7 +130,7 @@ def evaluate_run(
     """
     estimator, splits = open_run(run, root=root, download=download, trust_modules=trust_modules)
     scores = score_splits(estimator, splits)
-    _count_read(RunFolder(run))
+    _count_read(RunFolder(find_bundle(Path(run))))
     return scores
 
 
@@ -142,7 +142,8 @@ def open_run(
     trust_modules: Collection[str] = (),
 ) -> tuple[Any, Splits]:
     """Return the fitted estimator of a run and its data; parameters, errors and warnings as for `evaluate_run`."""
-    recipe = Path(run) / "recipe.yaml"
+    run = find_bundle(Path(run))
+    recipe = run / "recipe.yaml"
     estimator = load_run(run, trust_modules=trust_modules)
     if not recipe.is_file():
         raise FileNotFoundError(
@@ -201,7 +202,7 @@ def _named_networks(recipe: Path, trust_modules: Collection[str]) -> dict[str, n
 
 def reads_of_test_data(run: str | os.PathLike[str]) -> int | None:
     """Return how often the test data of a run has been read, by its own scoring too; None if nobody counted."""
-    return (RunFolder(run).metrics or {}).get("test_reads")
+    return (RunFolder(find_bundle(Path(run))).metrics or {}).get("test_reads")
 
 
 def _count_read(run: RunFolder) -> None:
@@ -213,7 +214,8 @@ def _count_read(run: RunFolder) -> None:
         "validation data, and give the scores of the first read.",
         stacklevel=3,
     )
-    if os.access(run.path, os.W_OK):
+    shipped = run.path.resolve().is_relative_to(shipped_folder("models").resolve())
+    if os.access(run.path, os.W_OK) and not shipped:
         run.update({**run.metrics, "test_reads": reads})
 
 

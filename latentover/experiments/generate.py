@@ -15,7 +15,7 @@ from latentover.bundle import find_bundle
 from latentover.data.source import class_number, nearest
 from latentover.estimators import ImageFormat
 from latentover.experiments.evaluate import class_names_of, generator_of, load_run
-from latentover.experiments.recipe import check_seeds, load_data_config
+from latentover.experiments.recipe import check_seed, load_data_config
 from latentover.files import check_free_file, check_writable, replacing, replacing_folder
 from latentover.report import image_grid
 from latentover.tables.checks import check_dense_size
@@ -73,7 +73,7 @@ def generate(
         )
     if n < 1:
         raise ValueError(f"Expected n to be at least 1, but got {n}; ask for one sample or more.")
-    check_seeds([seed])
+    check_seed(seed)
     if singly:
         check_writable(out if out.is_dir() else out.parent)
     else:

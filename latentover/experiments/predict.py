@@ -63,6 +63,11 @@ class Predicted:
     passed_over: Counter[str] = field(default_factory=Counter)
     left_out: list[str] = field(default_factory=list)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON-able values."""
+        head = self.head.to_dict(orient="records")
+        return {**vars(self), "out": None if self.out is None else str(self.out), "head": head}
+
     def __str__(self) -> str:
         n = self.counts.total()
         classes = ", ".join(f"{short_name(name)} {count:,}" for name, count in self.counts.most_common())

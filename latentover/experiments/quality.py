@@ -37,6 +37,7 @@ class QualityFiles:
     report : path or None
         A page, ``.html``.
     json : path or None
+        ``"-"``: whoever asks for it prints it.
     """
 
     report: str | os.PathLike[str] | None = None
@@ -51,7 +52,7 @@ class QualityFiles:
         """Raise ValueError or OSError unless both can be written and differ from each other and from `others`."""
         taken = [Path(path).absolute() for path in others]
         for name, path, suffix in (("report", self.report, ".html"), ("json", self.json, ".json")):
-            if path is None:
+            if path in (None, "-"):
                 continue
             if Path(path).suffix.lower() != suffix:
                 raise ValueError(f"Expected --{name} to end in {suffix}, but got {os.fspath(path)!r}; rename it.")
@@ -64,7 +65,7 @@ class QualityFiles:
         """Write what is wanted."""
         if self.report is not None:
             write_table_quality(quality, self.report, title=title, facts=facts)
-        if self.json is not None:
+        if self.json not in (None, "-"):
             write_json(self.json, quality.to_dict())
 
 
@@ -243,7 +244,7 @@ def read_real(
     """
     if real is None:
         raise ValueError(
-            "Expected --real with --report or --json, for a run keeps no row to compare with, but got none; name the "
+            "Expected --real with --report, for a run keeps no row to compare with, but got none; name the "
             "table that it was trained on, and with --holdout rows that it has not seen."
         )
     if target is None:

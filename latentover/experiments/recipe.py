@@ -31,13 +31,14 @@ from latentover.experiments.strict import (
     parameter_annotations,
     parse_yaml,
 )
+from latentover.experiments.wording import as_typed, of_steps
 from latentover.files import shipped_folder
 from latentover.report.tables import METRIC_TITLES
 
 _KEYS = ("title", "data", "sampler", "method", "evaluation", "seeds", "published", "variants")
 _LABELS = ("title", "seeds", "published")
 """Keys of a recipe that change nothing about what is trained."""
-_MACHINE = {  # parameters that say where and how loudly something is trained, not what; and who sets them
+MACHINE = {  # parameters that say where and how loudly something is trained, not what; and who sets them
     "device": "the option --device of the command",
     "precision": "the option --precision of the command",
     "random_state": "the recipe's own seeds or the option --seed of the command",
@@ -73,8 +74,7 @@ class Evaluation:
         for name, most in (("grid_samples", 1000), ("tsne_points", 100_000)):
             if not 0 <= getattr(self, name) <= most:
                 raise ValueError(
-                    f"Expected `{name}` to be at least 0 and at most {most}, but got {getattr(self, name)}; 0 makes "
-                    "none."
+                    f"Expected evaluation.{name} to be from 0 to {most}, but got {getattr(self, name)}; 0 makes none."
                 )
 
 
@@ -114,6 +114,12 @@ class Recipe:
     published: dict[str, Any] | None
     variant: str | None
     text: str
+
+    @property
+    def steps(self) -> dict[str, Any]:
+        """What is fitted one after the other, by its part of the recipe."""
+        parts = {"sampler": self.sampler, "method": self.method}
+        return {part: step for part, step in parts.items() if step is not None}
 
     def estimator(self, seed: int, **machine: Any) -> BaseEstimator:
         """Return a fresh estimator with every ``random_state`` set to `seed`.
@@ -360,7 +366,7 @@ def _resolved(
     made = parser.instantiate(config)
     check_seeds(made.seeds)
     _check_published(made.published)
-    _check_steps([step for step in (made.sampler, made.method) if step is not None])
+    _check_steps({part: getattr(made, part) for part in ("sampler", "method") if getattr(made, part) is not None})
     return Recipe(
         name=name,
         group=group,
@@ -448,6 +454,12 @@ def load_sampler(
         if isinstance(made, BaseDataEstimator):
             check_parameters(made)
         return made
+
+
+def check_seed(seed: int) -> None:
+    """Raise ValueError for a seed out of its range."""
+    if not 0 <= seed <= MAX_SEED:
+        raise ValueError(f"Expected seed to be a whole number from 0 to {MAX_SEED}, but got {seed}; take 0.")
 
 
 def check_seeds(seeds: Sequence[int]) -> None:
@@ -670,10 +682,10 @@ def _check_key(where: str, key: Any, levels: Mapping[str, tuple[str, ...]], opti
         return
     got = option or repr(key)
     place = where or "a recipe"
-    if key in _MACHINE and where.split(".")[-1] in ("", "init_args"):
+    if key in MACHINE and where.split(".")[-1] in ("", "init_args"):
         raise ValueError(
             f"Expected {place} to say what is trained, but got {got}, which belongs to where it is trained; that is "
-            f"{_MACHINE[key]}."
+            f"{MACHINE[key]}."
         )
     inner = [f"init_args.{name}" for name in levels.get(f"{where}.init_args", ())]
     hint = nearest_hint(str(key), [*levels[where], *inner], otherwise=f"; known are {', '.join(levels[where])}.")
@@ -707,15 +719,18 @@ def _find_step(part: str, class_path: Any, trusted: Collection[str]) -> type:
 
 def _parameter_names(classes: Sequence[type]) -> tuple[str, ...]:
     """Return the parameters that a recipe may set."""
-    return tuple(name for cls in classes for name in inspect.signature(cls).parameters if name not in _MACHINE)
+    return tuple(name for cls in classes for name in inspect.signature(cls).parameters if name not in MACHINE)
 
 
-def _check_steps(steps: Sequence[Any]) -> None:
+def _check_steps(steps: Mapping[str, Any]) -> None:
     """Raise ValueError or TypeError for a parameter out of its range, or one that a bundle cannot hold."""
-    for step in steps:
+    for part, step in steps.items():
         if isinstance(step, BaseDataEstimator):
-            check_parameters(step)
-    check_storable(make_pipeline(*steps))
+            try:
+                check_parameters(step)
+            except ValueError as error:
+                raise ValueError(as_typed(str(error), of_steps({part: step}))) from error
+    check_storable(make_pipeline(*steps.values()))
 
 
 def _check_published(published: Mapping[str, Any] | None) -> None:
@@ -792,7 +807,7 @@ def _dump(parser: ArgumentParser, config: Namespace) -> str:
     content = yaml.safe_load(parser.dump(config, "yaml", False, False, True))  # noqa: FBT003
     for part in ("method", "sampler"):
         arguments = (content.get(part) or {}).get("init_args", {})
-        for name in _MACHINE.keys() & arguments.keys():
+        for name in MACHINE.keys() & arguments.keys():
             del arguments[name]
     for name in ("config", "variants", *(["published"] if config.published is None else [])):
         content.pop(name, None)

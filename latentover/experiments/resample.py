@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import yaml
-from imblearn.utils import check_sampling_strategy
 
 from latentover.data.imbalance import training_quotas
 from latentover.data.rows import Rows, open_rows
 from latentover.data.source import check_labels, class_number
 from latentover.data.tables import TABLE_SUFFIXES, TableOptions
+from latentover.estimators.labels import check_strategy
 from latentover.experiments.environment import peak_memory
 from latentover.experiments.quality import (
     QualityFiles,
@@ -31,7 +31,7 @@ from latentover.experiments.quality import (
     quality_sample,
     sampler_quality,
 )
-from latentover.experiments.recipe import check_seeds, load_sampler
+from latentover.experiments.recipe import check_seed, load_sampler
 from latentover.experiments.strict import parse_yaml
 from latentover.files import check_free_file, replacing
 from latentover.metrics import TableQuality
@@ -192,7 +192,7 @@ def resample_file(
     {'no': 36, 'yes': 36}
     """
     path, out = Path(path), Path(out)
-    check_seeds([seed])
+    check_seed(seed)
     _check_out(path, out)
     sampler = load_sampler(DEFAULT_SAMPLER) if sampler is None else sampler
     given = {"identifiers": identifiers or None, "new_identifiers": new_identifiers, "constraints": constraints}
@@ -352,7 +352,7 @@ def rows_to_add(
             )
         strategy = dict(found)
     codes = np.repeat(np.arange(len(sizes), dtype=np.min_scalar_type(len(sizes))), sizes)  # a byte or two a row
-    more = check_sampling_strategy(strategy, codes, "over-sampling")
+    more = check_strategy(strategy, codes)
     added = [int(more.get(code, 0)) for code in range(len(sizes))]
     if not any(added):
         raise ValueError(

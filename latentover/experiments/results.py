@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -57,6 +58,7 @@ __all__ = [
     "latex_page",
     "markdown_page",
     "open_results",
+    "rows_of",
     "stored_runs",
     "terminal_text",
     "write_results",
@@ -584,12 +586,23 @@ def write_results(path: str | os.PathLike[str], results: Results, found: Sequenc
         return write_text(path, markdown_page(found))
     if suffix == ".tex":
         return write_text(path, latex_page(found))
-    frame = results.frame[results.frame["metric"].isin(results.metrics)] if results.metrics else results.frame
+    frame = _asked(results)
     if suffix == ".csv":
         return write_text(path, _safe(frame).to_csv(index=False))
     with replacing(path) as temporary:
         pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), temporary)
     return path
+
+
+def rows_of(results: Results) -> list[dict[str, Any]]:
+    """Return the rows of the stores that are asked for as JSON-able values, missing ones as None."""
+    frame = _asked(results).astype(object)
+    return json.loads(frame.where(frame.notna(), None).to_json(orient="records", date_format="iso"))
+
+
+def _asked(results: Results) -> pd.DataFrame:
+    """Return the rows that are asked for."""
+    return results.frame[results.frame["metric"].isin(results.metrics)] if results.metrics else results.frame
 
 
 def _safe(frame: pd.DataFrame) -> pd.DataFrame:

@@ -81,7 +81,7 @@ class Machine:
         resolve_precision(self.precision, resolve_device(self.device), images=True)
         if self.checkpoint_every is not None and self.checkpoint_every < 1:
             raise ValueError(
-                f"Expected the steps between checkpoints to be at least 1, but got {self.checkpoint_every}; 1000 is a "
+                f"Expected checkpoint_every to be at least 1 training step, but got {self.checkpoint_every}; 1000 is a "
                 "start."
             )
 

@@ -216,7 +216,9 @@ def run_suite(
         if missing[part.name] is not None:
             yield PartOutcome(part, folder, None, missing[part.name], {})
             continue
-        outcome = benchmark(part.recipes, machine, out=folder, seeds=seeds, trust_modules=trust_modules, **how)
+        outcome = benchmark(
+            part.recipes, machine, out=folder, seeds=seeds, trust_modules=trust_modules, refuse=False, **how
+        )
         unscored = score_part(part, folder, machine, seeds=seeds, trust_modules=trust_modules)
         if parallel.rank() == 0:
             append_missing(folder)

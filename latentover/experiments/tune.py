@@ -17,7 +17,7 @@ from typing import Any
 from latentover import notebook
 from latentover.experiments.backends.here import run_here
 from latentover.experiments.jobs import Backend, Busy, forget_splits, shared_splits
-from latentover.experiments.recipe import Recipe, check_seeds, load_recipe, load_recipes
+from latentover.experiments.recipe import Recipe, check_seed, check_seeds, load_recipe, load_recipes
 from latentover.experiments.run import RUNS, Machine
 from latentover.experiments.space import Space
 from latentover.experiments.strict import nearest_hint
@@ -158,7 +158,7 @@ def _check_numbers(trials: int, metric: str, seeds: Sequence[int] | None, seed: 
         raise ValueError(
             f"Expected the metric to be one of {known}, but got {metric!r}{nearest_hint(metric, METRIC_TITLES)}"
         )
-    check_seeds([seed])
+    check_seed(seed)
     if seeds is not None:
         check_seeds(seeds)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:

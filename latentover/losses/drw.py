@@ -4,6 +4,7 @@ Cao et al., "Learning Imbalanced Datasets with Label-Distribution-Aware Margin L
 """
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import torch
@@ -42,9 +43,9 @@ class DRW:
     beta: float = 0.9999
 
     def __post_init__(self) -> None:
-        if not 0 <= self.start <= 1:
+        if not isinstance(self.start, Real) or not 0 <= self.start <= 1:
             raise ValueError(f"Expected start to be a fraction of the training in [0, 1], but got {self.start!r}.")
-        if not 0 <= self.beta < 1:
+        if not isinstance(self.beta, Real) or not 0 <= self.beta < 1:
             raise ValueError(f"Expected beta to be at least 0 and below 1, but got {self.beta!r}; 0 weights nothing.")
 
     def first_epoch(self, n_epochs: int) -> int:

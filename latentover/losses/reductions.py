@@ -1,6 +1,6 @@
 """The ways in which weighted losses of a batch become one number."""
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ Reduction = Literal["mean", "weighted_mean", "sum", "none"]
 REDUCTIONS: tuple[str, ...] = get_args(Reduction)
 
 
-def reduce_losses(losses: Tensor, weights: Tensor | None = None, reduction: Reduction = "mean") -> Tensor:
+def reduce_losses(losses: Any, weights: Any = None, reduction: Reduction = "mean") -> Tensor:
     """Return one number for the losses of a batch, each of them times its weight; 0 where no weight is above 0.
 
     ``"mean"`` divides by the number of samples and ``"weighted_mean"`` by the sum of the weights, as torch does for
@@ -18,7 +18,7 @@ def reduce_losses(losses: Tensor, weights: Tensor | None = None, reduction: Redu
 
     Parameters
     ----------
-    losses, weights : Tensor of shape (B,)
+    losses, weights : numbers of shape (B,)
     reduction : {"mean", "weighted_mean", "sum", "none"}, default="mean"
 
     Returns
@@ -34,6 +34,9 @@ def reduce_losses(losses: Tensor, weights: Tensor | None = None, reduction: Redu
     """
     if reduction not in REDUCTIONS:
         raise ValueError(f"Expected reduction to be one of {REDUCTIONS}, but got {reduction!r}.")
+    losses = torch.as_tensor(losses)
+    losses = losses if losses.is_floating_point() else losses.float()
+    weights = None if weights is None else torch.as_tensor(weights, device=losses.device)
     weighted = losses if weights is None else losses * weights
     if reduction == "none":
         return weighted

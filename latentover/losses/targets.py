@@ -26,7 +26,7 @@ def as_outputs(name: str, outputs: Any) -> Tensor:
     ValueError
         For another shape.
     """
-    outputs = _as_tensor(name, outputs)
+    outputs = as_numbers(name, outputs)
     if outputs.dim() != 2:
         raise ValueError(
             f"Expected {name} to have shape (B, C), a row for each sample and a column for each class, but got shape "
@@ -45,7 +45,7 @@ def as_class_values(
     ValueError
         For another shape, or another number of classes than `n_classes`; with `positive` for values that are not.
     """
-    values = _as_tensor(name, values, device)
+    values = as_numbers(name, values, device)
     if values.dim() != 1 or n_classes not in (None, len(values)):
         wanted = "each class" if n_classes is None else f"each of {n_classes} classes"
         raise ValueError(
@@ -69,7 +69,7 @@ def as_soft_labels(labels: Any, outputs: Tensor) -> Tensor:
     """
     if isinstance(labels, Mixed):
         return labels.soft_labels(outputs.shape[1]).to(outputs.dtype)
-    labels = _as_tensor("labels", labels, outputs.device)
+    labels = as_numbers("labels", labels, outputs.device)
     if labels.dim() != 2:
         labels = _class_numbers(labels, outputs)
         with _naming(labels, outputs):
@@ -119,7 +119,7 @@ def reduce_over(
     if isinstance(labels, Mixed):
         parts = [(labels.labels, labels.label_weight), (labels.partners, 1 - labels.label_weight)]
     else:
-        labels = _as_tensor("labels", labels, outputs.device)
+        labels = as_numbers("labels", labels, outputs.device)
         if labels.dim() != 2:
             labels = _class_numbers(labels, outputs)
             with _naming(labels, outputs):
@@ -136,14 +136,15 @@ def reduce_over(
     return total.sum() / shares.sum().clamp(min=torch.finfo(shares.dtype).tiny)
 
 
-def _as_tensor(name: str, values: Any, device: torch.device | None = None) -> Tensor:
+def as_numbers(name: str, values: Any, device: torch.device | None = None) -> Tensor:
+    """Return numbers in any container as a Tensor; `name` is the argument's."""
+    hint = "; number classes with np.unique(y, return_inverse=True)" if name == "labels" else ""
     try:
         return torch.as_tensor(values, device=device)
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(
             f"Expected {name} to be numbers (a Tensor, an array or lists of one length), but got "
-            f"{type(values).__name__} that is none: {error}; number classes with "
-            "np.unique(y, return_inverse=True)."
+            f"{type(values).__name__} that is none: {error}{hint}."
         ) from error
 
 

@@ -1,27 +1,31 @@
 """The terms of a Wasserstein GAN with gradient penalty (Gulrajani et al., 2017), conditioned on the label."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from latentover.losses.targets import as_numbers
 
-def generator_loss(fake_scores: Tensor) -> Tensor:
+
+def generator_loss(fake_scores: Any) -> Tensor:
     r"""Return :math:`-E[C(\tilde x, y)]`, what the generator minimises; `fake_scores` has shape (B,)."""
-    return -fake_scores.mean()
+    return -as_numbers("fake_scores", fake_scores).mean()
 
 
-def critic_loss(fake_scores: Tensor, real_scores: Tensor, penalty: Tensor, penalty_weight: float = 10.0) -> Tensor:
+def critic_loss(fake_scores: Any, real_scores: Any, penalty: Any, penalty_weight: float = 10.0) -> Tensor:
     r"""Return :math:`E[C(\tilde x, y)] - E[C(x, y)] + \lambda\,GP`, what the critic minimises.
 
     Parameters
     ----------
-    fake_scores, real_scores : Tensor of shape (B,)
+    fake_scores, real_scores : numbers of shape (B,)
     penalty : scalar Tensor
         Of `gradient_penalty`.
     penalty_weight : float
     """
-    return fake_scores.mean() - real_scores.mean() + penalty_weight * penalty
+    fake, real = as_numbers("fake_scores", fake_scores), as_numbers("real_scores", real_scores)
+    return fake.mean() - real.mean() + penalty_weight * penalty
 
 
 def gradient_penalty(

@@ -23,12 +23,18 @@ def resolve_device(device: str | torch.device) -> torch.device:
         resolved = torch.device(device)
         torch.empty(0, device=resolved)
     except (RuntimeError, AssertionError, TypeError) as error:
-        hint = "; a GPU is 'cuda'" if "gpu" in str(device).lower() else ""
+        hint = "; a GPU is 'cuda'" if "gpu" in str(device).lower() else _why(error)
         raise ValueError(
-            f"Expected device to be 'auto', 'cpu' or a device of this machine such as 'cuda:0', but got {device!r} "
-            f"({str(error).splitlines()[0]}){hint}."
+            "Expected device to be 'auto', 'cpu' or a device of this machine such as 'cuda:0', but got "
+            f"{device!r}{hint}."
         ) from error
     return resolved
+
+
+def _why(error: Exception) -> str:
+    """Return what torch says of a device that it knows; of a name that it does not know it lists dozens."""
+    text = str(error).splitlines()[0]
+    return "" if text.startswith("Expected one of") else f" ({text.rstrip('.')})"
 
 
 def resolve_precision(precision: str, device: torch.device, *, images: bool) -> torch.dtype:

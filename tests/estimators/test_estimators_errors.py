@@ -405,16 +405,26 @@ class TestHints:
                 {},
                 "no missing values, but X contains NaN; pass missing='impute' or missing='mask'",
             ),
+            (np.full((20, 3), -np.inf), {}, "X to be finite, but X contains infinity or .*; clip or drop those rows"),
+            (np.full((20, 1, 8, 8), np.nan), {}, "no missing values, but X contains NaN; drop those images"),
+            (np.full((20, 64), np.inf), {"image_shape": (1, 8, 8)}, "contains infinity .*; clip or drop those images"),
             (
                 IMAGES[:, 0, 0],
                 {"mixing": "mamix"},
-                r"mixing to be .* such as MAMix\(\) \(AMMixup, .*Mixup, .*\), but got",
+                r"mixing to be .*: AMMixup\(\), .*Remix\(\).*, but got 'mamix' \(did you mean MAMix\(\)\?\)",
             ),
-            (IMAGES[:, 0, 0], {"mixing": NeighborMix}, r"mixing to be .*, but got <class"),
-            (IMAGES[:, 0, 0], {"device": "gpu"}, "device to be .*, but got 'gpu' .*; a GPU is 'cuda'"),
-            (IMAGES[:, 0, 0], {"device": "GPU:0"}, "device to be .*, but got 'GPU:0' .*; a GPU is 'cuda'"),
+            (IMAGES[:, 0, 0], {"mixing": "am_mixup"}, r"but got 'am_mixup' \(did you mean AMMixup\(\)\?\)"),
+            (IMAGES[:, 0, 0], {"mixing": "nothing"}, "but got 'nothing'"),
+            (
+                IMAGES[:, 0, 0],
+                {"loss": "Logit-Adjusted"},
+                r"but got 'Logit-Adjusted' \(did you mean logit_adjusted\?\)",
+            ),
+            (IMAGES[:, 0, 0], {"mixing": NeighborMix}, r"mixing to be .*, but got <class .* mean NeighborMix\(\)\?\)"),
+            (IMAGES[:, 0, 0], {"device": "gpu"}, "device to be .*, but got 'gpu'; a GPU is 'cuda'"),
+            (IMAGES[:, 0, 0], {"device": "GPU:0"}, "device to be .*, but got 'GPU:0'; a GPU is 'cuda'"),
+            (IMAGES[:, 0, 0], {"device": "tpu9"}, "device to be .* such as 'cuda:0', but got 'tpu9'"),
         ],
-        ids=["NaN", "mixing", "a class", "gpu", "GPU:0"],
     )
     def test_of_a_fit(self, X, settings, message):
         rows = np.arange(len(X))

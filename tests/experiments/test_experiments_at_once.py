@@ -62,7 +62,7 @@ class TestAtOnce:
         ("settings", "message"),
         [
             ({"at_once": 0}, "Expected at_once to be 'auto' or a whole number of at least 1, but got 0"),
-            ({"at_once": 2, "jobs": 2}, "Expected jobs or at_once to be 1, but got 2 and 2; choose one of the two"),
+            ({"at_once": 2, "jobs": 2}, "Expected jobs to be 1 beside at_once=2, but got 2; choose one of the two"),
         ],
     )
     def test_refuses_numbers_that_do_not_go_together(self, write_recipe, machine, tmp_path, settings, message):

@@ -141,7 +141,7 @@ def test_two_recipes_that_would_write_to_one_folder_are_refused(write_recipe, ma
         ({"machine": Machine(precision="half")}, "Expected precision to be .*, but got 'half'"),
         (
             {"machine": Machine(checkpoint_every=0)},
-            "Expected the steps between checkpoints to be at least 1, but got 0",
+            "Expected checkpoint_every to be at least 1 training step, but got 0",
         ),
     ],
 )
@@ -170,8 +170,10 @@ def test_a_folder_that_cannot_be_written_costs_no_training(write_recipe, machine
 
 
 def test_the_data_is_read_once_and_not_kept(write_recipe, machine, tmp_path, trained, monkeypatch):
-    read = []
-    monkeypatch.setattr(jobs_module, "load_splits", lambda config, **kwargs: read.append(config.source))
+    read, load = [], jobs_module.load_splits
+    monkeypatch.setattr(
+        jobs_module, "load_splits", lambda config, **kwargs: (read.append(config.source), load(config, **kwargs))[1]
+    )
     recipes = [
         write_recipe({"seeds": [0, 1]}),
         write_recipe(name="b", kind="control"),

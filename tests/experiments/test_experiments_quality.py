@@ -144,7 +144,7 @@ class TestBeforeTraining:
 
     def test_generate_needs_real_rows(self, tmp_path, capsys):
         command = ["generate", tmp_path, "--label", "yes", "--out", tmp_path / "new.csv"]
-        assert "Expected --real" in self.refused(capsys, *command, "--json", tmp_path / "q.json")
+        assert "Expected --real" in self.refused(capsys, *command, "--report", tmp_path / "q.html")
         assert "say where to write" in self.refused(capsys, *command, "--real", "all.csv")
         error = self.refused(capsys, *command, "--json", tmp_path / "q.json", "--real", "all.csv")
         assert "Expected --target to name the label column of all.csv" in error

@@ -257,7 +257,7 @@ def test_a_class_of_the_users_own_is_not_imported(write_recipe, tmp_path, monkey
             "one_cycl",
             r".*schedule to be 'constant' or 'cosine' or 'one_cycle', but got 'one_cycl'; did you mean 'one_cycle'\?",
         ),
-        ("method.init_args.latent_dim", -3, "latent_dim to be a whole number at least 1, but got -3"),
+        ("method.init_args.latent_dim", -3, "method.init_args.latent_dim to be a whole number at least 1, but got -3"),
         ("method.init_args", [1], r"method.init_args to be a mapping .*, but got \[1\]"),
         ("method", {"init_args": {}}, "method to have a class_path, but got"),
         ("method", ..., "a value for method, but got none; add it"),
@@ -271,7 +271,7 @@ def test_a_class_of_the_users_own_is_not_imported(write_recipe, tmp_path, monkey
         ("data.imbalance.profile", "long", "data.imbalance.profile to be 'counts' or 'long_tailed' or 'step' .*'long'"),
         ("data.imbalance.rho", 0.5, "`rho` to be a number of at least 1 .*, but got 0.5"),
         ("evaluation.grid_samples", "x", "evaluation.grid_samples to be a whole number, but got 'x'"),
-        ("evaluation.grid_samples", -1, "`grid_samples` to be at least 0 and at most 1000, but got -1"),
+        ("evaluation.grid_samples", -1, "evaluation.grid_samples to be from 0 to 1000, but got -1"),
         ("evaluation", 3, "evaluation to be a mapping with keys like grid_samples, but got 3"),
         ("title", 3, "title to be text or null, but got '3'"),
         ("seeds", "abc", "seeds to be a list, but got 'abc'"),
@@ -573,7 +573,10 @@ def test_a_wrong_override_says_what_was_expected(write_recipe, value):
 
 def test_every_parameter_out_of_range_is_named_at_once(write_recipe):
     changes = {"method.init_args.latent_dim": 0, "method.init_args.max_steps": 0}
-    assert_refused(write_recipe(changes), "latent_dim to be .*, but got 0; and max_steps to be .*, but got 0")
+    assert_refused(
+        write_recipe(changes),
+        r"init_args\.latent_dim to be .*, but got 0; and method\.init_args\.max_steps to be .*, but got 0",
+    )
 
 
 def test_overrides_need_a_name_and_a_value(write_recipe):

@@ -10,10 +10,13 @@ from latentover.losses import (
     adjusted_logits,
     balanced_softmax_loss,
     class_balanced_weights,
+    critic_loss,
     focal_loss,
+    generator_loss,
     inverse_frequency_weights,
     ldam_margins,
     post_hoc_logits,
+    reduce_losses,
     soft_cross_entropy,
     softmax_binary_cross_entropy,
 )
@@ -127,7 +130,10 @@ def test_outputs_that_are_no_batch(loss):
         ),
         (lambda: inverse_frequency_weights([3, 0]), r"class_counts to be positive, but got \[3, 0\]"),
         (lambda: ldam_margins([[3, 1]]), r"class_counts to have one number for each class, but got shape \(1, 2\)"),
-        (lambda: ldam_margins("abc"), "class_counts to be numbers"),
+        (lambda: ldam_margins("abc"), r"class_counts to be numbers .*'str'\.$"),
+        (lambda: focal_loss(COSINES, ["a"] * 6), r"labels to be numbers .*; number classes with np\.unique"),
+        (lambda: generator_loss("abc"), "fake_scores to be numbers"),
+        (lambda: DRW(COUNTS), "start to be a fraction of the training"),
     ],
 )
 def test_what_does_not_fit_is_named(call, message):
@@ -141,3 +147,10 @@ def test_logits_in_place_of_cosines_are_said_to_be_so():
     ):
         LDAMLoss(COUNTS)(torch.tensor([[7.0, 0.0, -3.0]]), [0])
     LDAMLoss(COUNTS)(torch.tensor([[1.001, 0.0, -1.0]], dtype=torch.bfloat16), [0])
+
+
+def test_scores_and_losses_in_lists():
+    assert generator_loss([1.0, 3.0]).item() == -2
+    assert critic_loss([1.0, 3.0], np.array([0.0, 1.0]), 2.0, 10.0).item() == 2 - 0.5 + 20
+    assert reduce_losses([1, 3]).item() == 2
+    assert reduce_losses([1.0, 3.0], [0.5, 0.5], "weighted_mean").item() == 2

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -47,6 +47,9 @@ class RayBackend:
     ValueError
         If a number is out of its range, or the cluster never has the cores or GPUs that one task takes.
     """
+
+    is_elsewhere: ClassVar = True
+    """Whether the data need not be on this machine."""
 
     address: str | None = None
     cpus: float = 1.0
