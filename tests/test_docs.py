@@ -35,7 +35,7 @@ def test_python_runs(page, tmp_path, monkeypatch):
 
 def test_weights_are_dropped_and_arrive_where_the_page_says(capsys):
     """Every printed line of this page stands behind its `print`."""
-    code = "\n".join(blocks(ROOT / "docs" / "sample_weights.md", "python"))
+    code = "\n".join(blocks(ROOT / "docs" / "guide" / "sample_weights.md", "python"))
     promised = re.findall(r"^ *print\(.*\)  # (.*)$", code, re.MULTILINE)
     exec(compile(code, "sample_weights", "exec"), {"__name__": "__docs__"})
     assert len(promised) == code.count("print(") == 8

@@ -8,6 +8,7 @@ from torch import Tensor
 
 Augment = Literal["none", "shift", "flip_shift", "shift_cutout", "flip_shift_cutout", "pad_crop_flip"]
 AUGMENTS: tuple[str, ...] = get_args(Augment)
+"""Names of the augmentations of images."""
 SHIFT_FRACTION = 1 / 14
 CROP_FRACTION = 1 / 8
 CUTOUT_FRACTION = 1 / 4
