@@ -18,7 +18,9 @@ from matplotlib.mathtext import math_to_image
 def draw(tex: str, size: float) -> str:
     """Return an equation as an ``<img>`` on its base line, with the TeX as its text."""
     buffer = io.BytesIO()
-    with rc_context({"mathtext.fontset": "stix", "svg.fonttype": "path", "font.size": size, "svg.hashsalt": "equation"}):
+    with rc_context(
+        {"mathtext.fontset": "stix", "svg.fonttype": "path", "font.size": size, "svg.hashsalt": "equation"}
+    ):
         depth = math_to_image(f"${tex}$", buffer, format="svg")
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
     shift = f' style="vertical-align: -{depth:.1f}pt"'

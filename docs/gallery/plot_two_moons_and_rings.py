@@ -2,15 +2,14 @@
 Two moons and rings by every sampler
 ====================================
 
-What does each over-sampler make of a rare class that is curved? Two toy sets answer at a glance: a moon with 25 samples
-inside a moon of 300, and a ring of 25 around a disc of 300.
+What does each over-sampler make of a rare class that is curved? Two toy sets
+answer at a glance: a moon with 25 samples inside a moon of 300, and a ring of
+25 around a disc of 300.
 """
 
 # sphinx_gallery_thumbnail_number = 1
 import matplotlib.pyplot as plt
 import numpy as np
-from sklearn.datasets import make_circles, make_moons
-
 from latentover import (
     AMDO,
     ClassicalSampler,
@@ -20,12 +19,15 @@ from latentover import (
     RAESampler,
     SmoothedBootstrapSampler,
 )
+from sklearn.datasets import make_circles, make_moons
 
 
 def rare_class(X, y, rare):
     """Return a set in which the class ``rare`` keeps 25 samples, as class 1."""
     kept = [np.flatnonzero(y != rare), np.flatnonzero(y == rare)[:25]]
-    return X[np.concatenate(kept)], np.repeat([0, 1], [len(rows) for rows in kept])
+    return X[np.concatenate(kept)], np.repeat(
+        [0, 1], [len(rows) for rows in kept]
+    )
 
 
 moons = rare_class(*make_moons(600, noise=0.1, random_state=0), rare=1)
@@ -34,7 +36,8 @@ rings = rare_class(
 )
 
 # %%
-# All samplers have the same two methods, ``fit_resample`` and ``sample``. Those with networks get a few seconds.
+# All samplers have the same two methods, ``fit_resample`` and ``sample``. Those
+# with networks get a few seconds.
 
 small = {"hidden_units": 64, "random_state": 0}
 samplers = {
@@ -63,7 +66,9 @@ for row, (X, y) in zip(axes, (moons, rings), strict=True):
         ax.scatter(*new.T, s=5, color="C1", alpha=0.5, linewidths=0)
         ax.scatter(*X[y == 1].T, s=14, color="C1", edgecolors="white", lw=0.5)
         low, high = X.min(axis=0), X.max(axis=0)
-        ax.set(xticks=[], yticks=[], xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+        ax.set(
+            xticks=[], yticks=[], xlim=(low[0], high[0]), ylim=(low[1], high[1])
+        )
         ax.set_box_aspect(1)
         if row is axes[0]:
             ax.set_title(name, loc="center")
@@ -71,6 +76,7 @@ for row, (X, y) in zip(axes, (moons, rings), strict=True):
 # %%
 # Blue is the frequent class; large orange points are the 25 rare samples, small
 # ones are new. The straight lines of SMOTE cut corners where the class bends.
-# Ellipsoids and clouds fill what lies between, as AMDO and the smoothed bootstrap
-# must where the class has no middle. What is right for a table is shown by the
-# scores of a classifier on it (:func:`latentover.advise`), not by the picture.
+# Ellipsoids and clouds fill what lies between, as AMDO and the smoothed
+# bootstrap must where the class has no middle. What is right for a table is
+# shown by the scores of a classifier on it (:func:`latentover.advise`), not by
+# the picture.
