@@ -1,4 +1,4 @@
-"""How the pages are built: ``sphinx-build -W docs site``, without a network; the built folder opens without a server."""
+"""How the pages are built: ``sphinx-build -W docs site``, without a network, for a folder without a server."""
 
 import sys
 import warnings
@@ -7,12 +7,14 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "_ext"), str(HERE)]
 
-import reference
 from numpydoc.xref import DEFAULT_LINKS
+from rooms import full_names
 
 import latentover
 
-warnings.filterwarnings("ignore", category=UserWarning, message=".*non-GUI backend.*")
+warnings.filterwarnings(
+    "ignore", category=UserWarning, message=".*non-GUI backend.*"
+)
 
 project = "latentover"
 author = copyright = "The latentover developers"
@@ -39,7 +41,9 @@ nitpicky = False
 myst_enable_extensions = ["colon_fence", "deflist", "attrs_inline"]
 myst_fence_as_directive = ["math"]
 myst_heading_anchors = 4
-suppress_warnings = ["myst.header"]  # a page may begin with a heading of a lower level, as included ones do
+suppress_warnings = [
+    "myst.header"
+]  # a page may begin with a heading of a lower level, as included ones do
 
 # The API reference: what the package exports, from its docstrings.
 autosummary_generate = True
@@ -48,8 +52,23 @@ autodoc_typehints = "none"  # types stand in the docstrings
 autodoc_preserve_defaults = True
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = True
-numpydoc_xref_aliases = {name: name for name in DEFAULT_LINKS} | reference.full_names()  # no links into the network
-numpydoc_xref_ignore = {"of", "or", "optional", "default", "shape", "shapes", "the", "to", "a", "and", "in", "from"}
+numpydoc_xref_aliases = {
+    name: name for name in DEFAULT_LINKS
+} | full_names()  # no links into the network
+numpydoc_xref_ignore = {
+    "of",
+    "or",
+    "optional",
+    "default",
+    "shape",
+    "shapes",
+    "the",
+    "to",
+    "a",
+    "and",
+    "in",
+    "from",
+}
 viewcode_line_numbers = True
 
 
@@ -85,7 +104,11 @@ html_show_sourcelink = False
 html_copy_source = False
 html_context = {"default_mode": "auto"}
 html_theme_options = {
-    "logo": {"text": "latentover", "image_light": "_static/logo.svg", "image_dark": "_static/logo.svg"},
+    "logo": {
+        "text": "latentover",
+        "image_light": "_static/logo.svg",
+        "image_dark": "_static/logo.svg",
+    },
     "navbar_align": "left",
     "navbar_end": ["theme-switcher"],
     "header_links_before_dropdown": 7,
@@ -99,23 +122,35 @@ html_theme_options = {
     "pygments_light_style": "friendly",
     "pygments_dark_style": "github-dark",
 }
-html_sidebars = {"index": [], "auto_gallery/index": [], "api/index": ["sidebar-nav-bs"]}
+html_sidebars = {
+    "index": [],
+    "auto_gallery/index": [],
+    "api/index": ["sidebar-nav-bs"],
+}
 copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
 
-def skip(_app, _what, name, member, skipped, _options):  # noqa: ANN001
+def skip(_app, _what, name, member, skipped, _options):
     """Leave out what other packages have written, such as scikit-learn's methods of any estimator."""
     module = str(getattr(member, "__module__", "") or "latentover")
-    return skipped or (callable(member) and not module.startswith("latentover")) or name.startswith("_")
+    return (
+        skipped
+        or (callable(member) and not module.startswith("latentover"))
+        or name.startswith("_")
+    )
 
 
-def shorten(_app, _what, _name, _member, _options, signature, returned):  # noqa: ANN001
+def shorten(_app, _what, _name, _member, _options, signature, returned):
     """Leave out signatures that fill a screen: the parameters stand below, each with its default."""
-    return ("(*, ...)", returned) if signature and signature.count("=") > 12 else None
+    return (
+        ("(*, ...)", returned)
+        if signature and signature.count("=") > 12
+        else None
+    )
 
 
-def setup(app) -> None:  # noqa: ANN001
+def setup(app) -> None:
     """Register what this file brings."""
     app.connect("autodoc-process-signature", shorten)
     app.connect("autodoc-skip-member", skip)

@@ -26,8 +26,19 @@ HERE = Path(__file__).parent
 IMAGES = HERE / "images"
 EXAMPLES: dict[str, list[str]] = {
     "two_moons_and_rings": ["moons_and_rings"],
-    "resamplers_in_the_plane": ["classical", "amdo", "ccr", "rbo", "smoothed_bootstrap"],
-    "theory": ["theory_labels", "theory_variance", "theory_bound", "theory_lipschitz"],
+    "resamplers_in_the_plane": [
+        "classical",
+        "amdo",
+        "ccr",
+        "rbo",
+        "smoothed_bootstrap",
+    ],
+    "theory": [
+        "theory_labels",
+        "theory_variance",
+        "theory_bound",
+        "theory_lipschitz",
+    ],
     "fid_over_n": ["fid_bias"],
     "statistics": ["critical_difference"],
     "latent_map": ["digits_latents"],
@@ -43,7 +54,10 @@ EXAMPLES: dict[str, list[str]] = {
 SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     "digits_samples": ("digits/rae", {}),
     "deepsmote_samples": ("digits_methods/deepsmote", {}),
-    "deepsmote_paper_samples": ("digits_methods/deepsmote", {"penalty": "paper"}),
+    "deepsmote_paper_samples": (
+        "digits_methods/deepsmote",
+        {"penalty": "paper"},
+    ),
     "bagan_samples": ("digits_methods/bagan", {}),
     "gamo_samples": ("digits_methods/gamo", {}),
     "dgc_samples": ("digits_methods/dgc", {}),
@@ -75,7 +89,9 @@ def draw_example(example: str, pictures: list[str]) -> None:
     """Run an example of the gallery and write its figures, with few colours, which is all that they have."""
     use_style()
     plt.close("all")
-    runpy.run_path(str(HERE / "gallery" / f"plot_{example}.py"), run_name="__main__")
+    runpy.run_path(
+        str(HERE / "gallery" / f"plot_{example}.py"), run_name="__main__"
+    )
     for number, name in zip(plt.get_fignums() or [1], pictures, strict=True):
         path = IMAGES / f"{name}.png"
         plt.figure(number).savefig(path, dpi=150)
@@ -87,15 +103,27 @@ def draw_samples(name: str, place: str, changes: dict[str, Any]) -> None:
     """Train what a recipe says and write real and new digits of the five rarest classes."""
     recipe = load_recipe(find_recipes([f"configs/{place}.yaml"])[0])
     splits = load_splits(recipe.data)
-    estimator = recipe.estimator(seed=0, device="cpu", precision="float32", verbose=0)
-    sampler = (estimator.steps[0][1] if hasattr(estimator, "steps") else estimator).set_params(**changes)
+    estimator = recipe.estimator(
+        seed=0, device="cpu", precision="float32", verbose=0
+    )
+    sampler = (
+        estimator.steps[0][1] if hasattr(estimator, "steps") else estimator
+    ).set_params(**changes)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CollapseWarning)
         sampler.fit(splits.X_train, splits.y_train)
     path = IMAGES / f"{name}.png"
-    save_minority_grid(sampler, splits.X_train, splits.y_train, path, n_classes=5)
-    path.with_suffix(".npz").unlink()  # the same as arrays, which a report wants
-    varied = f"diversity_ {sampler.diversity_.round(2).tolist()}" if hasattr(sampler, "diversity_") else "drawn"
+    save_minority_grid(
+        sampler, splits.X_train, splits.y_train, path, n_classes=5
+    )
+    path.with_suffix(
+        ".npz"
+    ).unlink()  # the same as arrays, which a report wants
+    varied = (
+        f"diversity_ {sampler.diversity_.round(2).tolist()}"
+        if hasattr(sampler, "diversity_")
+        else "drawn"
+    )
     print(f"{path.name}: {varied}")
 
 
@@ -107,21 +135,76 @@ def draw_networks(path: Path) -> None:
     ax.set(xlim=(0, 8.6), ylim=(0, 3.3))
     ax.axis("off")
 
-    def box(x: float, y: float, name: str, text: str, colour: str, width: float = 1.3) -> None:
-        patch = FancyBboxPatch((x - width / 2, y - 0.32), width, 0.64, boxstyle="round,pad=0,rounding_size=0.08")
+    def box(
+        x: float,
+        y: float,
+        name: str,
+        text: str,
+        colour: str,
+        width: float = 1.3,
+    ) -> None:
+        patch = FancyBboxPatch(
+            (x - width / 2, y - 0.32),
+            width,
+            0.64,
+            boxstyle="round,pad=0,rounding_size=0.08",
+        )
         patch.set(facecolor=colour, edgecolor=INK, linewidth=0.9)
         ax.add_patch(patch)
-        ax.text(x, y + 0.1, name, ha="center", va="center", color=INK, fontsize=11, weight="bold")
-        ax.text(x, y - 0.15, text, ha="center", va="center", color=FAINT, fontsize=8.5)
+        ax.text(
+            x,
+            y + 0.1,
+            name,
+            ha="center",
+            va="center",
+            color=INK,
+            fontsize=11,
+            weight="bold",
+        )
+        ax.text(
+            x,
+            y - 0.15,
+            text,
+            ha="center",
+            va="center",
+            color=FAINT,
+            fontsize=8.5,
+        )
 
-    def arrow(start: tuple[float, float], end: tuple[float, float], text: str = "", dy: float = 0.13) -> None:
-        style = {"arrowstyle": "-|>", "mutation_scale": 11, "color": INK, "linewidth": 0.9}
+    def arrow(
+        start: tuple[float, float],
+        end: tuple[float, float],
+        text: str = "",
+        dy: float = 0.13,
+    ) -> None:
+        style = {
+            "arrowstyle": "-|>",
+            "mutation_scale": 11,
+            "color": INK,
+            "linewidth": 0.9,
+        }
         ax.add_patch(FancyArrowPatch(start, end, shrinkA=0, shrinkB=0, **style))
         middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2 + dy)
         ax.text(*middle, text, ha="center", va="center", color=INK, fontsize=10)
 
-    ax.text(0.5, 1.9, r"$\mathregular{x_1 \ldots x_t}$", ha="center", va="center", color=INK, fontsize=11)
-    ax.text(0.5, 1.62, "one class y", ha="center", va="center", color=FAINT, fontsize=8.5)
+    ax.text(
+        0.5,
+        1.9,
+        r"$\mathregular{x_1 \ldots x_t}$",
+        ha="center",
+        va="center",
+        color=INK,
+        fontsize=11,
+    )
+    ax.text(
+        0.5,
+        1.62,
+        "one class y",
+        ha="center",
+        va="center",
+        color=FAINT,
+        fontsize=8.5,
+    )
     box(1.85, 1.75, "E", "encoder", "#dbeaf7")
     box(3.95, 2.75, "M", "mixer", "#fbe6d4")
     box(3.95, 1.75, "Σ αⱼ zⱼ", "Eq. 1", "#eef0f3")
@@ -150,12 +233,38 @@ def draw_networks(path: Path) -> None:
             shrinkB=0,
         )
     )
-    ax.text(2.9, 0.74, "real samples", ha="center", va="center", color=FAINT, fontsize=8.5)
+    ax.text(
+        2.9,
+        0.74,
+        "real samples",
+        ha="center",
+        va="center",
+        color=FAINT,
+        fontsize=8.5,
+    )
     arrow((6.85, 2.75), (7.15, 2.75))
     arrow((6.85, 0.6), (7.15, 0.6))
-    ax.text(7.22, 2.75, "class of z′ is y\n(M wants it wrong)", ha="left", va="center", color=FAINT, fontsize=8.5)
-    ax.text(7.22, 0.6, "real or made", ha="left", va="center", color=FAINT, fontsize=8.5)
-    figure.savefig(path, dpi=160, facecolor="white", metadata={"Software": None})
+    ax.text(
+        7.22,
+        2.75,
+        "class of z′ is y\n(M wants it wrong)",
+        ha="left",
+        va="center",
+        color=FAINT,
+        fontsize=8.5,
+    )
+    ax.text(
+        7.22,
+        0.6,
+        "real or made",
+        ha="left",
+        va="center",
+        color=FAINT,
+        fontsize=8.5,
+    )
+    figure.savefig(
+        path, dpi=160, facecolor="white", metadata={"Software": None}
+    )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,14 @@
 import matplotlib as mpl
 
 INK, FAINT, RULE = "#1c2430", "#5b6675", "#dfe3e8"
-LINES = BLUE, ORANGE, GREEN, PINK, SKY, YELLOW = "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"
+LINES = BLUE, ORANGE, GREEN, PINK, SKY, YELLOW = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#56b4e9",
+    "#e69f00",
+)
 
 STYLE = {
     "figure.figsize": (7.2, 3.4),

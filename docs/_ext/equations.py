@@ -19,12 +19,17 @@ def draw(tex: str, size: float) -> str:
     """Return an equation as an ``<img>`` on its base line, with the TeX as its text."""
     buffer = io.BytesIO()
     with rc_context(
-        {"mathtext.fontset": "stix", "svg.fonttype": "path", "font.size": size, "svg.hashsalt": "equation"}
+        {
+            "mathtext.fontset": "stix",
+            "svg.fonttype": "path",
+            "font.size": size,
+            "svg.hashsalt": "equation",
+        }
     ):
         depth = math_to_image(f"${tex}$", buffer, format="svg")
     data = base64.b64encode(buffer.getvalue()).decode("ascii")
-    shift = f' style="vertical-align: -{depth:.1f}pt"'
-    return f'<img class="equation dark-light" alt="{html.escape(tex, quote=True)}"{shift} src="data:image/svg+xml;base64,{data}">'
+    about = f'class="equation dark-light" alt="{html.escape(tex, quote=True)}" style="vertical-align: -{depth:.1f}pt"'
+    return f'<img {about} src="data:image/svg+xml;base64,{data}">'
 
 
 class Equations(Directive):
@@ -35,21 +40,39 @@ class Equations(Directive):
     final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
-        lines = [line.strip() for line in [*self.arguments, *self.content] if line.strip()]
+        lines = [
+            line.strip()
+            for line in [*self.arguments, *self.content]
+            if line.strip()
+        ]
         try:
             pictures = "<br>".join(draw(line, 13) for line in lines)
         except ValueError as error:
-            return [self.state.document.reporter.warning(f"matplotlib cannot draw {lines}: {error}", line=self.lineno)]
-        return [nodes.raw("", f'<div class="equations">{pictures}</div>', format="html")]
+            return [
+                self.state.document.reporter.warning(
+                    f"matplotlib cannot draw {lines}: {error}", line=self.lineno
+                )
+            ]
+        return [
+            nodes.raw(
+                "", f'<div class="equations">{pictures}</div>', format="html"
+            )
+        ]
 
 
-def role(_name: str, raw: str, _text: str, lineno: int, inliner: Any, *_rest: Any) -> tuple[list, list]:
+def role(
+    _name: str, raw: str, _text: str, lineno: int, inliner: Any, *_rest: Any
+) -> tuple[list, list]:
     """The ``math`` role."""
     tex = raw.partition("`")[2].rstrip("`")
     try:
         return [nodes.raw("", draw(tex, 11), format="html")], []
     except ValueError as error:
-        return [], [inliner.reporter.warning(f"matplotlib cannot draw {tex}: {error}", line=lineno)]
+        return [], [
+            inliner.reporter.warning(
+                f"matplotlib cannot draw {tex}: {error}", line=lineno
+            )
+        ]
 
 
 def setup(app: Any) -> dict[str, bool]:

@@ -10,6 +10,7 @@ pairs by Shaffer's procedure, and the critical-difference diagram.
 import tempfile
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from latentover.experiments.benchmark import benchmark
@@ -81,6 +82,13 @@ for pair in shaffer(table.to_numpy(), list(table)):
 # Methods stand at their mean rank; a bar joins those of which no two differ.
 
 ranks = dict(zip(table, mean_ranks(np.asarray(table)), strict=True))
-figure = critical_difference_diagram(
+diagram = critical_difference_diagram(
     ranks, shaffer(table.to_numpy(), list(table))
 )
+diagram.savefig(home / "diagram.png", dpi=200)
+
+picture = plt.imread(home / "diagram.png")
+height, width = picture.shape[:2]
+figure, ax = plt.subplots(figsize=(7.2, 7.2 * height / width))
+ax.imshow(picture)
+ax.axis("off")
