@@ -25,7 +25,7 @@ from latentover.training import CollapseWarning
 HERE = Path(__file__).parent
 IMAGES = HERE / "images"
 EXAMPLES: dict[str, list[str]] = {
-    "two_moons_and_rings": ["moons_and_rings"],
+    "two_moons_and_rings": ["moons", "rings"],
     "resamplers_in_the_plane": [
         "classical",
         "amdo",

@@ -85,6 +85,7 @@ ranks = dict(zip(table, mean_ranks(np.asarray(table)), strict=True))
 diagram = critical_difference_diagram(
     ranks, shaffer(table.to_numpy(), list(table))
 )
+diagram.set_layout_engine("none")  # it places everything itself
 diagram.savefig(home / "diagram.png", dpi=200)
 
 picture = plt.imread(home / "diagram.png")

@@ -57,21 +57,28 @@ samplers = {
 }
 
 
-figure, axes = plt.subplots(2, 9, figsize=(14, 3.6))
-for row, (X, y) in zip(axes, (moons, rings), strict=True):
-    for ax, (name, sampler) in zip(row, samplers.items(), strict=True):
+def show(X, y):
+    """Draw what every sampler makes of a set."""
+    figure, axes = plt.subplots(3, 3, figsize=(7.2, 6.4))
+    middle, half = (X.max(0) + X.min(0)) / 2, 0.62 * np.ptp(X, axis=0)
+    limits = np.stack([middle - half, middle + half], axis=1)
+    for ax, (name, sampler) in zip(axes.flat, samplers.items(), strict=True):
         X_new, _ = sampler.fit_resample(X, y)
         new = X_new[len(X) :]
-        ax.scatter(*X[y == 0].T, s=3, color="C0", alpha=0.35, linewidths=0)
-        ax.scatter(*new.T, s=5, color="C1", alpha=0.5, linewidths=0)
-        ax.scatter(*X[y == 1].T, s=14, color="C1", edgecolors="white", lw=0.5)
-        low, high = X.min(axis=0), X.max(axis=0)
-        ax.set(
-            xticks=[], yticks=[], xlim=(low[0], high[0]), ylim=(low[1], high[1])
-        )
-        ax.set_box_aspect(1)
-        if row is axes[0]:
-            ax.set_title(name, loc="center")
+        ax.scatter(*X[y == 0].T, s=5, color="C0", alpha=0.35, linewidths=0)
+        ax.scatter(*new.T, s=7, color="C1", alpha=0.45, linewidths=0)
+        ax.scatter(*X[y == 1].T, s=22, color="C1", edgecolors="white", lw=0.6)
+        ax.set(xticks=[], yticks=[], xlim=limits[0], ylim=limits[1])
+        ax.set_title(name, loc="center")
+        ax.spines[:].set_visible(False)
+
+
+show(*moons)
+
+# %%
+# The same with rings:
+
+show(*rings)
 
 # %%
 # Blue is the frequent class; large orange points are the 25 rare samples, small
