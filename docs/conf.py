@@ -7,10 +7,9 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE / "_ext"), str(HERE)]
 
+import latentover
 from numpydoc.xref import DEFAULT_LINKS
 from rooms import full_names
-
-import latentover
 
 warnings.filterwarnings(
     "ignore", category=UserWarning, message=".*non-GUI backend.*"

@@ -5,6 +5,8 @@ with seed 0; on one core all of it takes some minutes. The pages show what is co
 code is hosted.
 """
 
+import ast
+import itertools
 import runpy
 import sys
 import warnings
@@ -13,14 +15,14 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
-from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
-from PIL import Image
-from style import FAINT, INK, use_style
-
 from latentover.data import load_splits
 from latentover.experiments.recipe import find_recipes, load_recipe
 from latentover.report import save_minority_grid
 from latentover.training import CollapseWarning
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from PIL import Image
+
+from style import FAINT, INK, use_style
 
 HERE = Path(__file__).parent
 IMAGES = HERE / "images"
@@ -83,6 +85,8 @@ def main(names: list[str]) -> None:
             draw_samples(name, *SAMPLES[name])
     if not wanted or "rae_networks" in wanted:
         draw_networks(IMAGES / "rae_networks.png")
+    if not wanted or "house" in wanted:
+        draw_house(IMAGES / "house.png")
 
 
 def draw_example(example: str, pictures: list[str]) -> None:
@@ -265,6 +269,95 @@ def draw_networks(path: Path) -> None:
     figure.savefig(
         path, dpi=160, facecolor="white", metadata={"Software": None}
     )
+
+
+def imports_between_rooms() -> dict[str, set[str]]:
+    """Return for each room of the package, a folder or a file, the rooms that it imports when it is loaded."""
+    package = HERE.parent / "latentover"
+    found: dict[str, set[str]] = {}
+    for path in sorted(package.rglob("*.py")):
+        room = path.relative_to(package).parts[0].removesuffix(".py")
+        if room.startswith("__"):
+            continue
+        names = found.setdefault(room, set())
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ImportFrom) and (
+                node.module or ""
+            ).startswith("latentover."):
+                names.add(node.module.split(".")[1])
+    return {
+        room: {name for name in names if name in found and name != room}
+        for room, names in found.items()
+    }
+
+
+def draw_house(path: Path) -> None:
+    """Draw the rooms on their floors, as the imports have them, and the way of the data through them."""
+    imports = imports_between_rooms()
+    floors: dict[str, int] = {}
+
+    def floor(room: str, above: tuple[str, ...] = ()) -> int:
+        if room not in floors:
+            lower = [
+                floor(name, (*above, room))
+                for name in imports[room]
+                if name not in above
+            ]
+            floors[room] = 1 + max(lower, default=0)
+        return floors[room]
+
+    for room in imports:
+        floor(room)
+    use_style()
+    figure = plt.figure(figsize=(8.6, 6), layout="none")
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.axis("off")
+    top = max(floors.values())
+    ax.set(xlim=(0, 8.6), ylim=(0.4, top + 0.6))
+    places: dict[str, tuple[float, float]] = {}
+    for level in range(1, top + 1):
+        rooms = sorted(room for room in floors if floors[room] == level)
+        for number, room in enumerate(rooms):
+            places[room] = ((number + 0.5) * 8.6 / len(rooms), level)
+    for room, lower in imports.items():
+        for name in lower:
+            ax.plot(
+                *zip(places[room], places[name], strict=True),
+                color="#c9d1da",
+                linewidth=0.6,
+                zorder=0,
+            )
+    way = ["cli", "experiments", "data", "methods", "metrics", "runs", "report"]
+    for room, (x, y) in places.items():
+        color = "#fbe6d4" if room in way else "#dbeaf7"
+        patch = FancyBboxPatch(
+            (x - 0.52, y - 0.17),
+            1.04,
+            0.34,
+            boxstyle="round,pad=0,rounding_size=0.06",
+        )
+        patch.set(facecolor=color, edgecolor=INK, linewidth=0.8)
+        ax.add_patch(patch)
+        ax.text(x, y, room, ha="center", va="center", fontsize=9.5, color=INK)
+    for start, end in itertools.pairwise(way):
+        style = {
+            "arrowstyle": "-|>",
+            "mutation_scale": 12,
+            "color": "#d55e00",
+            "linewidth": 1.4,
+        }
+        ax.add_patch(
+            FancyArrowPatch(
+                places[start],
+                places[end],
+                connectionstyle="arc3,rad=0.18",
+                shrinkA=22,
+                shrinkB=22,
+                **style,
+            )
+        )
+    figure.savefig(path, dpi=150)
+    Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
 
 
 if __name__ == "__main__":

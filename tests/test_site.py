@@ -152,5 +152,6 @@ def test_the_built_site_has_every_name_and_every_example(rooms):
 
 def test_the_reference_is_written_without_the_package_of_the_site():
     """The page writer needs no Sphinx, so that the tests above run everywhere."""
-    code = "import sys; sys.path.insert(0, 'docs/_ext'); from rooms import pages; pages(); assert 'sphinx' not in sys.modules"
+    begin = "import sys; sys.path.insert(0, 'docs/_ext'); from rooms import pages; "
+    code = begin + "pages(); assert 'sphinx' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

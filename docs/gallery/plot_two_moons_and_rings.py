@@ -59,7 +59,7 @@ samplers = {
 
 def show(X, y):
     """Draw what every sampler makes of a set."""
-    figure, axes = plt.subplots(3, 3, figsize=(7.2, 6.4))
+    _, axes = plt.subplots(3, 3, figsize=(7.2, 6.4))
     middle, half = (X.max(0) + X.min(0)) / 2, 0.62 * np.ptp(X, axis=0)
     limits = np.stack([middle - half, middle + half], axis=1)
     for ax, (name, sampler) in zip(axes.flat, samplers.items(), strict=True):
