@@ -280,7 +280,9 @@ def imports_between_rooms() -> dict[str, set[str]]:
         if room.startswith("__"):
             continue
         names = found.setdefault(room, set())
-        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        # The command line imports what it calls when a command is known.
+        for node in ast.walk(tree) if room == "cli" else tree.body:
             if isinstance(node, ast.ImportFrom) and (
                 node.module or ""
             ).startswith("latentover."):

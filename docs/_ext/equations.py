@@ -21,6 +21,8 @@ def draw(tex: str, size: float) -> str:
     with rc_context(
         {
             "mathtext.fontset": "stix",
+            "figure.facecolor": "none",
+            "savefig.facecolor": "none",
             "svg.fonttype": "path",
             "font.size": size,
             "svg.hashsalt": "equation",
