@@ -16,6 +16,7 @@ import latentover
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
+BUILT = DOCS.parent.joinpath("site")
 EXAMPLES = sorted((DOCS / "gallery").glob("plot_*.py"))
 METHODS = [p for p in sorted((DOCS / "methods").glob("*.md")) if p.stem not in ("index", "controls", "theory")]
 INSIDE = {
@@ -135,10 +136,10 @@ def test_pictures_that_pages_show_are_drawn_by_a_script():
         assert f'"{path.stem}"' in drawn or path.stem in ("report", "table_quality"), path
 
 
-@pytest.mark.skipif(not (ROOT / "site" / "objects.inv").is_file(), reason="needs the built site: make docs")
+@pytest.mark.skipif(not (BUILT / "objects.inv").is_file(), reason="needs the built site: make docs")
 def test_the_built_site_has_every_name_and_every_example(rooms):
     inventory = pytest.importorskip("sphinx.util.inventory").InventoryFile
-    with (ROOT / "site" / "objects.inv").open("rb") as file:
+    with (BUILT / "objects.inv").open("rb") as file:
         entries = inventory.loads(file.read(), uri="").data
     names = {name for kind, found in entries.items() if kind.startswith("py:") for name in found}
     for room, elsewhere in rooms.homes().items():
@@ -146,8 +147,8 @@ def test_the_built_site_has_every_name_and_every_example(rooms):
             if name not in elsewhere and not inspect.ismodule(getattr(importlib.import_module(room), name)):
                 assert f"{room}.{name}" in names
     for example in EXAMPLES:
-        assert (ROOT / "site" / "auto_gallery" / f"{example.stem}.html").is_file()
-    assert (ROOT / "site" / "searchindex.js").is_file()
+        assert (BUILT / "auto_gallery" / f"{example.stem}.html").is_file()
+    assert (BUILT / "searchindex.js").is_file()
 
 
 def test_the_reference_is_written_without_the_package_of_the_site():
