@@ -14,4 +14,5 @@ test:
 	pytest
 
 docs:
-	mkdocs build --strict
+	sphinx-build -W --keep-going -q docs site
+	pytest -q tests/test_site.py -k built

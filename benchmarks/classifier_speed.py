@@ -7,7 +7,7 @@ networks alone are what no loop of the kind can be faster than: "float32, 2 + 1 
 a step of the optimizer on a batch that stands ready, as in the plain loop; the other one pass forward and back as in
 ours.
 
-It prints Markdown, for docs/performance.md.
+It prints Markdown, for docs/dev/performance.md.
 """
 
 import argparse

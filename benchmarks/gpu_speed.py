@@ -1,11 +1,11 @@
 """Speed of trainings on a GPU: phases replayed as graphs, eager, a plain loop, and several trainings at once.
 
 Run with ``python benchmarks/gpu_speed.py --out speed.json``. Each figure is written as soon as it is there, and one
-that is in the file already is not measured again, so that an interrupted run goes on; the table for docs/performance.md
-is printed from the file. The classifier is MAMix-DRW with ResNet-32 on images in the numbers of long-tailed CIFAR-10 of
-ratio 100, the plain loop that of ``classifier_speed.py``; the autoencoder is the authors' code of the RAE
-(``configs/fashion_mnist_full``), whose cycle is four steps of one decoder and five critic updates and one joint update.
-Both see random images, for what they show changes no speed.
+that is in the file already is not measured again, so that an interrupted run goes on; the table for
+docs/dev/performance.md is printed from the file. The classifier is MAMix-DRW with ResNet-32 on images in the numbers of
+long-tailed CIFAR-10 of ratio 100, the plain loop that of ``classifier_speed.py``; the autoencoder is the authors' code
+of the RAE (``configs/fashion_mnist_full``), whose cycle is four steps of one decoder and five critic updates and one
+joint update. Both see random images, for what they show changes no speed.
 """
 
 import argparse

@@ -12,7 +12,16 @@ import latentover
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 EXTRAS = PROJECT["project"]["optional-dependencies"]
-RUN_BY_NAME = {"pytest-xdist", "ruff", "mypy", "pre-commit", "mkdocs", "mkdocs-material", "latentover"}
+SITE = {
+    "sphinx",
+    "numpydoc",
+    "pydata-sphinx-theme",
+    "sphinx-gallery",
+    "myst-parser",
+    "sphinx-design",
+    "sphinx-copybutton",
+}
+RUN_BY_NAME = {"pytest-xdist", "ruff", "mypy", "pre-commit", "latentover", *SITE}
 """Tools that no module imports."""
 
 

@@ -103,9 +103,13 @@ class Expected:
 # ---- Kinds that recur ------------------------------------------------------------------------------------------------
 
 PositiveInt = Annotated[int, Interval(1)]
+"""1, 2, 3, ..."""
 NonNegativeInt = Annotated[int, Interval(0)]
+"""0, 1, 2, ..."""
 Positive = Annotated[float, Interval(0, closed="neither")]
+"""Above 0."""
 NonNegative = Annotated[float, Interval(0)]
+"""At least 0."""
 Fraction = Annotated[float, Interval(0, 1)]
 """In [0, 1]."""
 ProperFraction = Annotated[float, Interval(0, 1, closed="left")]
@@ -113,6 +117,7 @@ ProperFraction = Annotated[float, Interval(0, 1, closed="left")]
 BatchSize = Annotated[int, Interval(2)]
 """Batch normalisation cannot train on one row."""
 Network = Annotated[nn.Module, Expected("an nn.Module")]
+"""A network of the user's own, which is copied."""
 _MIXING_RULES = [
     value
     for value in map(vars(mixing).get, mixing.__all__)

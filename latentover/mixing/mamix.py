@@ -19,11 +19,9 @@ def mamix_label_weight(lam: Tensor, n_i: Tensor | int, n_j: Tensor | int, omega:
     Piecewise linear through (0, 0), :math:`(\theta, 1/2)` and (1, 1):
 
     .. math::
-        \lambda_y = \begin{cases}
-            1 - \frac{1 - \lambda_x}{2 (1 - \theta)} & \lambda_x \ge \theta \\
-            \frac{\lambda_x}{2 \theta} & \lambda_x < \theta
-        \end{cases}
-        \qquad \theta = \frac{\eta_j}{\eta_i + \eta_j}, \quad \eta_c = n_c^{-\omega}
+        \lambda_y = 1 - \dfrac{1 - \lambda_x}{2 (1 - \theta)} \quad \mathrm{where} \ \lambda_x \geq \theta
+        \lambda_y = \dfrac{\lambda_x}{2 \theta} \quad \mathrm{where} \ \lambda_x < \theta
+        \theta = \dfrac{\eta_j}{\eta_i + \eta_j}, \quad \eta_c = n_c^{-\omega}
 
     so that the rarer class gets more of the label than it has of the input.
 

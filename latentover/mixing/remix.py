@@ -18,11 +18,9 @@ def remix_label_weight(
     r"""Return the label weight of sample i for its input weight `lam`.
 
     .. math::
-        \lambda_y = \begin{cases}
-            0 & n_i / n_j \ge \kappa \text{ and } \lambda_x < \tau \\
-            1 & n_i / n_j \le 1 / \kappa \text{ and } 1 - \lambda_x < \tau \\
-            \lambda_x & \text{otherwise}
-        \end{cases}
+        \lambda_y = 0 \quad \mathrm{where} \ n_i / n_j \geq \kappa \ \mathrm{and} \ \lambda_x < \tau
+        \lambda_y = 1 \quad \mathrm{where} \ n_i / n_j \leq 1 / \kappa \ \mathrm{and} \ 1 - \lambda_x < \tau
+        \lambda_y = \lambda_x \quad \mathrm{otherwise}
 
     Parameters
     ----------

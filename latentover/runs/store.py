@@ -49,12 +49,15 @@ __all__ = [
 STORE = "results"
 """Name of the store in a runs folder."""
 FORMAT = 1
+"""Version of the columns below; a store of another version is not read."""
 GENERATED, TRAIN = "generated", "train"
 """Splits that are none: scores of generated samples, and the samples of each class that a run was trained on."""
 MEMORIZATION = "memorization_"
 """Before the names of the scores that say whether generated samples are copies."""
 ALL_CLASSES = (*SHARES, "brier")
+"""Scores of all classes together."""
 PER_CLASS_METRICS = (*PER_CLASS, "support")
+"""Scores that each class has."""
 PACKAGES = ("latentover", "torch", "scikit-learn", "imbalanced-learn", "numpy", "scipy")
 _TEXTS = (
     "recipe_sha256",

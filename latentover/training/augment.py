@@ -32,6 +32,7 @@ Augment = Literal[
     "pad_crop_flip_rand_cutout",
 ]
 AUGMENTS: tuple[str, ...] = get_args(Augment)
+"""Names of the augmentations of images."""
 SHIFT_FRACTION = 1 / 14
 CROP_FRACTION = 1 / 8
 CUTOUT_FRACTION = 1 / 4

@@ -8,6 +8,7 @@ from latentover.training.step_decay import StepDecay
 
 Schedule = Literal["constant", "cosine", "one_cycle"]
 SCHEDULES: tuple[str, ...] = get_args(Schedule)
+"""Names of the schedules of a learning rate."""
 WARMUP = 0.2
 
 

@@ -143,7 +143,7 @@ class TestNoise:
     """Labels that have nothing to do with the data, as on the page on leakage."""
 
     def test_over_sampling_before_the_split_finds_signal_and_in_a_pipeline_none(self, capsys):
-        page = (Path(__file__).parents[2] / "docs" / "leakage.md").read_text(encoding="utf-8")
+        page = (Path(__file__).parents[2] / "docs" / "guide" / "leakage.md").read_text(encoding="utf-8")
         code = re.search(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)[1]
         found = {}
         exec(compile(code, "leakage.md", "exec"), found)

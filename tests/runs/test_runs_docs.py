@@ -9,7 +9,7 @@ from made_up_runs import metrics_of, write_run
 from latentover.runs.store import FORMAT, SCHEMA
 
 ROOT = Path(__file__).parent.parent.parent
-PAGE = (ROOT / "docs" / "results_store.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "guide" / "results_store.md").read_text(encoding="utf-8")
 TYPES = {"string": "text", "int64": "int64", "double": "double", "timestamp[ms]": "timestamp"}
 
 

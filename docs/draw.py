@@ -1,0 +1,366 @@
+"""Draw the pictures of the pages: ``python docs/draw.py [NAME ...]`` writes ``docs/images/NAME``, or all of them.
+
+A picture that an example of the gallery draws is taken from there. Samples come from the shipped recipes on the digits
+with seed 0; on one core all of it takes some minutes. The pages show what is committed, so they can be read where the
+code is hosted.
+"""
+
+import ast
+import itertools
+import runpy
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+from latentover.data import load_splits
+from latentover.experiments.recipe import find_recipes, load_recipe
+from latentover.report import save_minority_grid
+from latentover.training import CollapseWarning
+from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
+from PIL import Image
+
+from style import FAINT, INK, use_style
+
+HERE = Path(__file__).parent
+IMAGES = HERE / "images"
+EXAMPLES: dict[str, list[str]] = {
+    "two_moons_and_rings": ["moons", "rings"],
+    "resamplers_in_the_plane": [
+        "classical",
+        "amdo",
+        "ccr",
+        "rbo",
+        "smoothed_bootstrap",
+    ],
+    "theory": [
+        "theory_labels",
+        "theory_variance",
+        "theory_bound",
+        "theory_lipschitz",
+    ],
+    "fid_over_n": ["fid_bias"],
+    "statistics": ["critical_difference"],
+    "latent_map": ["digits_latents"],
+    "decision_boundaries": ["decision_boundaries"],
+    "threshold_or_resampling": ["threshold_or_resampling"],
+    "margins": ["margins"],
+    "own_loop": ["own_loop"],
+    "calibration": ["calibration"],
+    "leakage": ["leakage"],
+}
+"""From an example to the names of its figures, in their order."""
+
+SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
+    "digits_samples": ("digits/rae", {}),
+    "deepsmote_samples": ("digits_methods/deepsmote", {}),
+    "deepsmote_paper_samples": (
+        "digits_methods/deepsmote",
+        {"penalty": "paper"},
+    ),
+    "bagan_samples": ("digits_methods/bagan", {}),
+    "gamo_samples": ("digits_methods/gamo", {}),
+    "dgc_samples": ("digits_methods/dgc", {}),
+    "smote_samples": ("digits_methods/adasyn", {"method": "smote"}),
+    "amdo_samples": ("digits_methods/amdo", {}),
+    "ccr_samples": ("digits_methods/ccr", {}),
+    "rbo_samples": ("digits_methods/rbo", {}),
+    "smoothed_bootstrap_samples": ("digits_methods/smoothed_bootstrap", {}),
+}
+"""From the name of a picture to its recipe and what is changed in it."""
+
+
+def main(names: list[str]) -> None:
+    """Write these pictures, or all."""
+    IMAGES.mkdir(exist_ok=True)
+    mpl.use("Agg")
+    wanted = {Path(name).stem for name in names}
+    for example, pictures in EXAMPLES.items():
+        if not wanted or wanted & set(pictures):
+            draw_example(example, pictures)
+    for name in SAMPLES:
+        if not wanted or name in wanted:
+            draw_samples(name, *SAMPLES[name])
+    if not wanted or "rae_networks" in wanted:
+        draw_networks(IMAGES / "rae_networks.png")
+    if not wanted or "house" in wanted:
+        draw_house(IMAGES / "house.png")
+
+
+def draw_example(example: str, pictures: list[str]) -> None:
+    """Run an example of the gallery and write its figures, with few colours, which is all that they have."""
+    use_style()
+    plt.close("all")
+    runpy.run_path(
+        str(HERE / "gallery" / f"plot_{example}.py"), run_name="__main__"
+    )
+    for number, name in zip(plt.get_fignums() or [1], pictures, strict=True):
+        path = IMAGES / f"{name}.png"
+        plt.figure(number).savefig(path, dpi=150)
+        Image.open(path).convert("RGB").quantize(192).save(path, optimize=True)
+        print(f"{path.name}: {path.stat().st_size // 1024} kB")
+
+
+def draw_samples(name: str, place: str, changes: dict[str, Any]) -> None:
+    """Train what a recipe says and write real and new digits of the five rarest classes."""
+    recipe = load_recipe(find_recipes([f"configs/{place}.yaml"])[0])
+    splits = load_splits(recipe.data)
+    estimator = recipe.estimator(
+        seed=0, device="cpu", precision="float32", verbose=0
+    )
+    sampler = (
+        estimator.steps[0][1] if hasattr(estimator, "steps") else estimator
+    ).set_params(**changes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CollapseWarning)
+        sampler.fit(splits.X_train, splits.y_train)
+    path = IMAGES / f"{name}.png"
+    save_minority_grid(
+        sampler, splits.X_train, splits.y_train, path, n_classes=5
+    )
+    path.with_suffix(
+        ".npz"
+    ).unlink()  # the same as arrays, which a report wants
+    varied = (
+        f"diversity_ {sampler.diversity_.round(2).tolist()}"
+        if hasattr(sampler, "diversity_")
+        else "drawn"
+    )
+    print(f"{path.name}: {varied}")
+
+
+def draw_networks(path: Path) -> None:
+    """Draw how the five networks are connected."""
+    use_style()
+    figure = plt.figure(figsize=(8.6, 3.3), layout="none")
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.set(xlim=(0, 8.6), ylim=(0, 3.3))
+    ax.axis("off")
+
+    def box(
+        x: float,
+        y: float,
+        name: str,
+        text: str,
+        colour: str,
+        width: float = 1.3,
+    ) -> None:
+        patch = FancyBboxPatch(
+            (x - width / 2, y - 0.32),
+            width,
+            0.64,
+            boxstyle="round,pad=0,rounding_size=0.08",
+        )
+        patch.set(facecolor=colour, edgecolor=INK, linewidth=0.9)
+        ax.add_patch(patch)
+        ax.text(
+            x,
+            y + 0.1,
+            name,
+            ha="center",
+            va="center",
+            color=INK,
+            fontsize=11,
+            weight="bold",
+        )
+        ax.text(
+            x,
+            y - 0.15,
+            text,
+            ha="center",
+            va="center",
+            color=FAINT,
+            fontsize=8.5,
+        )
+
+    def arrow(
+        start: tuple[float, float],
+        end: tuple[float, float],
+        text: str = "",
+        dy: float = 0.13,
+    ) -> None:
+        style = {
+            "arrowstyle": "-|>",
+            "mutation_scale": 11,
+            "color": INK,
+            "linewidth": 0.9,
+        }
+        ax.add_patch(FancyArrowPatch(start, end, shrinkA=0, shrinkB=0, **style))
+        middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2 + dy)
+        ax.text(*middle, text, ha="center", va="center", color=INK, fontsize=10)
+
+    ax.text(
+        0.5,
+        1.9,
+        r"$\mathregular{x_1 \ldots x_t}$",
+        ha="center",
+        va="center",
+        color=INK,
+        fontsize=11,
+    )
+    ax.text(
+        0.5,
+        1.62,
+        "one class y",
+        ha="center",
+        va="center",
+        color=FAINT,
+        fontsize=8.5,
+    )
+    box(1.85, 1.75, "E", "encoder", "#dbeaf7")
+    box(3.95, 2.75, "M", "mixer", "#fbe6d4")
+    box(3.95, 1.75, "Σ αⱼ zⱼ", "Eq. 1", "#eef0f3")
+    box(6.1, 2.75, "L", "linear classifier", "#dbeaf7", 1.5)
+    box(6.1, 1.75, "D", "decoder, given y", "#dcf0e8", 1.5)
+    box(6.1, 0.6, "C", "critic", "#fbe6d4", 1.5)
+    arrow((0.98, 1.75), (1.2, 1.75))
+    arrow((2.5, 1.75), (3.3, 1.75), r"$\mathregular{z_1 \ldots z_t}$")
+    arrow((2.5, 1.95), (3.3, 2.68))
+    arrow((3.95, 2.43), (3.95, 2.07))
+    ax.text(4.08, 2.25, "α", ha="left", va="center", color=INK, fontsize=10)
+    arrow((4.6, 1.75), (5.35, 1.75), "z′")
+    arrow((4.6, 1.95), (5.35, 2.62), "z′", dy=0.17)
+    arrow((6.1, 1.43), (6.1, 0.92))
+    ax.text(6.2, 1.18, "x̃", ha="left", va="center", color=INK, fontsize=10)
+    ax.add_patch(
+        FancyArrowPatch(
+            (0.5, 1.45),
+            (5.35, 0.6),
+            connectionstyle="angle,angleA=90,angleB=0,rad=8",
+            arrowstyle="-|>",
+            mutation_scale=11,
+            color=INK,
+            linewidth=0.9,
+            shrinkA=0,
+            shrinkB=0,
+        )
+    )
+    ax.text(
+        2.9,
+        0.74,
+        "real samples",
+        ha="center",
+        va="center",
+        color=FAINT,
+        fontsize=8.5,
+    )
+    arrow((6.85, 2.75), (7.15, 2.75))
+    arrow((6.85, 0.6), (7.15, 0.6))
+    ax.text(
+        7.22,
+        2.75,
+        "class of z′ is y\n(M wants it wrong)",
+        ha="left",
+        va="center",
+        color=FAINT,
+        fontsize=8.5,
+    )
+    ax.text(
+        7.22,
+        0.6,
+        "real or made",
+        ha="left",
+        va="center",
+        color=FAINT,
+        fontsize=8.5,
+    )
+    figure.savefig(
+        path, dpi=160, facecolor="white", metadata={"Software": None}
+    )
+
+
+def imports_between_rooms() -> dict[str, set[str]]:
+    """Return for each room of the package, a folder or a file, the rooms that it imports when it is loaded."""
+    package = HERE.parent / "latentover"
+    found: dict[str, set[str]] = {}
+    for path in sorted(package.rglob("*.py")):
+        room = path.relative_to(package).parts[0].removesuffix(".py")
+        if room.startswith("__"):
+            continue
+        names = found.setdefault(room, set())
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        # The command line imports what it calls when a command is known.
+        for node in ast.walk(tree) if room == "cli" else tree.body:
+            if isinstance(node, ast.ImportFrom) and (
+                node.module or ""
+            ).startswith("latentover."):
+                names.add(node.module.split(".")[1])
+    return {
+        room: {name for name in names if name in found and name != room}
+        for room, names in found.items()
+    }
+
+
+def draw_house(path: Path) -> None:
+    """Draw the rooms on their floors, as the imports have them, and the way of the data through them."""
+    imports = imports_between_rooms()
+    floors: dict[str, int] = {}
+
+    def floor(room: str, above: tuple[str, ...] = ()) -> int:
+        if room not in floors:
+            lower = [
+                floor(name, (*above, room))
+                for name in imports[room]
+                if name not in above
+            ]
+            floors[room] = 1 + max(lower, default=0)
+        return floors[room]
+
+    for room in imports:
+        floor(room)
+    use_style()
+    figure = plt.figure(figsize=(8.6, 6), layout="none")
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.axis("off")
+    top = max(floors.values())
+    ax.set(xlim=(0, 8.6), ylim=(0.4, top + 0.6))
+    places: dict[str, tuple[float, float]] = {}
+    for level in range(1, top + 1):
+        rooms = sorted(room for room in floors if floors[room] == level)
+        for number, room in enumerate(rooms):
+            places[room] = ((number + 0.5) * 8.6 / len(rooms), level)
+    for room, lower in imports.items():
+        for name in lower:
+            ax.plot(
+                *zip(places[room], places[name], strict=True),
+                color="#c9d1da",
+                linewidth=0.6,
+                zorder=0,
+            )
+    way = ["cli", "experiments", "data", "methods", "metrics", "runs", "report"]
+    for room, (x, y) in places.items():
+        color = "#fbe6d4" if room in way else "#dbeaf7"
+        patch = FancyBboxPatch(
+            (x - 0.52, y - 0.17),
+            1.04,
+            0.34,
+            boxstyle="round,pad=0,rounding_size=0.06",
+        )
+        patch.set(facecolor=color, edgecolor=INK, linewidth=0.8)
+        ax.add_patch(patch)
+        ax.text(x, y, room, ha="center", va="center", fontsize=9.5, color=INK)
+    for start, end in itertools.pairwise(way):
+        style = {
+            "arrowstyle": "-|>",
+            "mutation_scale": 12,
+            "color": "#d55e00",
+            "linewidth": 1.4,
+        }
+        ax.add_patch(
+            FancyArrowPatch(
+                places[start],
+                places[end],
+                connectionstyle="arc3,rad=0.18",
+                shrinkA=22,
+                shrinkB=22,
+                **style,
+            )
+        )
+    figure.savefig(path, dpi=150)
+    Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

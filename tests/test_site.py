@@ -1,0 +1,158 @@
+"""The site holds everything: each public name, each example, each method in the same order, code that fits a page."""
+
+import importlib
+import inspect
+import pkgutil
+import re
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pytest
+
+import latentover
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+BUILT = DOCS.parent.joinpath("site")
+EXAMPLES = sorted((DOCS / "gallery").glob("plot_*.py"))
+METHODS = [p for p in sorted((DOCS / "methods").glob("*.md")) if p.stem not in ("index", "controls", "theory")]
+INSIDE = {
+    "latentover.methods",  # all of it is at the front door
+    "latentover.runs",  # its two public modules are rooms
+    "latentover.experiments",  # behind the commands
+}
+SECTIONS = [
+    "What it is",
+    "Equations",
+    "In a picture",
+    "Paper and code",
+    "Cost",
+    "When to use it, and when not",
+    "Results",
+    "Example",
+]
+
+
+@pytest.fixture
+def rooms(monkeypatch):
+    monkeypatch.syspath_prepend(DOCS / "_ext")
+    return importlib.import_module("rooms")
+
+
+def packages():
+    found = [latentover.__name__, "latentover.callbacks"]
+    found += [f"latentover.{module.name}" for module in pkgutil.iter_modules(latentover.__path__) if module.ispkg]
+    return sorted(set(found) - INSIDE)
+
+
+def public_things():
+    """Every class and function that a package exports, with the methods that it defines itself."""
+    for room in packages():
+        for name in importlib.import_module(room).__all__:
+            value = getattr(importlib.import_module(room), name)
+            if inspect.isfunction(value) or inspect.isclass(value):
+                yield f"{room}.{name}", value
+            for key, part in vars(value).items() if inspect.isclass(value) else ():
+                if not key.startswith("_") and (inspect.isfunction(part) or isinstance(part, property | classmethod)):
+                    yield f"{room}.{name}.{key}", getattr(value, key)
+
+
+def test_every_public_name_has_its_place_in_the_reference(rooms):
+    pages = rooms.pages()
+    assert set(packages()) <= set(rooms.ROOMS)
+    index = (DOCS / "api" / "index.md").read_text(encoding="utf-8")
+    for room in rooms.ROOMS:
+        assert f"rooms/{room}\n" in index
+        words = set(re.findall(r"[\w.]+", pages[f"{room}.rst"]))
+        for name in importlib.import_module(room).__all__:
+            elsewhere = any(f"{other}.{name}" in words for other in rooms.ROOMS)
+            assert name in words or elsewhere or f"{room}.{name}" in rooms.ROOMS, name
+
+
+def test_a_name_without_text_is_an_error(rooms, monkeypatch):
+    monkeypatch.setattr(latentover.losses, "BARE", 3, raising=False)
+    with pytest.raises(ValueError, match=r"latentover\.losses\.BARE has no text below it"):
+        rooms.documented_value("latentover.losses", "BARE")
+
+
+def test_every_public_name_has_a_docstring():
+    things = dict(public_things())
+    assert len(things) > 300
+    assert [name for name, value in things.items() if not (inspect.getdoc(value) or "").strip()] == []
+
+
+@pytest.mark.parametrize("page", METHODS, ids=lambda page: page.stem)
+def test_methods_have_one_order(page):
+    text = page.read_text(encoding="utf-8")
+    found = re.findall(r"^## (.*)$", text, re.MULTILINE)
+    assert found[: len(SECTIONS)] == SECTIONS
+    assert found[len(SECTIONS) :] in ([], ["More"])
+    bodies = re.split(r"^## .*$", text, flags=re.MULTILINE)[1:]
+    assert all(body.strip() for body in bodies)
+    assert "![" in bodies[SECTIONS.index("In a picture")]
+    assert "```python" in bodies[SECTIONS.index("Example")]
+    assert "```math" in bodies[SECTIONS.index("Equations")]
+
+
+def test_code_on_pages_is_80_columns_wide():
+    wide = [
+        f"{page.relative_to(ROOT)}: {line}"
+        for page in [*DOCS.glob("[!a]*/**/*.md"), DOCS / "index.md", ROOT / "README.md"]
+        for code in re.findall(r"^```(?:python|bash|yaml)\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+        for line in code.splitlines()
+        if len(line) > 80
+    ]
+    assert wide == []
+
+
+def test_the_gallery_is_large_and_every_example_shows_something():
+    assert len(EXAMPLES) >= 18
+    for example in EXAMPLES:
+        text = example.read_text(encoding="utf-8")
+        title, rule = text.splitlines()[1:3]
+        assert set(rule) == {"="}
+        assert len(rule) == len(title)
+        assert "# %%" in text
+        assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("example", ["leakage", "calibration", "theory", "resamplers_in_the_plane", "minority_grid"])
+def test_quick_examples_run(example, tmp_path, monkeypatch):
+    """The build of the site runs all of them; these few are quick enough to be run everywhere."""
+    monkeypatch.chdir(tmp_path)
+    plt.close("all")
+    runpy.run_path(str(DOCS / "gallery" / f"plot_{example}.py"), run_name="__main__")
+    assert plt.get_fignums()
+    plt.close("all")
+    assert list(tmp_path.iterdir()) == []  # nothing is left where it runs
+
+
+def test_pictures_that_pages_show_are_drawn_by_a_script():
+    drawn = (DOCS / "draw.py").read_text(encoding="utf-8")
+    for path in (DOCS / "images").glob("*.png"):
+        assert f'"{path.stem}"' in drawn or path.stem in ("report", "table_quality"), path
+
+
+@pytest.mark.skipif(not (BUILT / "objects.inv").is_file(), reason="needs the built site: make docs")
+def test_the_built_site_has_every_name_and_every_example(rooms):
+    inventory = pytest.importorskip("sphinx.util.inventory").InventoryFile
+    with (BUILT / "objects.inv").open("rb") as file:
+        entries = inventory.loads(file.read(), uri="").data
+    names = {name for kind, found in entries.items() if kind.startswith("py:") for name in found}
+    for room, elsewhere in rooms.homes().items():
+        for name in rooms.public_names(room):
+            if name not in elsewhere and not inspect.ismodule(getattr(importlib.import_module(room), name)):
+                assert f"{room}.{name}" in names
+    for example in EXAMPLES:
+        assert (BUILT / "auto_gallery" / f"{example.stem}.html").is_file()
+    assert (BUILT / "searchindex.js").is_file()
+
+
+def test_the_reference_is_written_without_the_package_of_the_site():
+    """The page writer needs no Sphinx, so that the tests above run everywhere."""
+    begin = "import sys; sys.path.insert(0, 'docs/_ext'); from rooms import pages; "
+    code = begin + "pages(); assert 'sphinx' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
