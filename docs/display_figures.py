@@ -14,9 +14,6 @@ matplotlib.use("Agg")
 
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import LogisticRegression
-from sklearn.naive_bayes import GaussianNB
-
 from latentover import SmoothedBootstrapSampler, load
 from latentover.data import load_splits
 from latentover.displays import (
@@ -29,6 +26,8 @@ from latentover.displays import (
     SampleGridDisplay,
 )
 from latentover.experiments.recipe import load_recipe
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
 
 MODELS = Path(__file__).parent.parent / "models"
 IMAGES = Path(__file__).parent / "images"
