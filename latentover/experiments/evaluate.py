@@ -15,7 +15,7 @@ from torch import nn
 from latentover.bundle import find_bundle, load
 from latentover.data import Splits, load_splits
 from latentover.displays import LatentMapDisplay
-from latentover.estimators import learn_format
+from latentover.estimators import BaseGenerator, learn_format
 from latentover.experiments.recipe import Evaluation, load_data_config, load_recipe
 from latentover.files import shipped_folder, write_text
 from latentover.metrics import classification_scores, operating_points
@@ -226,9 +226,10 @@ def class_names_of(run: str | os.PathLike[str], labels: Sequence[Any]) -> list[s
 
 
 def generator_of(estimator: Any) -> Any:
-    """Return the part that generates: the estimator itself, a step of a pipeline, or None."""
+    """Return the part that generates: the estimator itself, a step of a pipeline, or None, as without a decoder."""
     steps = [step for _, step in estimator.steps] if isinstance(estimator, Pipeline) else [estimator]
-    return next((step for step in steps if hasattr(step, "sample") and hasattr(step, "classes_")), None)
+    made = (step for step in steps if hasattr(step, "sample") and hasattr(step, "classes_"))
+    return next((step for step in made if not isinstance(step, BaseGenerator) or step._can_generate()), None)
 
 
 def draw_minority_grid(estimator: Any, splits: Splits, evaluation: Evaluation, path: Path) -> bool:
@@ -255,7 +256,7 @@ def memorization_of(estimator: Any, splits: Splits) -> dict[str, Any]:
     Empty where nothing generates, or what does has learned from what a sampler before it made.
     """
     generator, first = generator_of(estimator), estimator.steps[0][1] if isinstance(estimator, Pipeline) else estimator
-    if generator is None or generator is not first or not generator._can_generate():
+    if generator is None or generator is not first:
         return {}
     report = generator.memorization_report(
         splits.X_train, splits.y_train, n_samples=MEMORIZATION_SAMPLES, random_state=PICTURE_SEED

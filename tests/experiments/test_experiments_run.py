@@ -212,6 +212,12 @@ def test_a_run_of_a_control_has_no_pictures(write_recipe, machine, tmp_path):
     assert "samples.png" not in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
 
 
+def test_a_run_of_an_autoencoder_without_decoder_has_scores_and_no_samples(write_recipe, machine, tmp_path):
+    recipe = load_recipe(write_recipe({"method.init_args.decoder": False}))
+    assert 0 <= run_recipe(recipe, 0, tmp_path / "out", machine)["acsa"] <= 1
+    assert names_in(tmp_path / "out") == BUNDLE - {"samples.npz", "samples.png", "tsne.csv"}
+
+
 def test_a_recipe_can_ask_for_no_pictures(write_recipe, machine, tmp_path):
     recipe = load_recipe(write_recipe({"evaluation": {"grid_samples": 0, "tsne_points": 0}}))
     run_recipe(recipe, 0, tmp_path / "out", machine)
@@ -247,7 +253,7 @@ def test_a_table_with_categories_runs_from_end_to_end(write_recipe, machine, tmp
     data = {"source": str(tmp_path / "loans.csv"), "target": "late"}
     recipe = load_recipe(write_recipe({"data": data}))
     metrics = run_recipe(recipe, 0, tmp_path / "out", machine)
-    assert names_in(tmp_path / "out") == BUNDLE - {"samples.npz", "samples.png"}
+    assert names_in(tmp_path / "out") == BUNDLE - {"samples.npz", "samples.png", "tsne.csv"}
     assert list(metrics["train_counts"]) == ["no", "yes"]
     assert metrics["certificate"]["data"] == "loans"
 
