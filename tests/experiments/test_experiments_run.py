@@ -253,7 +253,7 @@ def test_a_table_with_categories_runs_from_end_to_end(write_recipe, machine, tmp
     data = {"source": str(tmp_path / "loans.csv"), "target": "late"}
     recipe = load_recipe(write_recipe({"data": data}))
     metrics = run_recipe(recipe, 0, tmp_path / "out", machine)
-    assert names_in(tmp_path / "out") == BUNDLE - {"samples.npz", "samples.png", "tsne.csv"}
+    assert names_in(tmp_path / "out") == BUNDLE - {"samples.npz", "samples.png"}
     assert list(metrics["train_counts"]) == ["no", "yes"]
     assert metrics["certificate"]["data"] == "loans"
 
