@@ -20,8 +20,8 @@ CONTROLS = {
     "class-balanced batches": {"batches": "class_balanced"},
     "logit adjustment": {"loss": "logit_adjusted"},
 }
-CONTROLS_ELSEWHERE = {f"{name, "fashion_mnist_generator": "fashion_mnist"}_{kind}": name for name in ("fashion_mnist", "mnist") for kind in ("full", "ablation")}
-CONTROLS_ELSEWHERE["digits_methods"] = "digits"
+CONTROLS_ELSEWHERE = {f"{name}_{kind}": name for name in ("fashion_mnist", "mnist") for kind in ("full", "ablation")}
+CONTROLS_ELSEWHERE |= {"digits_methods": "digits", "fashion_mnist_generator": "fashion_mnist"}
 """Groups on the data of another group, which has the controls."""
 PLAIN = {"reweighting": None, "batches": "natural", "loss": "ce"}
 
