@@ -139,7 +139,7 @@ def fit_weights(
 
 def _prefix(own: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> str:
     """Return what stands before the names of a network in a file: the one under which most of them are found."""
-    ends = {next(iter(own)), next(reversed(own))} if own else set()
+    ends = {*list(own)[:1], *list(own)[-1:]}
     found = {name[: -len(end)] for end in ends for name in weights if name.endswith(end)}
     found = {prefix for prefix in found if not prefix or prefix[-1] in "./"} | {""}
     return max(sorted(found), key=lambda prefix: sum(f"{prefix}{name}" in weights for name in own))
