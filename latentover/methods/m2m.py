@@ -214,7 +214,7 @@ class M2mClassifier(DeepClassifier):
             parameter.name: getattr(self, parameter.name) for parameter in fields(DeepClassifier) if parameter.init
         }
         plain = DeepClassifier(**{**shared, "loss": "ce", "reweighting": None, "track": False})
-        plain.format_, plain.classes_ = self.format_, self.classes_
+        plain.format_, plain.classes_, plain.class_counts_ = self.format_, self.classes_, self.class_counts_
         guide = plain._initial_networks().to(data.device)
         guide = guide.to(memory_format=torch.channels_last) if len(self.format_.shape) == 3 else guide
         self._learn_standardizer(guide, data)

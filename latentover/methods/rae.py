@@ -133,6 +133,7 @@ DEFAULTS_FEW_IMAGES: dict[str, Any] = {
     "reconstruction_weight": 50.0,
     "decoder_reconstruction": True,
     "adversarial_every": 5,
+    "adversarial_learning_rate": 1e-3,
 }
 """Of up to `FEW_IMAGES` images: a critic alone teaches a decoder noise there, and the latents have to keep pictures."""
 DECODER_RATE = 3e-3
@@ -1220,7 +1221,7 @@ class RAEClassifier(_RAE, BaseClassifier):
         Of the mixer's Adam; (0.9, 0.999) in the authors' code. Decoder and critic have (0.5, 0.9).
     learning_rate : float, default=2e-4
         Of encoder and classifier.
-    adversarial_learning_rate : float, default: as `learning_rate`
+    adversarial_learning_rate : float, default: as `learning_rate`, and 1e-3 for up to 2,000 images
         Of mixer, decoder and critic, which Adam trains. An autoregressive decoder has AdamW and one cycle up to this
         rate, by default 3e-3.
     weight_decay : float, default=1e-3

@@ -13,6 +13,7 @@ from sklearn.exceptions import NotFittedError
 from torch import nn
 
 from latentover import AMDO, DeepClassifier, DeepSMOTE, RAEClassifier, RAESampler
+from latentover.estimators import FewImagesWarning
 from latentover.mixing import NeighborMix
 from latentover.training import TrainingDiverged
 
@@ -445,6 +446,7 @@ class TestHints:
         small = {"max_epochs": 1, "channels": 4, "hidden_units": 4, "feature_dim": 4, "device": "cpu"}
         with warnings.catch_warnings():
             warnings.simplefilter("error")
+            warnings.simplefilter("ignore", FewImagesWarning)
             DeepClassifier(**small).fit(images, np.arange(20) % 2)
         images[:, 3] = 1
         for X, how in ((images, {}), (np.moveaxis(images, 1, -1), {"channels_last": True})):

@@ -142,6 +142,7 @@ class TestDefaults:
         for model, stops in ((RAEClassifier(**{**RAE, "max_steps": 1}), expected[-1]), (RAESampler(**RAE), False)):
             model.set_params(max_steps=1).fit(data, labels)
             found = model._resolved()
+            assert found.adversarial_learning_rate == (1e-3 if expected[1] == 50 else None)
             names = ("augment", "reconstruction_weight", "decoder_reconstruction", "adversarial_every")
             assert tuple(getattr(found, name) for name in names) == expected[:-1]
             assert found.early_stopping is stops
