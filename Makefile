@@ -1,4 +1,4 @@
-.PHONY: format check test docs
+.PHONY: format check test test-all docs
 
 format:
 	ruff check --fix .
@@ -12,6 +12,9 @@ check:
 
 test:
 	pytest
+
+test-all:
+	pytest -m ""
 
 docs:
 	sphinx-build -W --keep-going -q docs site

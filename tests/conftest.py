@@ -1,6 +1,10 @@
-"""One thread a process: the networks of the tests are small, and several test processes share the cores."""
+"""What all tests share: one thread a process, for the networks are small and several processes share the cores; and
+which tests are slow."""
 
 import os
+from pathlib import Path
+
+import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
@@ -8,3 +12,12 @@ os.environ.setdefault("MPLBACKEND", "agg")
 import torch
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # a plugin may have imported torch before
+
+SLOW = tuple(Path(__file__).with_name("slow.txt").read_text(encoding="utf-8").split())
+"""Beginnings of the names of tests that take long: plain ``pytest`` leaves them out, ``pytest -m ""`` runs all."""
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.nodeid.startswith(SLOW):
+            item.add_marker(pytest.mark.slow)

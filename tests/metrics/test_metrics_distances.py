@@ -1,6 +1,5 @@
 """Distances of feature sets against hand oracles, pytorch-fid, second writings and their properties."""
 
-import os
 import pickle
 import warnings
 
@@ -59,7 +58,7 @@ class TestFrechet:
         real, fake = features(n, d), features(n, d, seed=1, shift=0.1) * 1.1
         assert frechet_distance(real, fake) == pytest.approx(reference(real, fake), rel=1e-4)
 
-    @pytest.mark.skipif(not os.environ.get("LATENTOVER_FULL"), reason="takes a minute; set LATENTOVER_FULL=1")
+    @pytest.mark.slow
     @pytest.mark.parametrize(("n", "d"), [(20_000, 512), (4096, 2048)])
     def test_equals_pytorch_fid_at_full_size(self, n, d):
         self.test_equals_pytorch_fid(n, d)
