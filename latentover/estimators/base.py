@@ -321,7 +321,7 @@ class BaseDataEstimator(BaseEstimator):
                 check_table(X.drop(columns=names), self.missing)
             return X
         finite: Any = True if self.missing == "error" else "allow-nan"
-        with naming_values(images=np.ndim(X) == 4 or self.image_shape is not None):
+        with naming_values(images=len(getattr(X, "shape", ())) == 4 or self.image_shape is not None):
             numeric = validate_data(
                 self, X, reset=reset, allow_nd=True, accept_sparse=["csr", "csc"], ensure_all_finite=finite
             )
