@@ -50,6 +50,7 @@ EXAMPLES: dict[str, list[str]] = {
     "own_loop": ["own_loop"],
     "calibration": ["calibration"],
     "leakage": ["leakage"],
+    "flow": ["flow"],
 }
 """From an example to the names of its figures, in their order."""
 

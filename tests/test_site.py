@@ -132,6 +132,8 @@ def test_quick_examples_run(example, tmp_path, monkeypatch):
 
 def test_pictures_that_pages_show_are_drawn_by_a_script():
     drawn = (DOCS / "draw.py").read_text(encoding="utf-8")
+    displays = (DOCS / "display_figures.py").read_text(encoding="utf-8")
+    drawn += "".join(f'"display_{name}"' for name in re.findall(r"def draw_(\w+)", displays))
     for path in (DOCS / "images").glob("*.png"):
         assert f'"{path.stem}"' in drawn or path.stem in ("report", "table_quality"), path
 

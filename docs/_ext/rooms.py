@@ -21,6 +21,7 @@ ROOMS = {
     "latentover.estimators": "What all methods share",
     "latentover.metrics": "Scores",
     "latentover.stats": "Tests of scores",
+    "latentover.displays": "Displays",
     "latentover.report": "Tables, pictures, the page",
     "latentover.runs.collection": "Runs below a folder",
     "latentover.runs.store": "The store of results",
@@ -29,7 +30,7 @@ ROOMS = {
 
 FRONT = {
     "Classifiers": "RAEClassifier DeepClassifier M2mClassifier GAMOClassifier DGCClassifier",
-    "Over-samplers with networks": "RAESampler DeepSMOTE BAGANSampler GAMOSampler LatentOversampler",
+    "Over-samplers with networks": "RAESampler DeepSMOTE BAGANSampler GAMOSampler FlowSampler FilteredSampler LatentOversampler",
     "Over-samplers without": "ClassicalSampler SmoothedBootstrapSampler AMDO MultiClassCCR MultiClassRBO",
     "Decisions and probabilities": "TunedDecisionClassifier PriorAdjustedClassifier PriorCorrectedClassifier",
 }
