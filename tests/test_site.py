@@ -22,6 +22,7 @@ METHODS = [p for p in sorted((DOCS / "methods").glob("*.md")) if p.stem not in (
 INSIDE = {
     "latentover.methods",  # all of it is at the front door
     "latentover.runs",  # its two public modules are rooms
+    "latentover.cli",
     "latentover.experiments",  # behind the commands
 }
 SECTIONS = [

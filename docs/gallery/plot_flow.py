@@ -2,8 +2,8 @@
 A flow: from noise, or from a sample part of the way
 ====================================================
 
-A class-conditional rectified flow draws new rows of the rare moon from noise, or
-takes a real one part of the way to noise and brings it back.
+A class-conditional rectified flow draws new rows of the rare moon from noise,
+or takes a real one part of the way to noise and brings it back.
 """
 
 import matplotlib.pyplot as plt
