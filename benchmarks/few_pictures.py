@@ -2,7 +2,7 @@
 
 Run with ``python benchmarks/few_pictures.py OUT --data-root DATA``; ``--device cuda`` for the numbers of the docs.
 What was measured is in ``OUT/few_pictures.json``, the grids beside it, and an interrupted run goes on where it was.
-``--page docs/few_pictures.md`` writes both into the page instead. ``--small`` are networks for a look on a CPU.
+``--page docs/guide/few_pictures.md`` writes both into the page instead. ``--small`` are networks for a look on a CPU.
 ``--variants`` tries other settings with 100 trucks, by which the defaults were chosen.
 
 No weights are published for pictures of 32x32 pixels: the backbone is trained first, on the other eight classes.
@@ -251,9 +251,10 @@ def write_page(page: Path, out: Path) -> None:
     before, rest = text.split(BEGIN)
     after = rest.split(END)[1]
     results = json.loads((out / "few_pictures.json").read_text())
+    images = next(folder / "images" for folder in page.resolve().parents if (folder / "images").is_dir())
     for n in GRIDS:
         for way in ("real", "before", "default", "frozen"):
-            shutil.copy(out / f"few_{n}_{way}.png", page.parent / "images")
+            shutil.copy(out / f"few_{n}_{way}.png", images)
     write_text(page, f"{before}{BEGIN}\n\n{tables(results)}\n\n{END}{after}")
 
 
