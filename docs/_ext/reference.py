@@ -21,7 +21,7 @@ INCLUDED = {
 """Pages of the checkout, which code hosts show where they are, and the pages here that include them."""
 
 
-def write_pages(app: Any) -> None:
+def write_pages(app: Any, config: Any) -> None:
     """Write the pages beside the index, those alone that have changed."""
     folder = Path(app.srcdir) / "api" / "rooms"
     folder.mkdir(parents=True, exist_ok=True)
@@ -84,9 +84,8 @@ def lead_to_sources(app: Any, doctree: nodes.document, docname: str) -> None:
 
 def setup(app: Any) -> dict[str, bool]:
     """Write the pages before anything is read."""
-    app.connect(
-        "builder-inited", write_pages, priority=100
-    )  # before autosummary looks at them
+    # Before Sphinx looks for pages, of which autosummary makes those of names.
+    app.connect("config-inited", write_pages)
     app.connect("source-read", lead_to_included)
     app.connect("doctree-resolved", lead_to_sources)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

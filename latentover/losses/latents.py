@@ -190,7 +190,7 @@ class GaussianLatents(LatentAugmentation):
 
     .. math::
         \log \sum_j \pi_j^\tau \exp\left((w_j - w_y)^T f + b_j - b_y
-        + \tfrac{\lambda}{2} (w_j - w_y)^T \Sigma_y (w_j - w_y)\right) - \tau \log \pi_y
+        + \frac{\lambda}{2} (w_j - w_y)^T \Sigma_y (w_j - w_y)\right) - \tau \log \pi_y
 
     (Jensen's inequality and the moment-generating function of a Gaussian): the loss of logits to which the last term is
     added.
@@ -272,7 +272,7 @@ class RunningGaussians(RunningLatents):
 
 
 def gaussian_offsets(weights: Tensor, covariances: Tensor, strength: Tensor | float) -> Tensor:
-    r"""Return :math:`\tfrac{\lambda}{2} (w_j - w_y)^T \Sigma_y (w_j - w_y)` in row y and column j, (C, C).
+    r"""Return :math:`\frac{\lambda}{2} (w_j - w_y)^T \Sigma_y (w_j - w_y)` in row y and column j, (C, C).
 
     Parameters
     ----------

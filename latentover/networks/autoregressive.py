@@ -5,7 +5,7 @@ each column (Uria, Murray and Larochelle, "A Deep and Tractable Density Estimato
 
 .. math::
     p(x \mid z, y) = \prod_i p(x_i \mid h_i), \qquad
-    h_i = f_i \Big( V [z, y] + \tfrac{1}{\sqrt{i}} \sum_{j < i} W_j(x_j) \Big)
+    h_i = f_i \Big( V [z, y] + \frac{1}{\sqrt{i}} \sum_{j < i} W_j(x_j) \Big)
 
 A decoder that returns a row for each latent returns a mean: all that the latent does not hold, most of a table's noise,
 is lost. This one is sampled, so its rows have all of it.
