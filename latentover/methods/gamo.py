@@ -154,7 +154,8 @@ def vae_loss(x: Tensor, reconstructed: Tensor, mean: Tensor, log_deviation: Tens
     mean, log_deviation : Tensor of shape (B, k)
         :math:`m` and :math:`s` of the posterior :math:`N(m, e^{2s})`.
     kl : {"consistent", "reference_code"}
-        :math:`-\frac{1}{2} \sum (1 + 2s - m^2 - e^{2s})`, or, as in the authors' code, :math:`s` in place of :math:`2s`.
+        :math:`-\frac{1}{2} \sum (1 + 2s - m^2 - e^{2s})`, or, as in the authors' code, :math:`s` in place of
+        :math:`2s`.
     """
     log_variance = 2 * log_deviation if kl == "consistent" else log_deviation
     divergence = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum(dim=1).mean()
