@@ -42,11 +42,9 @@ class Equations(Directive):
     final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
-        lines = [
-            line.strip()
-            for line in [*self.arguments, *self.content]
-            if line.strip()
-        ]
+        # What follows the directive at once is one argument, of several lines.
+        text = "\n".join([*self.arguments, *self.content])
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
         try:
             pictures = "<br>".join(draw(line, 13) for line in lines)
         except ValueError as error:

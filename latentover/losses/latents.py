@@ -189,8 +189,8 @@ class GaussianLatents(LatentAugmentation):
     For a feature f of class y, latents from :math:`N(f, \lambda \Sigma_y)` have an expected cross-entropy of at most
 
     .. math::
-        \log \sum_j \pi_j^\tau \exp\left((w_j - w_y)^T f + b_j - b_y
-        + \frac{\lambda}{2} (w_j - w_y)^T \Sigma_y (w_j - w_y)\right) - \tau \log \pi_y
+        \log \sum_j \pi_j^\tau \exp(\delta_j^T f + b_j - b_y + \frac{\lambda}{2} \delta_j^T \Sigma_y \delta_j)
+        - \tau \log \pi_y, \quad \delta_j = w_j - w_y
 
     (Jensen's inequality and the moment-generating function of a Gaussian): the loss of logits to which the last term is
     added.
@@ -304,7 +304,7 @@ class VonMisesFisherLatents(LatentAugmentation):
 
     .. math::
         -\log \frac{\pi_y E_y}{\sum_j \pi_j E_j}, \quad
-        E_j = \mathbb{E}\, e^{z^T v_j / t} = \frac{C(\kappa_j)}{C(\lVert \kappa_j \mu_j + z / t \rVert)}
+        E_j = \mathbb{E}\, e^{z^T v_j / t} = \frac{C(\kappa_j)}{C(\| \kappa_j \mu_j + z / t \|)}
 
     beside the loss of the classifier, C being the distribution's normalising constant and :math:`\pi` the probabilities
     with which classes are drawn.
