@@ -17,15 +17,15 @@ FEATURE_SCALE = 1 / 8
 class SmallResNet(nn.Module):
     """Images to feature vectors.
 
-    ========================  ============================================  ===========
-    part                      layers                                        28x28 grey
-    ========================  ============================================  ===========
-    stem                      conv w                                        w x 28 x 28
-    first stage               conv 2w, pool, block                          2w x 14 x 14
-    stages between            conv 4w, pool                                 4w x 7 x 7
-    last stage                conv 8w, pool, block                          8w x 4 x 4
-    head                      maximum over positions / 8, dense feature_dim  feature_dim
-    ========================  ============================================  ===========
+    ==============  =============================================  ============
+    part            layers                                         28x28 grey
+    ==============  =============================================  ============
+    stem            conv w                                         w x 28 x 28
+    first stage     conv 2w, pool, block                           2w x 14 x 14
+    stages between  conv 4w, pool                                  4w x 7 x 7
+    last stage      conv 8w, pool, block                           8w x 4 x 4
+    head            maximum over positions / 8, dense feature_dim  feature_dim
+    ==============  =============================================  ============
 
     Every convolution is 3x3 without bias, followed by batch normalisation and ReLU; a pool is the maximum over 2x2,
     before the normalisation, and rounds sides up; a block adds two such convolutions to its input. Images above 32
