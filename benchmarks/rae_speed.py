@@ -78,7 +78,7 @@ VALIDATION_PER_CLASS = 800
 
 def prepare(settings: RAEClassifier, X: np.ndarray, y: np.ndarray) -> RAENetworks:
     """Let the estimator learn classes and format of X (n, c, h, w) and y (n,), as `fit` does; return new networks."""
-    settings.classes_ = np.unique(y)
+    settings.classes_, settings.class_counts_ = np.unique(y, return_counts=True)
     settings.format_ = learn_format(X, image_shape=None, channels_last=False)
     settings.set_params(**settings._resolved().get_params(deep=False))  # the port reads them
     return settings._build_networks().train()

@@ -204,7 +204,8 @@ def _classes(ending: str, *, has: bool) -> Callable[[str], list[str]]:
     def found(word: str) -> list[str]:
         import latentover
 
-        names = [name for name in latentover.__all__ if name[0].isupper()]
+        # The front door's pictures are no methods.
+        names = [name for name in latentover.__all__ if name[0].isupper() and not name.endswith("Display")]
         return [f"latentover.{name}" for name in names if name.endswith(ending) == has]
 
     return found

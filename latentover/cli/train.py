@@ -284,12 +284,16 @@ class _Account:
     """What is made, told in words as it goes, and at the end as JSON."""
 
     def __init__(self, options: argparse.Namespace, *, report: bool) -> None:
-        from latentover.training import parallel
-
         self.options, self.report = options, report
-        self.speaks = parallel.rank() == 0  # the first process speaks for all
         self.made, self.before = 0, 0
         self.undone, self.folders = dict[str, str](), dict[str, Any]()
+
+    @property
+    def speaks(self) -> bool:
+        """Whether this is the first process, which speaks for all; they find one another after the beginning."""
+        from latentover.training import parallel
+
+        return parallel.rank() == 0
 
     def say(self, text: str) -> None:
         """Say something on stdout."""

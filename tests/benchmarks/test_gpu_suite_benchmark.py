@@ -72,7 +72,7 @@ def test_the_quick_suite_runs_from_a_checkout_and_leaves_what_reports_need(gpu_s
     steps = gpu_suite.read_steps(gpu_suite.STEPS, quick=True)
     assert result.stdout.startswith(f"[0 s] {len(steps)} steps: {len(steps)} done, 0 failed, 0 unfinished.")
     groups = {step.group for step in steps if step.recipes}
-    assert groups == {"cifar10_jpeg_lt100_full", "fashion_mnist_full", "fashion_mnist"}
+    assert groups == {"cifar10_jpeg_lt100_full", "fashion_mnist_full", "fashion_mnist", "fashion_mnist_generator"}
     for group in groups:
         for run in collect_runs(tmp_path / "out" / "runs" / group):
             assert not {"model.safetensors", "config.json"} & {path.name for path in run.path.iterdir()}
@@ -91,8 +91,13 @@ def test_the_shipped_steps_are_what_they_are_to_be(gpu_suite):
         for file in step.files if step.recipes else []:
             wanted.setdefault(step.group, {}).setdefault(file.name, []).extend(step.seeds)
     assert steps[0].script == "benchmarks/gpu_speed.py"
-    assert list(wanted) == ["cifar10_jpeg_lt100_full", "fashion_mnist_full", "fashion_mnist", "mnist"]
-    assert wanted["fashion_mnist_full"] == {"rae_reference_code.yaml": [0]}
+    trial = ["fashion_mnist_generator", "fashion_mnist_controls"]
+    assert list(wanted) == [*trial, "fashion_mnist_full", "cifar10_jpeg_lt100_full", "fashion_mnist", "mnist"]
+    papers = {f"{name}.yaml": [0] for name in ("gamo", "dgc", "bagan", "deepsmote")}
+    assert wanted["fashion_mnist_full"] == {**papers, "rae_reference_code.yaml": [0]}
+    for group, seeds in zip(trial, (range(12), range(3)), strict=True):
+        names = sorted(path.name for path in (recipe_folder() / group).iterdir())
+        assert wanted[group] == {name: list(seeds) for name in names}
     for group in ("cifar10_jpeg_lt100_full", "fashion_mnist", "mnist"):
         names = sorted(path.name for path in (recipe_folder() / group).iterdir())
         assert wanted[group] == {name: [0, 1, 2] for name in names}

@@ -391,7 +391,7 @@ class TestRecipes:
             ("BAGANSampler", "base_selection=even", "'random', but got 'even'"),
             ("RAESampler", "channels=many", "a whole number, but got 'many'"),
             ("RAESampler", "latent_dim=many", "a whole number or null, but got 'many'"),
-            ("RAESampler", "encoder=con", "'auto' or 'conv' or 'resnet', but got 'con'; did you mean 'conv'"),
+            ("RAESampler", "loss=c", "'ce' or 'logit_adjusted', but got 'c'"),
         ],
     )  # fmt: skip
     def test_refuse_another_type(self, sampler, override, message):

@@ -249,7 +249,7 @@ class TestWhatGoesWrong:
     @pytest.mark.parametrize(
         ("arguments", "message"),
         [
-            ({}, r"at least 5 rows for 5 folds, but got 3 of class 'fire'; pass folds=3 \(--folds 3\), or join"),
+            ({}, r"at least 5 rows for 5 folds, but got 3 of class 'fire'; pass folds=3, or join"),
             ({"folds": 2}, "at least 4 rows for 2 folds, but got 3 of class 'fire'; collect more"),
             ({"goal": "accuracy"}, "goal to be one of balanced_accuracy, .*, but got 'accuracy'"),
             ({"classifier": "svm"}, "classifier to be one of boosting, .*, but got 'svm'"),
@@ -347,8 +347,8 @@ class TestTheCommand:
         ("arguments", "message"),
         [
             (["--target", "stat"], "did you mean 'state'?"),
-            (["--target", "state", "--goal", "f1"], "Expected goal to be one of"),
-            (["--target", "state", "--methods", "prior,smotee"], "Expected methods to be a list of"),
+            (["--target", "state", "--goal", "f1"], "Expected --goal to be one of"),
+            (["--target", "state", "--methods", "prior,smotee"], "Expected --methods to be a list of"),
             (["--target", "state", "--folds", "99"], "rows for 99 folds"),
             (["--target", "state", "--json", "."], "Expected"),
         ],

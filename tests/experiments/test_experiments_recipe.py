@@ -492,8 +492,8 @@ def test_a_sampler_in_a_sampler_is_one_that_is_expected(write_recipe):
     ("name", "value", "message"),
     [
         ("mixing", "latentover.mixing.Mixxup", r"one of .*latentover.mixing.Remix, .*; did you mean 'latentover.mix"),
-        ("mixing", {"class_path": "Mixup2"}, r"one of latentover.mixing.AMMixup, .*, but got 'Mixup2'"),
-        ("mixing", "foo", r"one of latentover.mixing.AMMixup, .*, but got 'foo'"),
+        ("mixing", {"class_path": "Mixup2"}, r"one of .*latentover.mixing.AMMixup, .*, but got 'Mixup2'"),
+        ("mixing", "foo", r"one of .*latentover.mixing.AMMixup, .*, but got 'foo'"),
         ("stage_sampler", "imblearn.over_sampling.SMOT", r".*; did you mean 'imblearn.over_sampling.SMOTE'"),
         ("stage_sampler", "imblearn.under_sampling.TomekLinks", r"one of latentover.AMDO, .*, but got 'imblearn.under"),
         ("schedule", {"class_path": "latentover.training.Step"}, "one of latentover.training.StepDecay, or .*, but"),
@@ -562,7 +562,7 @@ def test_a_backbone_that_nobody_knows_fails_at_reading(write_recipe, name):
 def test_pictures_that_no_one_can_look_at_are_refused_before_training(write_recipe, name, most):
     assert getattr(load_recipe(write_recipe({f"evaluation.{name}": most})).evaluation, name) == most
     path = write_recipe({f"evaluation.{name}": most + 1})
-    assert_refused(path, f"Expected `{name}` to be at least 0 and at most {most}, but got {most + 1}")
+    assert_refused(path, f"Expected evaluation.{name} to be from 0 to {most}, but got {most + 1}")
 
 
 @pytest.mark.parametrize("value", ["x", "-3"])

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator
 
 from latentover.experiments.card import model_card
 from latentover.experiments.evaluate import write_tsne
@@ -35,8 +36,11 @@ def test_a_class_of_ten_thousand_letters_is_cut_on_the_card(tiny):
     assert "a" * 100 not in card
 
 
-class Generator:
+class Generator(BaseEstimator):
     classes_ = np.array(["+cmd|' /C calc'!A0", "=1+1", "plain"], dtype=object)
+
+    def fit(self, X, y):
+        return self
 
     def sample(self, n, *, y, random_state):
         return np.random.default_rng(len(y)).normal(size=(n, 2))

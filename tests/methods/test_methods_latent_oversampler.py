@@ -249,7 +249,7 @@ class TestUse:
             ({"sampler": SMOTE}, "sampler to be an over-sampler"),
             ({"sampler": SMOTE(sampling_strategy=0.5)}, "sampling_strategy to be 'auto'.* but got 0.5"),
             ({"encoder": nn.Identity()}, "encoder and decoder to be two nn.Modules, but got Identity and 'auto'"),
-            ({"encoder": "conv"}, "two nn.Modules"),
+            ({"encoder": "conv"}, "for rows of length 3, but got 'conv', which is for images"),
             ({**IDENTITY, "autoencoder": RAESampler()}, "either encoder and decoder or autoencoder"),
             ({"autoencoder": DeepClassifier()}, "autoencoder .* without encode and decode|without decode"),
             ({"base_selection": "even"}, "base_selection"),
