@@ -23,7 +23,7 @@ COMMON = {
 }
 CASES = {
     "plain": {**COMMON, "batch_size": 8},
-    "frozen": {**COMMON, "batch_size": 8, "dropout": 0.0, "decoder_reconstruction": True},
+    "frozen": {**COMMON, "batch_size": 8, "dropout": 0.0, "decoder_reconstruction": True, "augment": "none"},
 }
 
 
