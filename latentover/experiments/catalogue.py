@@ -75,7 +75,7 @@ def list_methods() -> list[Entry]:
     Examples
     --------
     >>> [entry.name for entry in list_methods() if entry.kind == "mixing rule"][:2]
-    ['AMMixup', 'MAMix']
+    ['latentover.mixing.AMMixup', 'latentover.mixing.BoundaryMix']
     """
     found = []
     for name in methods.__all__:
