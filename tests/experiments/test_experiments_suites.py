@@ -502,9 +502,7 @@ def test_a_wrong_suite_says_what_is_wrong(write, changes, message):
 
 def test_a_value_out_of_its_range_is_named_before_anything_is_trained(write, tmp_path):
     path = write(parts__more__methods={"rae": {"method.init_args.dropout": 2}})
-    with pytest.raises(
-        ValueError, match=r"part more, method rae: Expected .*dropout to be a number .* but got 2"
-    ):
+    with pytest.raises(ValueError, match=r"part more, method rae: Expected .*dropout to be a number .* but got 2"):
         list(run_suite(load_suite(path), MACHINE, out=tmp_path / "out"))
     assert not (tmp_path / "out").exists()
 
