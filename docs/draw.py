@@ -51,6 +51,8 @@ EXAMPLES: dict[str, list[str]] = {
     "calibration": ["calibration"],
     "leakage": ["leakage"],
     "flow": ["flow"],
+    "m2m": ["m2m"],
+    "own_encoder": ["own_encoder"],
 }
 """From an example to the names of its figures, in their order."""
 
