@@ -51,6 +51,8 @@ EXAMPLES: dict[str, list[str]] = {
     "calibration": ["calibration"],
     "leakage": ["leakage"],
     "flow": ["flow"],
+    "m2m": ["m2m"],
+    "own_encoder": ["own_encoder"],
 }
 """From an example to the names of its figures, in their order."""
 
@@ -348,12 +350,13 @@ def draw_house(path: Path) -> None:
             "mutation_scale": 12,
             "color": "#d55e00",
             "linewidth": 1.4,
+            "zorder": 0.5,  # behind the rooms that it passes
         }
         ax.add_patch(
             FancyArrowPatch(
                 places[start],
                 places[end],
-                connectionstyle="arc3,rad=0.18",
+                connectionstyle="arc3,rad=0.25",
                 shrinkA=22,
                 shrinkB=22,
                 **style,

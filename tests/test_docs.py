@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("docs/**/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
 BLOCK = re.compile(r"(<!-- fragment -->\s*)?^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NAMES = {"index": "GALLERY_HEADER.rst"}
+INLINE = re.compile(r"\$`([^`\n]+)`\$")
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 
@@ -59,12 +60,17 @@ def test_recipes_load(page, tmp_path):
         load_recipes(recipe)
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "math")], ids=name)
+def equations(page):
+    """Return the lines of the blocks, and what stands within sentences as code hosts write it."""
+    lines = [line.strip() for tex in blocks(page, "math") for line in tex.splitlines() if line.strip()]
+    return lines + INLINE.findall(BLOCK.sub("", page.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if equations(page)], ids=name)
 def test_equations_can_be_drawn(page):
     """The site draws them by matplotlib, which knows a part of TeX."""
-    for tex in blocks(page, "math"):
-        for line in filter(None, map(str.strip, tex.splitlines())):
-            MathTextParser("path").parse(f"${line}$")
+    for line in equations(page):
+        MathTextParser("path").parse(f"${line}$")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name)

@@ -152,6 +152,8 @@ def test_the_built_site_has_every_name_and_every_example(rooms):
     for example in EXAMPLES:
         assert (BUILT / "auto_gallery" / f"{example.stem}.html").is_file()
     assert (BUILT / "searchindex.js").is_file()
+    bare = [page.name for page in BUILT.glob("*/*.html") if "$<code" in page.read_text(encoding="utf-8")]
+    assert bare == []  # equations within sentences are drawn
 
 
 def test_the_reference_is_written_without_the_package_of_the_site():

@@ -1,12 +1,13 @@
 """Equations as pictures that matplotlib draws, so that the pages need neither a script nor a network to show them.
 
-Every line of a ``math`` block is an equation of its own; Markdown's fence and the directive and role of docstrings draw
-alike. An equation that matplotlib cannot draw is a warning, which ends the build.
+Every line of a ``math`` block is an equation of its own; Markdown's fence, its $`...`$ within a sentence, as code hosts
+write it, and the directive and role of docstrings draw alike. An equation that matplotlib cannot draw is a warning, which ends the build.
 """
 
 import base64
 import html
 import io
+import re
 from typing import Any
 
 from docutils import nodes
@@ -75,8 +76,14 @@ def role(
         ]
 
 
+def mark(_app: Any, _page: str, text: list[str]) -> None:
+    """Make the role of each equation within a sentence, which MyST knows by another sign."""
+    text[0] = re.sub(r"\$`([^`\n]+)`\$", r"{math}`\1`", text[0])
+
+
 def setup(app: Any) -> dict[str, bool]:
     """Take the place of Sphinx's own equations."""
+    app.connect("source-read", mark)
     app.add_directive("math", Equations, override=True)
     app.add_role("math", role, override=True)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -33,6 +33,8 @@ FRONT = {
     "Over-samplers with networks": "RAESampler DeepSMOTE BAGANSampler GAMOSampler FlowSampler FilteredSampler LatentOversampler",
     "Over-samplers without": "ClassicalSampler SmoothedBootstrapSampler AMDO MultiClassCCR MultiClassRBO",
     "Decisions and probabilities": "TunedDecisionClassifier PriorAdjustedClassifier PriorCorrectedClassifier",
+    "Displays": "RecallByClassDisplay ReliabilityDisplay SampleGridDisplay LatentMapDisplay HistoryDisplay"
+    " CriticalDifferenceDisplay ColumnQualityDisplay",
 }
 """Groups of the front door; what is in none of them comes last."""
 

@@ -62,12 +62,14 @@ panels = {
     "SMOTE between pixels": pixels.sample(12, y=8, random_state=0),
     "SMOTE between codes": latent.sample(12, y=8, random_state=0),
 }
-figure, axes = plt.subplots(3, 12, figsize=(9, 2.9))
-for row, (name, drawn) in zip(axes, panels.items(), strict=True):
-    for ax, image in zip(row, drawn, strict=True):
+figure = plt.figure(figsize=(9, 3.3))
+for part, (name, drawn) in zip(
+    figure.subfigures(3, 1), panels.items(), strict=True
+):
+    part.suptitle(name, x=0.01, ha="left")
+    for ax, image in zip(part.subplots(1, 12), drawn, strict=True):
         ax.imshow(image[0], cmap="gray", vmin=0, vmax=1)
         ax.axis("off")
-    row[0].set_title(name)
 
 # %%
 # ``RAESampler(encoder=module)`` and ``DeepClassifier(backbone=module)`` train a
