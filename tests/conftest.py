@@ -13,7 +13,7 @@ import torch
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # a plugin may have imported torch before
 
-SLOW = tuple(Path(__file__).with_name("slow.txt").read_text(encoding="utf-8").split())
+SLOW = tuple(Path(__file__).with_name("slow.txt").read_text(encoding="utf-8").splitlines())
 """Beginnings of the names of tests that take long: plain ``pytest`` leaves them out, ``pytest -m ""`` runs all."""
 
 

@@ -29,8 +29,17 @@ PLAIN = {"reweighting": None, "batches": "natural", "loss": "ce"}
 read = cache(load_recipes)
 
 
-def name_of(path):
-    return f"{path.parent.name}/{path.name}"
+def marks_of(folder):
+    """Return the marks of what reads a folder: resolving all recipes takes long, and those of one are read quickly."""
+    return () if folder.name == "digits" else pytest.mark.slow
+
+
+each_recipe = pytest.mark.parametrize(
+    "path", [pytest.param(path, id=f"{path.parent.name}/{path.name}", marks=marks_of(path.parent)) for path in RECIPES]
+)
+each_folder = pytest.mark.parametrize(
+    "folder", [pytest.param(folder, id=folder.name, marks=marks_of(folder)) for folder in FOLDERS]
+)
 
 
 def test_there_are_recipes():
@@ -38,7 +47,7 @@ def test_there_are_recipes():
     assert all(path.suffix == ".yaml" for path in RECIPES)
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=name_of)
+@each_recipe
 def test_a_shipped_recipe_loads_and_its_resolved_text_is_the_same_recipe(path, tmp_path):
     for recipe in read(path):
         assert recipe.group == path.parent.name
@@ -50,7 +59,7 @@ def test_a_shipped_recipe_loads_and_its_resolved_text_is_the_same_recipe(path, t
         assert (again.sha256, again.text, again.data) == (recipe.sha256, recipe.text, recipe.data)
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=name_of)
+@each_recipe
 def test_a_shipped_recipe_makes_an_estimator(path):
     for recipe in read(path):
         estimator = recipe.estimator(recipe.seeds[0], device="cpu", precision="float32", verbose=0)
@@ -59,7 +68,7 @@ def test_a_shipped_recipe_makes_an_estimator(path):
         assert {value for name, value in parameters.items() if name.endswith("random_state")} == {recipe.seeds[0]}
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+@each_folder
 def test_a_group_is_one_comparison(folder):
     recipes = [recipe for path in find_recipes([folder]) for recipe in read(path)]
     titles = [recipe.title for recipe in recipes]
@@ -69,7 +78,7 @@ def test_a_group_is_one_comparison(folder):
     assert len({tuple(recipe.seeds) for recipe in recipes}) == 1
 
 
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+@each_folder
 def test_a_generator_stands_beside_the_controls(folder):
     recipes = [recipe for path in find_recipes([folder]) for recipe in read(path)]
     if not any(hasattr(step, "sample") for recipe in recipes for step in (recipe.method, recipe.sampler)):
@@ -89,16 +98,15 @@ def test_a_generator_stands_beside_the_controls(folder):
     assert not missing
 
 
-DATA = list({repr(recipe.data): recipe.data for path in RECIPES for recipe in read(path)}.values())
-
-
-@pytest.mark.parametrize("data", DATA, ids=lambda data: f"{data.source}-{DATA.index(data)}")
-def test_the_data_of_a_recipe_is_there_in_the_numbers_that_it_asks_for(data):
-    try:
-        splits = load_splits(data)
-    except (FileNotFoundError, ValueError) as error:
-        if isinstance(error, ValueError) and "There is nothing at" not in str(error):  # a folder of images
-            raise
-        pytest.skip(f"no data: {error}")
-    assert len(splits.y_train) > 0
-    assert all(len(y) > 0 for _, y in splits.tests.values())
+@each_folder
+def test_the_data_of_a_recipe_is_there_in_the_numbers_that_it_asks_for(folder):
+    settings = {repr(recipe.data): recipe.data for path in find_recipes([folder]) for recipe in read(path)}
+    for data in settings.values():
+        try:
+            splits = load_splits(data)
+        except (FileNotFoundError, ValueError) as error:
+            if isinstance(error, ValueError) and "There is nothing at" not in str(error):  # a folder of images
+                raise
+            pytest.skip(f"no data: {error}")  # of one set: a group is one comparison
+        assert len(splits.y_train) > 0
+        assert all(len(y) > 0 for _, y in splits.tests.values())

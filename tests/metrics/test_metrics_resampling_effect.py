@@ -32,7 +32,7 @@ def test_average_precision_is_scikit_learns_with_weights_too(decimals):
 def test_the_best_threshold_is_the_best_of_all(decimals):
     hit = rng.random(150) < 0.2
     score = np.clip(rng.normal(0.3 + 0.3 * hit, 0.2), 0, 1).round(decimals)
-    best = max(balanced_accuracy_score(hit, score >= t) for t in np.linspace(-0.01, 1.01, 2000))
+    best = max(balanced_accuracy_score(hit, score >= t) for t in [*np.unique(score), 2])  # all that differ
     assert balanced_accuracy_score(hit, score >= best_threshold(hit, score)) == pytest.approx(best)
 
 
