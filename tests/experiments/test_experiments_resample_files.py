@@ -673,5 +673,5 @@ def test_what_a_bundle_cannot_hold_is_refused_before_training(tmp_path, monkeypa
     (tmp_path / "r.yaml").write_text(recipe, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("latentover.RAEClassifier.fit", lambda *args, **kwargs: pytest.fail("was trained"))
-    assert cli.main(["train", "r.yaml", "--out", "runs", "--device", "cpu", "--quiet"]) == 1
+    assert cli.main(["train", "r.yaml", "--out", "runs", "--device", "cpu", "--quiet"]) == 2
     assert "column 'a' holds struct" in capsys.readouterr().err
