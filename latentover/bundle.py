@@ -33,12 +33,15 @@ from torch import Tensor, nn
 import latentover
 from latentover.estimators import BaseDataEstimator
 from latentover.estimators.base import OF_THE_TRAINING_ALONE
+from latentover.estimators.formats import ImageFormat
 from latentover.estimators.validation import check_parameters
 from latentover.files import check_writable, locked, sha256_of, shipped_folder, write_json, write_whole
+from latentover.methods.rae import RAEClassifier, RAESampler
 from latentover.tables.values import VALUE_KINDS, from_json, to_json
 
-FORMAT = 2
-"""Since 2 tables are described by the kinds of their columns; of a bundle before, images alone are read."""
+FORMAT = 3
+"""Since 2 tables are described by the kinds of their columns; of a bundle before, images alone are read. Since 3 an RAE
+of many images has another encoder by itself than the paper's."""
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 _BEFORE = {"decoder_upsampling": "transposed"}
 """What parameters were in bundles that do not name them, being older than these."""
@@ -191,7 +194,7 @@ def load(folder: str | os.PathLike[str], *, trust_modules: Collection[str] = (),
             f"Expected {folder / WEIGHTS} to be a safetensors file, but it is not: {error}; copy it again."
         ) from error
     _check_tensors(folder, tensors, config.get("tensors"))
-    reader = _Reader(tensors, modules, trust_modules)
+    reader = _Reader(tensors, modules, trust_modules, config["format"])
     try:
         estimator = reader.estimator(config["estimator"])
     except ValueError:
@@ -481,13 +484,14 @@ def _value_class(path: str) -> Any:
 class _Reader:
     """Rebuilds estimators from descriptions, tensors and the user's own modules; `used` names those it needed.
 
-    Classes are those of latentover and imbalanced-learn, and those of the Python modules `trusted`.
+    Classes are those of latentover and imbalanced-learn, and those of the Python modules `trusted`. `version` is the
+    format of the bundle.
     """
 
     def __init__(
-        self, tensors: dict[str, Tensor], modules: dict[str, nn.Module], trusted: Collection[str] = ()
+        self, tensors: dict[str, Tensor], modules: dict[str, nn.Module], trusted: Collection[str], version: int
     ) -> None:
-        self.tensors, self.trusted = tensors, trusted
+        self.tensors, self.trusted, self.version = tensors, trusted, version
         self.modules = modules
         self.used: set[str] = set()
 
@@ -508,7 +512,12 @@ class _Reader:
         cls = find_class(description["class"], self.trusted)
         parameters = {name: self.parameter(name, value) for name, value in description["parameters"].items()}
         known = inspect.signature(cls).parameters
-        estimator = cls(**{name: value for name, value in _BEFORE.items() if name in known} | parameters)
+        parameters = {name: value for name, value in _BEFORE.items() if name in known} | parameters
+        state = description.get("state") or {}
+        of_images = "format" in state and state["format"]["kind"] == ImageFormat.kind
+        if self.version < 3 and of_images and issubclass(cls, RAEClassifier | RAESampler):
+            parameters["encoder"] = "conv" if parameters["encoder"] == "auto" else parameters["encoder"]
+        estimator = cls(**parameters)
         if getattr(estimator, "checkpoint", None) is not None:
             raise ValueError(
                 f"Expected no checkpoint in a bundle, but got {estimator.checkpoint!r}, which a new fit would write "

@@ -90,7 +90,7 @@ from latentover.estimators.parameters import (
 from latentover.estimators.parents import WeightedTuples
 from latentover.estimators.validation import check_latents
 from latentover.losses import adjusted_logits, critic_loss, generator_loss, gradient_penalty
-from latentover.mixing import DrawnPartners, Mixed, MixingRule, convex_combination, cyclic_shifts, drawn_weights
+from latentover.mixing import CMO, DrawnPartners, Mixed, MixingRule, convex_combination, cyclic_shifts, drawn_weights
 from latentover.networks import AutoregressiveDecoder, Mixer, build_critic, build_decoder
 from latentover.networks.autoencoder import LeadingClassifier, StyledEncoder, build_encoder
 from latentover.networks.backbones import build_latent_encoder
@@ -119,23 +119,73 @@ from latentover.training.augment import Augment
 from latentover.training.optimizers import Optimizer
 from latentover.training.schedules import Schedule
 
-DEFAULTS_IMAGES: dict[str, Any] = {
+PAPER: dict[str, Any] = {
     "latent_dim": 64,
+    "style_dim": 0,
+    "alpha": "mixer",
+    "borrow": 0.0,
+    "channels": 64,
     "hidden_units": 1024,
+    "dropout": 0.4,
+    "conditional_critic": False,
+    "loss": "ce",
+    "classifier_weight": 5.0,
     "reconstruction_weight": 0.01,
+    "loss_reduction": "sum",
     "decoder_reconstruction": False,
-    "adversarial_every": 1,
+    "sampling_power": 0.0,
     "augment": "none",
+    "mixing": None,
+    "adversarial_every": 1,
+    "optimizer": "adamw",
+    "classifier_optimizer": "own",
+    "learning_rate": 2e-4,
+    "weight_decay": 1e-3,
+    "schedule": "constant",
+    "ema": 0.0,
     "early_stopping": False,
 }
+"""What parameters left open stand for where an encoder of images is named: the paper's values, but for upsampling."""
 DEFAULTS_FEW_IMAGES: dict[str, Any] = {
-    **DEFAULTS_IMAGES,
+    **PAPER,
     "reconstruction_weight": 50.0,
     "decoder_reconstruction": True,
     "adversarial_every": 5,
     "adversarial_learning_rate": 1e-3,
 }
 """Of up to `FEW_IMAGES` images: a critic alone teaches a decoder noise there, and the latents have to keep pictures."""
+DEFAULTS_IMAGES: dict[str, Any] = {
+    **PAPER,
+    "encoder": "resnet",
+    "style_dim": 64,
+    "alpha": "uniform",
+    "borrow": 0.3,
+    "channels": 16,
+    "decoder_channels": 32,
+    "hidden_units": 256,
+    "dropout": 0.2,
+    "conditional_critic": True,
+    "loss": "logit_adjusted",
+    "classifier_weight": 1.0,
+    "reconstruction_weight": 0.0,  # the features are the classifier's, and the style keeps how images look
+    "loss_reduction": "mean",
+    "decoder_reconstruction": True,
+    "sampling_power": 0.5,
+    "mixing": CMO(weighting="balanced", probability=0.5),
+    "adversarial_every": 8,
+    "adversarial_learning_rate": 4e-4,
+}
+SGD: dict[str, Any] = {
+    "optimizer": "sgd",
+    "classifier_optimizer": "shared",
+    "learning_rate": 0.4,
+    "weight_decay": 2e-4,
+    "schedule": "one_cycle",
+}
+"""Of more images, whose encoder is not named: the best classifier and generator in one that was found. The optimizer's
+settings go together: with another one those of the paper are taken."""
+AVERAGED_SHARE = 0.06
+"""Of the steps, over which weights are averaged there."""
 DECODER_RATE = 3e-3
 DECODER_DECAY = 3e-5
 """Of an autoregressive decoder: the highest learning rate, and the fraction by which weights shrink in a step then."""
@@ -147,15 +197,14 @@ DECODER_SMALLEST_BATCH = 16
 ROWS_PER_DECODER_BATCH = 64
 """Tuples in a batch of it, the smallest one, and the rows that there are for each: few rows are not seen more often."""
 DEFAULTS_TABLES: dict[str, Any] = {
+    **PAPER,
     "latent_dim": 8,
     "hidden_units": 128,
     "reconstruction_weight": 5.0,
     "decoder_reconstruction": True,
     "adversarial_every": 5,
-    "augment": "none",
-    "early_stopping": False,
 }
-"""What parameters that are None stand for: of images the paper's values, of tables what trains well within seconds."""
+"""Of tables: what trains well within seconds."""
 GAN_BETAS = (0.5, 0.9)
 """Of Adam, for all but the encoder."""
 REFERENCE_CYCLE = 5
@@ -287,15 +336,14 @@ class RAEProgram(Program):
     ----------
     networks : RAENetworks
     data : TrainingSet
-    settings : RAEClassifier or RAESampler
+    estimator : RAEClassifier or RAESampler
     """
 
     networks: RAENetworks
 
-    def __init__(self, networks: RAENetworks, data: TrainingSet, settings: "_RAE") -> None:
-        settings = settings._resolved()
-        self.data, self.settled = data, False
-        self.settings: Any = settings  # in which no number is None
+    def __init__(self, networks: RAENetworks, data: TrainingSet, estimator: "_RAE") -> None:
+        settings: Any = estimator._resolved()  # in which no number is None
+        self.data, self.settings, self.settled = data, settings, False
         self.t = settings.n_components
         self.autoregressive = settings.decoder == "autoregressive"
         self.decoder_batches = self._decoder_batches() if self.autoregressive else None
@@ -774,26 +822,26 @@ class _RAE(PretrainedEncoder, StoppableTraining, MatchedMoments, LatentSpace, Ba
         Literal["mixer", "uniform"] | list[Positive] | None,
         Expected("'mixer', 'uniform' or a list of positive numbers"),
     ] = None
-    borrow: NonNegative = 0.0
+    borrow: NonNegative | None = None
     class_preserving: bool = True
     decoder: Literal[True, False, "adversarial", "autoregressive"] = True
     # Networks
     encoder: Annotated[Network | str, Expected("the name of a network or an nn.Module")] = "auto"
-    style_dim: NonNegativeInt = 0
-    channels: PositiveInt = 64
+    style_dim: NonNegativeInt | None = None
+    channels: PositiveInt | None = None
     decoder_channels: PositiveInt | None = None
     decoder_upsampling: Upsampling = "resize"
     hidden_units: PositiveInt | None = None
-    dropout: ProperFraction = 0.4
+    dropout: ProperFraction | None = None
     batch_norm_momentum: Annotated[float, Interval(0, 1, closed="right")] = 0.1
     mixer_activation: Literal["leaky_relu", "relu"] = "leaky_relu"
-    conditional_critic: bool = False
+    conditional_critic: bool | None = None
     # Losses
-    loss: Literal["ce", "logit_adjusted"] = "ce"
+    loss: Literal["ce", "logit_adjusted"] | None = None
     tau: NonNegative = 1.0
-    classifier_weight: NonNegative = 5.0
+    classifier_weight: NonNegative | None = None
     reconstruction_weight: NonNegative | None = None
-    loss_reduction: Literal["sum", "mean"] = "sum"
+    loss_reduction: Literal["sum", "mean"] | None = None
     wrong_label: Literal["other", "shuffle"] = "other"
     decoder_reconstruction: bool | None = None
     decoder_classification: bool = False
@@ -802,10 +850,10 @@ class _RAE(PretrainedEncoder, StoppableTraining, MatchedMoments, LatentSpace, Ba
     penalty_coefficients: Literal["uniform", "normal"] = "uniform"
     # Batches
     batches: Literal["tuples", "pool"] = "tuples"
-    sampling_power: Fraction = 0.0
+    sampling_power: Fraction | None = None
     batch_size: BatchSize = 64
     augment: Augment | Literal["adaptive", "auto"] = "auto"
-    mixing: Mixing = None
+    mixing: Mixing | Literal["auto"] = "auto"
     encoder_passes: Literal["joint", "separate"] = "joint"
     # Updates
     max_steps: PositiveInt = 1000
@@ -813,14 +861,14 @@ class _RAE(PretrainedEncoder, StoppableTraining, MatchedMoments, LatentSpace, Ba
     critic_steps: NonNegativeInt = 5
     adversarial_every: PositiveInt | None = None
     reconstruct_every: PositiveInt = 1
-    optimizer: Optimizer = "adamw"
-    classifier_optimizer: Literal["own", "shared"] = "own"
+    optimizer: Optimizer | None = None
+    classifier_optimizer: Literal["own", "shared"] | None = None
     mixer_betas: Annotated[tuple[ProperFraction, ProperFraction], Expected("two numbers in [0, 1)")] = (0.5, 0.9)
-    learning_rate: Positive = 2e-4
+    learning_rate: Positive | None = None
     adversarial_learning_rate: Positive | None = None
-    weight_decay: NonNegative = 1e-3
-    schedule: Schedule = "constant"
-    ema: ProperFraction = 0.0
+    weight_decay: NonNegative | None = None
+    schedule: Schedule | None = None
+    ema: ProperFraction | None = None
     # Use
     average_mirrored: bool = False
 
@@ -832,11 +880,11 @@ class _RAE(PretrainedEncoder, StoppableTraining, MatchedMoments, LatentSpace, Ba
             problems.append(
                 f"alpha to be a list of n_components = {self.n_components} concentrations, but got {self.alpha!r}"
             )
-        if self.mixing is not None and self.mixing.space != "input":
+        if isinstance(self.mixing, MixingRule) and self.mixing.space != "input":
             problems.append(f"mixing to be a rule that mixes inputs, but got {self.mixing!r}")
         if self.batches == "pool" and self.n_components != 2:
             problems.append(f"n_components to be 2 with batches='pool', but got {self.n_components}")
-        if self.borrow > 0 and self.n_components < 2:
+        if self.borrow and self.n_components < 2:
             problems.append(f"n_components to be at least 2 with borrow={self.borrow!r}, but got {self.n_components}")
         if not self.class_preserving and not self.decoder:
             problems.append("class_preserving or decoder to be True, but got False for both, which trains no encoder")
@@ -856,62 +904,92 @@ class _RAE(PretrainedEncoder, StoppableTraining, MatchedMoments, LatentSpace, Ba
 
     def _resolved(self) -> Self:
         """Return an estimator of the same parameters, with those left open as kind and number of samples have them."""
-        table = isinstance(self.format_, TableFormat)
-        defaults = DEFAULTS_TABLES if table else DEFAULTS_IMAGES
-        if not table and self.class_counts_.sum() <= FEW_IMAGES:
-            defaults = {
+        open_ = [name for name in self.get_params(deep=False) if getattr(self, name) in (None, "auto")]
+        if self.mixing is None:  # which is no rule, and not an open one
+            open_.remove("mixing")
+        defaults = self._defaults()
+        changed = {name: defaults[name] for name in open_ if name in defaults}
+        if self.decoder is True:
+            changed["decoder"] = "autoregressive" if self._autoregressive() else "adversarial"
+        return replace(self, **changed)
+
+    def _autoregressive(self) -> bool:
+        """Return whether the decoder draws, column by column."""
+        drawn = self.decoder is True and isinstance(self.format_, TableFormat) and self.numbers == "scores"
+        return drawn or self.decoder == "autoregressive"
+
+    def _defaults(self) -> dict[str, Any]:
+        """Return what parameters that are left open stand for."""
+        if isinstance(self.format_, TableFormat):
+            return {**DEFAULTS_TABLES, "alpha": "uniform" if self._autoregressive() else "mixer"}
+        photographs = self.format_.shape[0] > 1  # in which left and right mean nothing
+        if self.class_counts_.sum() <= FEW_IMAGES:
+            return {
                 **DEFAULTS_FEW_IMAGES,
-                "augment": "flip_shift" if self.format_.shape[0] > 1 else "shift",
+                "augment": "flip_shift" if photographs else "shift",
                 "early_stopping": not isinstance(self, BaseDeepSampler) and self._enough_to_judge(),
             }
-        changed = {name: value for name, value in defaults.items() if getattr(self, name) in (None, "auto")}
-        if self.decoder is True:
-            changed["decoder"] = "autoregressive" if table and self.numbers == "scores" else "adversarial"
-        if self.alpha is None:
-            likely = changed.get("decoder", self.decoder) == "autoregressive"
-            changed["alpha"] = "uniform" if likely else "mixer"
-        return replace(self, **changed)
+        if self.encoder != "auto" or not self.class_preserving:
+            return PAPER
+        defaults = {
+            **DEFAULTS_IMAGES,
+            "augment": "flip_shift_cutout" if photographs else "shift_cutout",
+            "ema": max(0.0, 1 - 1 / (AVERAGED_SHARE * self.max_steps)),
+        }
+        if self.optimizer in (None, "sgd") and self.classifier_optimizer in (None, "shared"):
+            defaults |= SGD
+        if not self.decoder:
+            defaults["style_dim"] = 0
+        elif self.style_dim == 0:  # then the decoder has the features alone to draw from
+            defaults["reconstruction_weight"] = PAPER["reconstruction_weight"]
+        if self.n_components < 2:
+            defaults["borrow"] = 0.0
+        return defaults
 
     def _enough_to_judge(self) -> bool:
         """Return whether as many of each class can be set aside as say more than chance: ten, by default."""
         return bool(self.class_counts_.min() >= ENOUGH_IMAGES)
 
     def _build_networks(self) -> RAENetworks:
-        shape, n_classes, settings = self.format_.shape, len(self.classes_), self._resolved()
+        shape, n_classes = self.format_.shape, len(self.classes_)
+        settings: Any = self._resolved()  # in which no number is None
         m, hidden_units = settings.latent_dim, settings.hidden_units
-        assert m is not None
-        assert hidden_units is not None
-        size: dict[str, Any] = {"channels": self.decoder_channels or self.channels, "hidden_units": hidden_units}
+        size: dict[str, Any] = {
+            "channels": settings.decoder_channels or settings.channels,
+            "hidden_units": hidden_units,
+        }
         adversarial = settings.decoder == "adversarial"
         encoder = build_latent_encoder(
             shape,
             m,
-            self.encoder,
+            settings.encoder,
             **self._encoder_options(),
-            channels=self.channels,
+            channels=settings.channels,
             hidden_units=hidden_units,
-            dropout=self.dropout,
+            dropout=settings.dropout,
         )
         classifier: nn.Module = linear(m, n_classes)
-        if self.style_dim:
+        if settings.style_dim:
             # Of the decoder's kind and size, for it is the decoder that it serves; dropout would blur what it keeps.
-            encoder = StyledEncoder(encoder, build_encoder(shape, self.style_dim, dropout=0.0, **size))
-            classifier, m = LeadingClassifier(m, n_classes), m + self.style_dim
+            encoder = StyledEncoder(encoder, build_encoder(shape, settings.style_dim, dropout=0.0, **size))
+            classifier, m = LeadingClassifier(m, n_classes), m + settings.style_dim
         networks = RAENetworks(
             encoder=encoder,
             classifier=classifier,
             mixer=Mixer(
                 m,
                 n_classes,
-                n_components=self.n_components,
+                n_components=settings.n_components,
                 hidden_units=hidden_units,
-                dropout=self.dropout,
-                activation=self.mixer_activation,
+                dropout=settings.dropout,
+                activation=settings.mixer_activation,
             ),
-            decoder=build_decoder(shape, m, n_classes, upsampling=self.decoder_upsampling, **size)
+            decoder=build_decoder(shape, m, n_classes, upsampling=settings.decoder_upsampling, **size)
             if adversarial
             else None,
-            critic=build_critic(shape, n_classes, conditional=self.conditional_critic, **size) if adversarial else None,
+            critic=build_critic(shape, n_classes, conditional=settings.conditional_critic, **size)
+            if adversarial
+            else None,
         )
         if settings.decoder == "autoregressive":
             assert isinstance(self.format_, TableFormat)
@@ -920,12 +998,13 @@ class _RAE(PretrainedEncoder, StoppableTraining, MatchedMoments, LatentSpace, Ba
             )
         for module in networks.modules():
             if isinstance(module, _BatchNorm):
-                module.momentum = self.batch_norm_momentum
+                module.momentum = settings.batch_norm_momentum
         return networks
 
     def _initial_networks(self) -> nn.Module:
-        part = "encoder.features" if self.style_dim else "encoder"
-        return self._with_weights(self._build_networks(), self.encoder, part)
+        settings = self._resolved()
+        part = "encoder.features" if settings.style_dim else "encoder"
+        return self._with_weights(self._build_networks(), settings.encoder, part)
 
     def _program(self, data: TrainingSet) -> RAEProgram:
         return RAEProgram(self.networks_, data, self)
@@ -972,8 +1051,8 @@ class _RAE(PretrainedEncoder, StoppableTraining, MatchedMoments, LatentSpace, Ba
         z = self.tensors_["latents"][rows].to(self.device_)  # (n, t, m)
         alpha = self._proposed_weights(z, onehot, generator)
         mixed = convex_combination(z, alpha)
-        if self.borrow > 0:
-            mixed = mixed + self.borrow * self._borrowed(n, generator)
+        if borrow := self._resolved().borrow:
+            mixed = mixed + borrow * self._borrowed(n, generator)
         if isinstance(self.networks_.decoder, AutoregressiveDecoder):
             outputs = self.networks_.decoder.sample(mixed, onehot, generator)
             return Synthetic(outputs, rows.numpy(), alpha.cpu().numpy())
@@ -1088,8 +1167,11 @@ class _RAE(PretrainedEncoder, StoppableTraining, MatchedMoments, LatentSpace, Ba
 class RAEClassifier(_RAE, BaseClassifier):
     """Classifier and generator: a class-preserving regularized autoencoder.
 
-    Defaults are the paper's where it states them, but for those of tables that are named below. A step is one update of
-    encoder, classifier and mixer, then one of the decoder and `critic_steps` of the critic.
+    What is left open, as None or ``"auto"``, follows the kind and number of samples. *Many images*, more than 2,000
+    whose encoder is not named, have the best classifier and generator in one that was found here, a small residual
+    network with a style beside its features. With ``encoder="conv"``, or another that is named, all is the paper's;
+    few images and tables have the paper's values but for those that are named below. A step is one update of encoder,
+    classifier and mixer, then one of the decoder and `critic_steps` of the critic.
 
     Parameters
     ----------
@@ -1098,13 +1180,13 @@ class RAEClassifier(_RAE, BaseClassifier):
     n_components : int, default=2
         How many latents t of one class are mixed; 1 mixes nothing, which with ``sampling_power=1`` switches
         oversampling off (row 2 of the paper's Table 4).
-    alpha : {"mixer", "uniform", None} or t positive numbers, default=None
+    alpha : {"mixer", "uniform", None} or t positive numbers, default: ``"mixer"``, or ``"uniform"`` as below
         Where the mixing weights come from, in training and in sampling: the mixer network, the uniform distribution
         over all convex weights (row 4 of Table 4), or a Dirichlet distribution with these concentrations, for two
-        latents Beta(a, b). None is ``"uniform"`` with an autoregressive decoder and otherwise the paper's ``"mixer"``.
-        The mixer looks for mixtures that are hard to classify and often ends at one of the parents, which an
-        autoregressive decoder would repeat; drawn weights give samples of more variety.
-    borrow : float, default=0.0
+        latents Beta(a, b). Left open it is ``"uniform"`` with an autoregressive decoder and for many images, and
+        otherwise the paper's ``"mixer"``. The mixer looks for mixtures that are hard to classify and often ends at one
+        of the parents, which an autoregressive decoder would repeat; drawn weights give samples of more variety.
+    borrow : float, default: 0.3 for many images, else 0
         How much variety mixtures take from other classes, in training and in sampling: so many times the difference
         between two samples of one class, whichever it is, is added to a mixture of latents of any other. Between 40
         images of a class lies less than the class holds, and what differs within classes is alike in many (the
@@ -1119,52 +1201,53 @@ class RAEClassifier(_RAE, BaseClassifier):
         parameters of critic and reconstruction say nothing to it, but for `reconstruction_weight`.
     encoder : str or nn.Module, default="auto"
         ``"conv"`` is the paper's network for images and ``"resnet"`` a small residual one
-        (`latentover.networks.SmallResNet`); ``"auto"`` is ``"conv"``, and for tables the paper's dense layers. Other
-        names are backbones, behind which a dense layer makes the latents: ``"resnet32"``, ``"resnet18"``, models of
-        torchvision, and ``"timm/<name>"``, see `DeepClassifier`. A module has to map inputs (B, c, h, w) in [0, 1], or
-        standardised rows (B, d), to latents (B, latent_dim); a copy of it is trained.
+        (`latentover.networks.SmallResNet`); ``"auto"`` is the second for many images, with what is best for it wherever
+        a parameter is left open, the first for few images and with ``class_preserving=False``, and for tables the
+        paper's dense layers. Other names are backbones, behind which a dense layer makes the latents: ``"resnet32"``,
+        ``"resnet18"``, models of torchvision, and ``"timm/<name>"``, see `DeepClassifier`. A module has to map inputs
+        (B, c, h, w) in [0, 1], or standardised rows (B, d), to latents (B, latent_dim); a copy of it is trained.
     encoder_weights, freeze_encoder, encoder_size
         See `latentover.estimators.PretrainedEncoder`.
-    style_dim : int, default=0
+    style_dim : int, default: 64 for many images, else 0
         Length of a second part of the latent, with an encoder of its own that learns from the reconstruction alone: how
         a sample looks, which the classifier does not see. Then the first part is free to be what a classifier wants
         (``reconstruction_weight=0`` leaves it to the classifier) and the decoder still draws what it was shown. Both
         parts are mixed. Ours; 0 is the paper's one latent for both.
-    channels : int, default=64
+    channels : int, default: 64, and 16 for many images
         Channels of the encoder's first convolution.
-    decoder_channels : int, default: as `channels`
+    decoder_channels : int, default: as `channels`, and 32 for many images
         Channels of the decoder's last and the critic's first convolution, where most of the time goes.
     decoder_upsampling : {"resize", "transposed"}, default="resize"
         How the decoder of images makes them larger: it repeats pixels and convolves, or by the transposed convolutions
         of the paper, which leave a checkerboard where there are few images.
-    hidden_units : int, default: 1024 for images and 128 for tables
+    hidden_units : int, default: 1024 for images, 256 for many, 128 for tables
         Width of the dense layers; 512 for tables in the paper.
-    dropout : float in [0, 1), default=0.4
+    dropout : float in [0, 1), default: 0.4, and 0.2 for many images
         Of encoder and mixer.
     batch_norm_momentum : float in (0, 1], default=0.1
         The share of a batch in the running statistics. The authors' code has 0.01, which follows too slowly for
         trainings of some hundred steps.
     mixer_activation : {"leaky_relu", "relu"}, default="leaky_relu"
         The second in the authors' code.
-    conditional_critic : bool, default=False
+    conditional_critic : bool, default: True for many images, else False
         Whether the critic sees the label too, as in the authors' code.
-    loss : {"ce", "logit_adjusted"}, default="ce"
+    loss : {"ce", "logit_adjusted", None}, default: the second for many images
         Of the classifier, Eq. 6; ``"logit_adjusted"`` adds ``tau`` times the log of the probabilities with which
         classes are drawn to the logits in training (Menon et al., ICLR 2021). The paper has ``"ce"``.
     tau : float, default=1.0
         Strength of the logit adjustment.
-    classifier_weight : float, default=5.0
+    classifier_weight : float, default: 5, and 1 for many images
         Lambda of the classifier's loss in Eq. 7.
-    reconstruction_weight : float, default: 0.01 for images, 50 for up to 2,000 of them, and 5 for tables
+    reconstruction_weight : float, default: 0.01 for images, 50 for up to 2,000 of them, 0 with a style, 5 for tables
         Lambda of the reconstruction in Eq. 7; 0.01 in the paper. The latents of few images, which are soon told apart,
-        would otherwise hold nothing that they could be decoded from.
-    loss_reduction : {"sum", "mean"}, default="sum"
+        would otherwise hold nothing that they could be decoded from. It is 0 for many images, unless ``style_dim=0``.
+    loss_reduction : {"sum", "mean", None}, default: the second for many images
         Whether the t real latents and the mixture of a tuple count t : 1, as in Eq. 6, or real and mixed latents alike
         and as a mean, as in the authors' code.
     wrong_label : {"other", "shuffle"}, default="other"
         What the mixer wants its mixtures to be taken for (Eq. 3): another class, or, as in the authors' code, the label
         of a random sample of the batch, which now and then is its own.
-    decoder_reconstruction : bool, default: False for images, True for up to 2,000 of them and for tables
+    decoder_reconstruction : bool, default: True, and False for more than 2,000 images whose encoder is named
         Whether the reconstruction loss trains the decoder too; the paper trains it by the critic alone. With it the
         samples of a short training are pictures rather than noise.
     decoder_classification : bool, default=False
@@ -1180,7 +1263,7 @@ class RAEClassifier(_RAE, BaseClassifier):
     batches : {"tuples", "pool"}, default="tuples"
         Tuples of one class drawn afresh, or the pool of pairs of the authors' code
         (`latentover.training.PairPool`), which does not use `sampling_power`.
-    sampling_power : float in [0, 1], default=0.0
+    sampling_power : float in [0, 1], default: 0.5 for many images, else 0
         Classes are drawn with probabilities proportional to their sizes to this power: 0 draws all equally often, 1 as
         they occur. Above 0 more of the large classes' variety is seen, and ``loss="logit_adjusted"`` should make up for
         the imbalance that is left.
@@ -1189,14 +1272,15 @@ class RAEClassifier(_RAE, BaseClassifier):
     augment : {"auto", "none", "shift", "flip_shift", ..., "adaptive"}, default="auto"
         Of the images that encoder and classifier train on, see `latentover.training.augment_images`; the decoder's
         and the critic's targets stay as they are. ``"adaptive"``, of the authors' code, augments what the critic sees
-        too, with a probability that follows its scores (`latentover.training.AdaptiveAugment`). With ``"auto"`` up
-        to 2,000 images are shifted, those of several channels mirrored too, for in photographs left and right mean
-        nothing; more images, and the paper's, stay as they are. Name ``"shift"`` where mirror images mean something
-        else.
-    mixing : rule of `latentover.mixing` that mixes inputs, or None, default=None
+        too, with a probability that follows its scores (`latentover.training.AdaptiveAugment`). With ``"auto"`` images
+        are shifted, those of several channels mirrored too, for in photographs left and right mean nothing; more than
+        2,000 of them lose a square besides, or stay as they are, as the paper's do, where their encoder is named. Name
+        ``"shift"`` where mirror images mean something else.
+    mixing : rule of `latentover.mixing` that mixes inputs, None or "auto", default="auto"
         Blends each tuple with another one, images and labels, before it is encoded; the mixtures of its latents keep
         the blended label. `SMOTEMix` blends each member with a neighbour of its own class, `NeighborMix` the tuple with
-        one of the class of a neighbour. A training extra that the controls have too.
+        one of the class of a neighbour. A training extra that the controls have too. ``"auto"`` is `CMO`, patches of
+        all classes alike in half of the steps, for many images, else None.
     encoder_passes : {"joint", "separate"}, default="joint"
         Whether real and mixed latents come from one pass over the augmented images, or, as in the authors' code, the
         mixed ones from passes of their own over the images as they are, one for each place in the tuple.
@@ -1207,29 +1291,30 @@ class RAEClassifier(_RAE, BaseClassifier):
         mixer (and decoder), the four between it the decoder once and the critic `critic_steps` times.
     critic_steps : int, default=5
         Updates of the critic for each of the decoder.
-    adversarial_every : int, default: 1 for images, 5 for up to 2,000 of them and for tables
+    adversarial_every : int, default: 5, and 8 for more than 2,000 images, or 1 where their encoder is named
         In every how many steps of Algorithm 1 decoder and critic are updated; 1 in the paper.
     reconstruct_every : int, default=1
         In every how many updates of the encoder the reconstruction, and what else trains the decoder there, is
         computed; its weight is small and its cost is not.
-    optimizer : {"adamw", "sgd"}, default="adamw"
-        Of the encoder; ``"sgd"`` has Nesterov momentum 0.9.
-    classifier_optimizer : {"own", "shared"}, default="own"
+    optimizer : {"adamw", "sgd", None}, default: the first, and the second for many images
+        Of the encoder; ``"sgd"`` has Nesterov momentum 0.9. Its settings go together: where this or
+        `classifier_optimizer` is given another value than is best, all that are left open are the paper's.
+    classifier_optimizer : {"own", "shared", None}, default: the first, and the second with that ``"sgd"``
         Adam with the betas of all but the encoder, or the encoder's optimizer with its weight decay, as in the authors'
         code.
     mixer_betas : (float, float), default=(0.5, 0.9)
         Of the mixer's Adam; (0.9, 0.999) in the authors' code. Decoder and critic have (0.5, 0.9).
-    learning_rate : float, default=2e-4
+    learning_rate : float, default: 2e-4, and 0.4 with that ``"sgd"``
         Of encoder and classifier.
-    adversarial_learning_rate : float, default: as `learning_rate`, and 1e-3 for up to 2,000 images
+    adversarial_learning_rate : float, default: as `learning_rate`, 1e-3 for up to 2,000 images, 4e-4 for more
         Of mixer, decoder and critic, which Adam trains. An autoregressive decoder has AdamW and one cycle up to this
         rate, by default 3e-3.
-    weight_decay : float, default=1e-3
+    weight_decay : float, default: 1e-3, and 2e-4 with that ``"sgd"``
         The fraction by which the weights of the encoder's optimizer shrink in a step at the full learning rate; see
         `latentover.training.make_optimizer`.
-    schedule : {"constant", "cosine", "one_cycle"}, default="constant"
+    schedule : {"constant", "cosine", "one_cycle", None}, default: the first, or the last with that ``"sgd"``
         Of the learning rate of encoder and classifier.
-    ema : float in [0, 1), default=0.0
+    ema : float in [0, 1), default: over 6 % of the steps for many images, else 0
         Decay of a moving average of the weights of encoder, classifier and decoder, which is then used in their place;
         0.99 in the authors' code.
     match_moments : bool, default=True

@@ -389,9 +389,9 @@ class TestRecipes:
             ("MultiClassCCR", "cleaning=remov", "'ignore' or 'translate' or 'remove', but got 'remov'; did you mean"),
             ("ClassicalSampler", "method=smot", "'smote' or .*, but got 'smot'; did you mean 'smote'"),
             ("BAGANSampler", "base_selection=even", "'random', but got 'even'"),
-            ("RAESampler", "channels=many", "a whole number, but got 'many'"),
+            ("RAESampler", "n_components=many", "a whole number, but got 'many'"),
             ("RAESampler", "latent_dim=many", "a whole number or null, but got 'many'"),
-            ("RAESampler", "loss=c", "'ce' or 'logit_adjusted', but got 'c'"),
+            ("RAESampler", "loss=c", "'ce' or 'logit_adjusted' or null, but got 'c'"),
         ],
     )  # fmt: skip
     def test_refuse_another_type(self, sampler, override, message):

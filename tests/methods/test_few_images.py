@@ -131,7 +131,8 @@ class TestDefaults:
         [
             ((3, 8, 8), 2000, ("flip_shift", 50.0, True, 5, True)),
             ((1, 8, 8), 2000, ("shift", 50.0, True, 5, True)),
-            ((3, 8, 8), 2001, ("none", 0.01, False, 1, False)),
+            ((3, 8, 8), 2001, ("flip_shift_cutout", 0.0, True, 8, False)),
+            ((1, 8, 8), 2001, ("shift_cutout", 0.0, True, 8, False)),
             ((3, 8, 8), 200, ("flip_shift", 50.0, True, 5, True)),
             ((3, 8, 8), 199, ("flip_shift", 50.0, True, 5, False)),
             ((5,), 100, ("none", 5.0, True, 5, False)),
@@ -142,7 +143,7 @@ class TestDefaults:
         for model, stops in ((RAEClassifier(**{**RAE, "max_steps": 1}), expected[-1]), (RAESampler(**RAE), False)):
             model.set_params(max_steps=1).fit(data, labels)
             found = model._resolved()
-            assert found.adversarial_learning_rate == (1e-3 if expected[1] == 50 else None)
+            assert found.adversarial_learning_rate == {50.0: 1e-3, 0.0: 4e-4}.get(expected[1])
             names = ("augment", "reconstruction_weight", "decoder_reconstruction", "adversarial_every")
             assert tuple(getattr(found, name) for name in names) == expected[:-1]
             assert found.early_stopping is stops
