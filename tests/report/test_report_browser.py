@@ -73,7 +73,7 @@ def draw_all(browser):
     browser.execute_script("scrollTo(0, 0)")
 
 
-def wait_until(browser, script, seconds=10):
+def wait_until(browser, script, seconds=60):
     end = time.monotonic() + seconds
     while not browser.execute_script(script):
         assert time.monotonic() < end, script
