@@ -175,7 +175,7 @@ class DeepClassifier(PretrainedEncoder, StoppableTraining, LatentSpace, BaseClas
     Parameters
     ----------
     backbone : nn.Module or str, default="auto"
-        ``"auto"`` is the encoder of `RAEClassifier` for images (``"conv"``) or tables; ``"resnet"`` a small and fast
+        ``"auto"`` is the RAE paper's encoder for images (``"conv"``) or tables; ``"resnet"`` a small and fast
         residual network; ``"resnet32"`` and ``"resnet18"`` those of the long-tailed benchmarks, with features of length
         64 and 512; any other name a classification model of torchvision, and ``"timm/<name>"`` a model of timm (the
         extra ``timm``), without trained weights unless `encoder_weights` says so. A module has to map inputs
