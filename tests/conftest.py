@@ -1,6 +1,7 @@
 """What all tests share: one thread a process, for the networks are small and several processes share the cores; and
 which tests are slow."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -26,9 +27,15 @@ def pytest_configure(config):
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # a plugin may have imported torch before
     for warning in QUIET:
         config.addinivalue_line("filterwarnings", f"ignore::{warning}")
+    # Waiting for the disk guards against a loss of power, which no test has; what a killed process leaves is the same.
+    os.fsync = lambda handle: None
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
         if item.nodeid.startswith(SLOW):
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish():
+    gc.freeze()  # modules and tests stay: looking through them for garbage again and again takes a while
