@@ -111,9 +111,18 @@ def loop(rng):
 MALFORMED = [wrong_value, wrong_value, unknown_key, missing_key, twice, cut, noise, loop]
 
 
+def test_two_malformed_recipes_of_each_kind_are_one_line_each(tmp_path):
+    malformed_recipes(2 * len(MALFORMED), tmp_path)
+
+
 def test_a_thousand_malformed_recipes_are_one_line_each(tmp_path):
-    rng, path = np.random.default_rng(0), tmp_path / "recipe.yaml"
-    for number in range(N_INPUTS):
+    malformed_recipes(N_INPUTS, tmp_path)
+
+
+def malformed_recipes(n, folder):
+    """Each ends in one line."""
+    rng, path = np.random.default_rng(0), folder / "recipe.yaml"
+    for number in range(n):
         text = MALFORMED[number % len(MALFORMED)](rng)
         path.write_text(text, encoding="utf-8")
         seconds = []

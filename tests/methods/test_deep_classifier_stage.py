@@ -39,6 +39,8 @@ DEEP = DeepSMOTE(
     penalty="reference_code",
     k_neighbors=3,
 )
+BRIEF = clone(DEEP).set_params(max_epochs=2)
+"""Where it does not matter what the samples look like."""
 
 
 @pytest.fixture(scope="module")
@@ -338,7 +340,7 @@ class TestCheckpoint:
     @pytest.mark.parametrize(
         "settings",
         [
-            {"stage_sampler": DEEP, "early_stopping": True, "final_weights": "last"},
+            {"stage_sampler": BRIEF, "early_stopping": True, "final_weights": "last"},
             {"stage_sampler": SMOTE(k_neighbors=3), "mixing": NeighborMix(neighbor_space="features")},
             {"stage_sampler": RandomOverSampler(), "stage_start": 0.0, "loss": "ldam", "batches": "square_root"},
         ],
@@ -367,7 +369,7 @@ class TestCheckpoint:
         assert list(tmp_path.iterdir()) == []
 
     def test_the_sampler_has_one_of_its_own(self, table, tmp_path, monkeypatch):
-        small = {**SMALL, "stage_sampler": DEEP, "checkpoint": str(tmp_path / "training"), "checkpoint_every": 1}
+        small = {**SMALL, "stage_sampler": BRIEF, "checkpoint": str(tmp_path / "training"), "checkpoint_every": 1}
         whole = DeepClassifier(**small).fit(*table)
         run_step, steps = Engine.run_step, []
 
@@ -389,7 +391,7 @@ class TestCheckpoint:
     def test_what_the_sampler_has_learned_is_there_before_the_classifier_has_a_checkpoint(
         self, table, tmp_path, monkeypatch
     ):
-        small = {**SMALL, "stage_sampler": DEEP, "checkpoint": str(tmp_path / "training")}
+        small = {**SMALL, "stage_sampler": BRIEF, "checkpoint": str(tmp_path / "training")}
         whole = DeepClassifier(**small).fit(*table)
         run_step, steps = Engine.run_step, []
 

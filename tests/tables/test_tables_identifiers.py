@@ -40,7 +40,7 @@ IDENTIFIERS = {
     "part of the rows": rng().choice(3 * N, N, replace=False),
     "customer_id": rng().choice(10**9, N, replace=False),
     "orderID": rng().choice(10**5, N, replace=False),
-    "account number": rng().choice(np.arange(10**7, 10**8), N, replace=False),
+    "account number": 10**7 + rng().choice(9 * 10**7, N, replace=False),
     "Unnamed: 0": rng().choice(10**6, N, replace=False),
     "text of digits": digits(N, 12),
     "category": pd.Categorical([f"person {i}" for i in range(N)]),
@@ -49,7 +49,7 @@ IDENTIFIERS = {
 }
 OTHERS = {
     "amount in cents": rng().choice(10**7, N, replace=False),
-    "population": rng().choice(np.arange(10**6, 10**7), N, replace=False),
+    "population": 10**6 + rng().choice(9 * 10**6, N, replace=False),
     "price": np.round(np.exp(rng().normal(5, 1, N)), 2),
     "unique floats": rng().normal(size=N),
     "whole floats": np.arange(float(N)),
@@ -57,7 +57,7 @@ OTHERS = {
     "age": rng().integers(18, 90, N),
     "number of visits": rng().integers(0, 100, N),
     "salary": rng().choice(np.arange(30_000, 99_999), N, replace=False),
-    "timestamp": rng().choice(np.arange(1_600_000_000, 1_700_000_000), N, replace=False),
+    "timestamp": 1_600_000_000 + rng().choice(10**8, N, replace=False),
     "shop_id": rng().integers(0, 30, N),
     "town": rng().choice(["Graz", "Linz", "Wien"], N),
     "postal code": [str(d) for d in rng().integers(1000, 1100, N)],

@@ -1,6 +1,7 @@
 """A fit that was interrupted ends at the weights of one that was not."""
 
 import errno
+import functools
 import re
 import warnings
 from pathlib import Path
@@ -72,6 +73,12 @@ def fit(name, **settings):
     return clone((FITS | METHODS)[name]).set_params(**settings).fit(X, Y)
 
 
+@functools.cache
+def without_interruption(name):
+    """What all tests of a training compare with, and none changes."""
+    return fit(name)
+
+
 def interrupt(monkeypatch, step):
     """Let the training die just before that step."""
     run_step = Engine.run_step
@@ -91,7 +98,7 @@ def without_seconds(history):
 @EACH
 @pytest.mark.parametrize("step", [1, 5, 8])
 def test_resumes_bit_equal(name, step, tmp_path, monkeypatch):
-    whole = fit(name)
+    whole = without_interruption(name)
     path = tmp_path / "run.checkpoint"
     with monkeypatch.context() as patch:
         interrupt(patch, step)
@@ -146,7 +153,7 @@ def assert_same(one, other):
 @pytest.mark.parametrize("name", FITS | METHODS)
 def test_a_complete_one_is_kept_where_that_is_asked_for_and_nothing_is_trained_again(name, tmp_path, monkeypatch):
     path = tmp_path / "run.checkpoint"
-    whole = fit(name)
+    whole = without_interruption(name)
     with keeping():
         assert_same(fit(name, checkpoint=str(path)), whole)
     assert path.is_file()
@@ -170,7 +177,7 @@ def test_a_guide_is_not_trained_again(tmp_path, monkeypatch):
             raise Interrupted
         run_step(self, number)
 
-    whole = fit(name)
+    whole = without_interruption(name)
     monkeypatch.setattr(Engine, "run_step", dying)
     with pytest.raises(Interrupted):
         fit(name, checkpoint=str(path))
@@ -194,7 +201,7 @@ def test_a_bit_that_has_flipped_is_found(tmp_path, monkeypatch):
         with pytest.raises(ValueError, match=f"^Expected {re.escape(str(path))} to be a checkpoint, but it cannot be"):
             fit("paper", checkpoint=str(path))
     path.write_bytes(content)
-    assert_same(fit("paper", checkpoint=str(path)), fit("paper"))
+    assert_same(fit("paper", checkpoint=str(path)), without_interruption("paper"))
 
 
 @pytest.mark.parametrize("n_bytes", [0, 1, 32, 33, 1000, -1])
@@ -229,7 +236,7 @@ def test_a_write_that_fails_warns_once_and_ends_no_training(code, tmp_path, monk
     def failing(path, content):
         raise OSError(code, "cannot be written")
 
-    whole, path = fit("paper"), tmp_path / "run.checkpoint"
+    whole, path = without_interruption("paper"), tmp_path / "run.checkpoint"
     monkeypatch.setattr(checkpoints, "write_whole", failing)
     with warnings.catch_warnings(record=True) as caught, keeping():
         warnings.simplefilter("always")
@@ -258,14 +265,14 @@ def test_a_write_that_fails_leaves_the_one_before(tmp_path, monkeypatch):
         with pytest.warns(UserWarning, match="no space left"), pytest.raises(Interrupted):
             fit("paper", checkpoint=str(path), checkpoint_every=2)
     assert len(writes) == 4
-    assert_same(fit("paper", checkpoint=str(path)), fit("paper"))
+    assert_same(fit("paper", checkpoint=str(path)), without_interruption("paper"))
 
 
 def test_a_file_that_cannot_be_removed_ends_no_training(tmp_path, monkeypatch):
     def failing(self, missing_ok=False):
         raise PermissionError(errno.EACCES, "not yours")
 
-    whole, path = fit("paper"), tmp_path / "run.checkpoint"
+    whole, path = without_interruption("paper"), tmp_path / "run.checkpoint"
     monkeypatch.setattr(Path, "unlink", failing)
     with pytest.warns(UserWarning, match=r"run.checkpoint could not be removed: .*not yours"):
         trained = fit("paper", checkpoint=str(path))
