@@ -147,6 +147,7 @@ def test_where_there_is_no_cluster_it_says_what_to_do(write_recipe, tmp_path, mo
     def refuse(*arguments, **options):
         raise ConnectionError("Failed to connect to Ray cluster at 10.0.0.1:6379.")
 
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", refuse)
     recipes, backend = [write_recipe(QUICK)], RayBackend("10.0.0.1:6379")
     told = r"^Expected a Ray cluster at 10.0.0.1:6379, but got: Failed .*:6379; start .*set RAY_AUTH_MODE=token"
