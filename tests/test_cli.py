@@ -486,6 +486,24 @@ def test_a_warning_is_one_line_for_people(capsys, monkeypatch):
     assert re.search(r"test_cli.py:\d+: DeprecationWarning: Old\.", err)
 
 
+def test_what_several_runs_warn_of_is_said_once(capsys, monkeypatch):
+    def warn(options):
+        for text in ("a/b, seed 0: Few.", "a/c, seed 1: Few.", "a/c, seed 1: Fewer.", "No run.", "No run."):
+            warnings.warn(text, UserWarning, stacklevel=1)
+        return 0
+
+    monkeypatch.setattr(cli.data, "list_data", warn)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert run(capsys, "data", "list")[2].splitlines() == [
+            "latentover: a/b, seed 0: Few.",
+            "latentover: a/c, seed 1: Fewer.",
+            "latentover: No run.",
+            "latentover: No run.",
+        ]
+        assert run(capsys, "data", "list", "-v")[2].count("UserWarning: ") == 5, "everything, where that is asked for"
+
+
 def test_traceback_shows_where_an_error_comes_from(recipes):
     for arguments in (["--traceback", "evaluate", "nowhere"], ["evaluate", "nowhere", "--traceback"]):
         with pytest.raises(FileNotFoundError, match="nowhere to be a run"):

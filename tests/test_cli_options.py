@@ -16,6 +16,7 @@ import latentover
 from latentover import cli
 from latentover.cli import completion
 from latentover.cli.options import EXAMPLES, SHARED
+from latentover.data.diagnosis import few_images
 from latentover.estimators import BaseClassifier
 from latentover.experiments.catalogue import list_methods, list_models
 from latentover.experiments.recipe import load_recipe
@@ -215,6 +216,14 @@ def test_parameters_become_settings(message, typed):
     if "early_stopping" in message or "small_class" in message:
         named = of_steps({"sampler": None, "method": latentover.RAEClassifier()})
     assert as_typed(message, named) == typed
+
+
+def test_advice_on_few_images_can_be_typed():
+    (advice,) = few_images(["car", "truck"], [400, 36])
+    typed = as_typed(advice, of_steps({"method": latentover.RAEClassifier()}))
+    assert "=" in advice
+    assert "=" not in typed
+    assert "begin with one that has seen other images, --method.init_args.encoder resnet18 or another name" in typed
 
 
 def test_the_first_step_that_has_a_parameter_is_named():

@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from test_docs import BLOCK
 
 import latentover
 from latentover.experiments.recipe import load_recipe
 from latentover.mixing import Mixed
 
 PAGE = Path(__file__).parent.parent / "CONTRIBUTING.md"
+TEXT = PAGE.read_text(encoding="utf-8") if PAGE.is_file() else ""
 pytestmark = pytest.mark.skipif(not PAGE.is_file(), reason="CONTRIBUTING.md is not beside these tests")
 X = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
 Y = np.repeat([0, 1, 2], [30, 20, 10])
@@ -18,7 +20,7 @@ Y = np.repeat([0, 1, 2], [30, 20, 10])
 
 def skeletons():
     """Return the code of the method, the mixing rule, the loss and the metric."""
-    return [part.split("```")[0] for part in PAGE.read_text(encoding="utf-8").split("```python\n")[1:]]
+    return [code for fragment, language, code in BLOCK.findall(TEXT) if language == "python" and not fragment]
 
 
 @pytest.fixture
@@ -44,6 +46,18 @@ def test_the_mixing_rule(module):
     expected = 0.25 * torch.eye(3)[labels] + 0.75 * torch.eye(3)[labels.flip(0)]
     torch.testing.assert_close(mixed.soft_labels(3), expected)
     assert module.Reversed() == module.Reversed(weight=0.7), "a frozen dataclass, which recipes can compare"
+
+
+def test_the_test_of_the_mixing_rule_can_pass_and_fail(module, monkeypatch):
+    """The page's test, with the rule where the page puts it."""
+    (code,) = (code for fragment, _, code in BLOCK.findall(TEXT) if fragment)
+    monkeypatch.setattr(latentover.mixing, "Reversed", module.Reversed, raising=False)
+    written: dict = {}
+    exec(compile(code, PAGE.name, "exec"), written)
+    written["test_equals_its_formula"]()
+    monkeypatch.setattr(written["Reversed"], "__call__", latentover.mixing.Mixup().__call__)
+    with pytest.raises(AssertionError):
+        written["test_equals_its_formula"]()
 
 
 @pytest.mark.parametrize("name", ["mixing", "method"])

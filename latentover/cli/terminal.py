@@ -98,7 +98,11 @@ def say_wrong(text: str, style: str = "error") -> None:
 
 @contextmanager
 def saying_warnings(options: argparse.Namespace) -> Iterator[None]:
-    """Say warnings for people in one line, without the line of code that they come from; others keep theirs."""
+    """Say warnings for people in one line, without the line of code that they come from; others keep theirs.
+
+    What several runs have to say is said of the first of them, unless everything was asked for.
+    """
+    said = set[str]()
 
     def show(
         message: Warning | str,
@@ -109,11 +113,15 @@ def saying_warnings(options: argparse.Namespace) -> Iterator[None]:
         line: str | None = None,
     ) -> None:
         from latentover.cli.words import as_options
+        from latentover.experiments.wording import without_run
         from latentover.training import parallel
 
         if parallel.rank() > 0:
             return
         if issubclass(category, UserWarning) and options.verbosity < 2:
+            if (of_any_run := without_run(str(message))) != str(message) and of_any_run in said:
+                return
+            said.add(of_any_run)
             say_wrong(as_options(str(message), options), "warning")
         else:
             print(warnings.formatwarning(message, category, filename, lineno), end="", file=sys.stderr)

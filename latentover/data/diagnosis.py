@@ -199,9 +199,9 @@ def few_images(classes: Sequence[Any], counts: Sequence[int]) -> list[str]:
         named = f"{named.replace(' of class', ' images of class', 1)}"
     return [
         f"There are {named} and {sum(counts)} in all, too few to learn a network from nothing: begin with one that "
-        "has seen other images (encoder='resnet18' or another name, backbone= of a DeepClassifier, encoder_weights=... "
-        "and, the fewer there are, freeze_encoder=True), and augment them (augment='shift', 'flip_shift' where mirror "
-        "images mean the same)."
+        "has seen other images, encoder='resnet18' or another name (of a DeepClassifier its backbone) with "
+        "encoder_weights='FILE' and, the fewer there are, freeze_encoder=True; and augment them, "
+        "augment='flip_shift' or, where mirror images mean something else, augment='shift'."
     ]
 
 

@@ -19,6 +19,7 @@ _VALUE = r"'[^']*'|\[\.\.\.\]|None|True|False|-?\d+(?:\.\d+)?(?:e-?\d+)?"
 _ASSIGNED = re.compile(rf"(?<![\w.(`-])`?([a-z]\w*)=({_VALUE})`?(?![\w(])")
 _EXPECTED = re.compile(r"\b(Expected |; and )(`?)([a-z]\w*)\2(?= to \w)")
 _IN_PYTHON = re.compile(r" \(in Python:? [^()]*\)")
+_RUN = re.compile(r"^\S+, seed \d+: ")
 _WORDS = {"None": "null", "True": "true", "False": "false"}
 _DATA = {field.name for field in fields(DataConfig)}
 
@@ -53,6 +54,17 @@ def as_typed(message: str, named: Named) -> str:
         return start + (option.removeprefix("--") if "." in option else option)
 
     return _EXPECTED.sub(expected, _ASSIGNED.sub(assigned, _IN_PYTHON.sub("", message)))
+
+
+def without_run(message: str) -> str:
+    """Return the message of a warning without the name of the run before it, by which other runs have the same.
+
+    Examples
+    --------
+    >>> without_run("photos/rae, seed 0: There are 18 images of class 'ship'.")
+    "There are 18 images of class 'ship'."
+    """
+    return _RUN.sub("", message)
 
 
 def of_steps(steps: Mapping[str, Any]) -> Named:

@@ -124,7 +124,7 @@ def does_help(quality: TableQuality) -> Verdict:
     question, effect = "Do they help at the natural class ratio?", quality.effect
     if effect is None:
         return Verdict(question, f"Not known. {quality.effect_reason}", "unknown")
-    parts, signs = [], []
+    parts, signs, helped = [], [], 0
     for name, scores in effect.differences.items():
         words = []
         for score, title in (("auprc", "average precision"), ("tuned_balanced_accuracy", "balanced accuracy")):
@@ -133,9 +133,14 @@ def does_help(quality: TableQuality) -> Verdict:
             sure = "" if signs[-1] else ", which may be chance"
             words.append(f"{title} {signed(100 * value)} points ({signed(100 * low)} to {signed(100 * high)}{sure})")
         parts.append(f"{CLASSIFIERS[name]}: {', '.join(words)}.")
+        helped += 1 in signs[-len(words) :]
     grade: Grade
-    if 1 in signs:
-        said, grade = ("Some scores rise and others fall", "fair") if -1 in signs else ("Yes", "good")
+    if 1 in signs and -1 in signs:
+        said, grade = "Some scores rise and others fall", "fair"
+    elif 0 < helped < len(parts):  # of several intervals one is soon beyond chance
+        said, grade = "In part", "fair"
+    elif helped:
+        said, grade = "Yes", "good"
     else:
         said, grade = ("No, and some scores fall", "poor") if -1 in signs else ("Not beyond chance", "fair")
     tuned = "a tuned threshold with and without them" if any(row.tuned for row in effect.rows) else "usual thresholds"

@@ -114,7 +114,8 @@ def as_batch(inputs: Any, labels: Any, class_counts: Any) -> tuple[Tensor, Tenso
     Raises
     ------
     ValueError
-        For labels that are no whole numbers, or not one for each sample, and counts that are not one for each class.
+        For labels that are no whole numbers, or not one for each sample, and counts that are not one for each class
+        or say that there is none of a class that is there.
     """
     inputs = torch.as_tensor(inputs)
     labels, counts = (torch.as_tensor(values, device=inputs.device) for values in (labels, class_counts))
@@ -127,11 +128,18 @@ def as_batch(inputs: Any, labels: Any, class_counts: Any) -> tuple[Tensor, Tenso
         raise ValueError(
             f"Expected class_counts to have one number for each class, but got shape {tuple(counts.shape)}; pass (C,)."
         )
-    if host_may_look(labels.device) and len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(counts):
+    looks = host_may_look(labels.device) and len(labels) > 0
+    if looks and not 0 <= int(labels.min()) <= int(labels.max()) < len(counts):
         raise ValueError(
             f"Expected labels to be class numbers from 0 to {len(counts) - 1}, for there are {len(counts)} "
             f"class_counts, but got some from {int(labels.min())} to {int(labels.max())}; number the classes "
             "with np.unique(y, return_inverse=True)."
+        )
+    if looks and len(uncounted := labels[counts[labels.long()] <= 0]):
+        label = int(uncounted[0])
+        raise ValueError(
+            f"Expected class_counts to be positive for the classes of the labels, but got {counts[label].item()} for "
+            f"class {label}; pass the counts of the whole training set, as labels.bincount() gives them."
         )
     return inputs if inputs.is_floating_point() else inputs.float(), labels.long(), counts
 

@@ -16,6 +16,7 @@ from latentover.experiments.run import Machine
 from latentover.report import collect_runs
 from latentover.runs.store import read
 
+os.environ["RAY_AUTH_MODE"] = "disabled"  # otherwise a token that somebody has made once is asked for, and not shown
 ray = pytest.importorskip("ray", reason="Ray is not installed: pip install 'latentover[ray]'")
 
 from latentover.experiments.backends.ray import RayBackend  # noqa: E402
@@ -140,6 +141,20 @@ def test_more_than_the_cluster_has_is_refused(cluster, write_recipe, tmp_path):
     address, _ = cluster
     with pytest.raises(ValueError, match=r"Expected a cluster that has 1 cores and 1 GPUs for a run, but it has"):
         benchmark([write_recipe(QUICK)], MACHINE, out=tmp_path / "out", backend=RayBackend(address, gpus=1))
+
+
+def test_where_there_is_no_cluster_it_says_what_to_do(write_recipe, tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise ConnectionError("Failed to connect to Ray cluster at 10.0.0.1:6379.")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", refuse)
+    recipes, backend = [write_recipe(QUICK)], RayBackend("10.0.0.1:6379")
+    told = r"^Expected a Ray cluster at 10.0.0.1:6379, but got: Failed .*:6379; start .*set RAY_AUTH_MODE=token"
+    with pytest.raises(ConnectionError, match=told):
+        benchmark(recipes, MACHINE, out=tmp_path / "out", backend=backend)
+    with pytest.raises(ConnectionError, match=r"^Failed to connect"):
+        benchmark(recipes, MACHINE, out=tmp_path / "out", backend=RayBackend())
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Fresh rows pass, shifted ones are told apart, copies are found, and tables of all kinds are looked at."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,8 @@ from scipy.spatial.distance import cdist
 
 from latentover.metrics import column_copies, table_quality
 from latentover.metrics.copying import row_copies
+from latentover.metrics.intervals import Estimate
+from latentover.metrics.table_verdicts import does_help
 from latentover.metrics.table_views import as_points, look_at
 
 TOWNS = ["Graz", "Linz", "Wien", "<script>alert(1)</script>"]
@@ -326,6 +329,32 @@ class TestCopies:
             column_copies(REAL[:0], FRESH)
         with pytest.raises(ValueError, match="none named 'iban'"):
             column_copies(REAL, FRESH.drop(columns="iban"))
+
+
+@pytest.mark.parametrize(
+    ("boosting", "logistic", "begins", "grade"),
+    [
+        (((1, 5), (-1, 2)), ((-2, 1), (1, 4)), "Yes: 90 real rows", "good"),
+        (((-1, 5), (-1, 2)), ((-4, 1), (0.1, 4)), "In part: 90 real rows", "fair"),
+        (((1, 5), (1, 2)), ((-4, 1), (-1, 4)), "In part: ", "fair"),
+        (((1, 5), (1, 2)), ((-4, -1), (-1, 4)), "Some scores rise and others fall: ", "fair"),
+        (((-1, 5), (-1, 2)), ((-4, 1), (-1, 4)), "Not beyond chance: ", "fair"),
+        (((-1, 5), (-1, 2)), ((-4, -1), (-1, 4)), "No, and some scores fall: ", "poor"),
+    ],
+)
+def test_new_rows_help_where_every_classifier_is_better(boosting, logistic, begins, grade):
+    scores = ("auprc", "tuned_balanced_accuracy")
+    differences = {
+        name: {
+            score: Estimate((low + high) / 200, low / 100, high / 100)
+            for score, (low, high) in zip(scores, found, strict=True)
+        }
+        for name, found in (("boosting", boosting), ("logistic", logistic))
+    }
+    effect = SimpleNamespace(differences=differences, rows=[], n_test=90)
+    verdict = does_help(SimpleNamespace(effect=effect))
+    assert verdict.answer.startswith(begins)
+    assert verdict.grade == grade
 
 
 def test_distances_to_the_closest_record_are_those_between_points():

@@ -69,6 +69,7 @@ def test_arrays_and_lists_are_mixed_as_tensors_are(rule):
             {"labels": LABELS + 1},
             "labels to be class numbers from 0 to 1, for there are 2 class_counts, but got .* to 2",
         ),
+        ({"counts": COUNTS * torch.tensor([1, 0])}, "class_counts to be positive .*but got 0 for class 1; pass"),
         ({"labels": LABELS - 1}, "labels to be class numbers from 0 to 1, .*but got some from -1"),
         ({"counts": [[90, 10]]}, r"class_counts to have one number for each class, but got shape \(1, 2\)"),
     ],

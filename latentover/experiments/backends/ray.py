@@ -94,7 +94,15 @@ class RayBackend:
         options = {} if self.address else {"include_dashboard": False}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # about variables of the environment that are Ray's own
-            ray.init(self.address or "local", log_to_driver=False, logging_level="error", **options)
+            try:
+                ray.init(self.address or "local", log_to_driver=False, logging_level="error", **options)
+            except (ConnectionError, RuntimeError) as error:
+                if self.address is None:
+                    raise
+                raise ConnectionError(
+                    f"Expected a Ray cluster at {self.address}, but got: {str(error).rstrip('.')}; start one with "
+                    "`ray start --head`; where it asks for a token, as may be from 2.59 on, set RAY_AUTH_MODE=token."
+                ) from error
         try:
             yield
         finally:
