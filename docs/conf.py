@@ -54,20 +54,9 @@ numpydoc_xref_param_type = True
 numpydoc_xref_aliases = {
     name: name for name in DEFAULT_LINKS
 } | full_names()  # no links into the network
-numpydoc_xref_ignore = {
-    "of",
-    "or",
-    "optional",
-    "default",
-    "shape",
-    "shapes",
-    "the",
-    "to",
-    "a",
-    "and",
-    "in",
-    "from",
-}
+numpydoc_xref_ignore = "all"  # words that are no types
+# Methods by their names alone, which fit beside the page.
+toc_object_entries_show_parents = "hide"
 viewcode_line_numbers = True
 
 
@@ -81,6 +70,7 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "show_signature": False,
     "min_reported_time": 0,
+    "capture_repr": ("_repr_html_",),  # not the names of what a plot returns
     "backreferences_dir": "api/used",
     "doc_module": ("latentover",),
     "reference_url": {"latentover": None},
