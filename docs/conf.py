@@ -69,6 +69,9 @@ numpydoc_xref_ignore = {
     "from",
 }
 viewcode_line_numbers = True
+toc_object_entries_show_parents = (
+    "hide"  # beside the page of a class its name is known
+)
 
 
 sphinx_gallery_conf = {
@@ -93,6 +96,9 @@ sphinx_gallery_conf = {
     "thumbnail_size": (400, 280),
     "copyfile_regex": r".*\.csv",
     "line_numbers": False,
+    "capture_repr": (
+        "_repr_html_",
+    ),  # what matplotlib returns is not worth a line
 }
 
 html_theme = "pydata_sphinx_theme"
