@@ -134,6 +134,7 @@ def draw_card(example: str, path: Path) -> None:
     for ax in figure.axes:
         for text in ax.texts:
             text.remove()
+        ax.set_title("", loc="center")
         ax.set(title="", xlabel="", ylabel="")
         ax.tick_params(
             length=0, which="both", labelbottom=False, labelleft=False
@@ -178,10 +179,9 @@ def draw_results(path: Path) -> None:
     figure, ax = plt.subplots(figsize=(6.4, 5.2))
     for kind, (color, pattern) in kinds.items():
         chosen = [
-            (float(score), name)
-            for name, score in rows
+            (float(score), place)
+            for place, (name, score) in enumerate(rows)
             if re.match(pattern, name)
-            and (color != GREEN or "Deep" not in name)
         ]
         ax.scatter(*zip(*chosen, strict=True), s=46, color=color, label=kind)
     names = [name for name, _ in rows]
@@ -191,7 +191,7 @@ def draw_results(path: Path) -> None:
     )
     ax.grid(axis="y")
     ax.set_axisbelow(True)
-    ax.legend(loc="lower right")
+    figure.legend(loc="outside upper center", ncols=3, handletextpad=0.2)
     figure.savefig(path, dpi=150)
     Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
 
