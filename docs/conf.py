@@ -55,9 +55,10 @@ numpydoc_xref_aliases = {
     name: name for name in DEFAULT_LINKS
 } | full_names()  # no links into the network
 numpydoc_xref_ignore = "all"  # words that are no types
-# Methods by their names alone, which fit beside the page.
-toc_object_entries_show_parents = "hide"
 viewcode_line_numbers = True
+toc_object_entries_show_parents = (
+    "hide"  # beside the page of a class its name is known
+)
 
 
 sphinx_gallery_conf = {
@@ -70,7 +71,6 @@ sphinx_gallery_conf = {
     "show_memory": False,
     "show_signature": False,
     "min_reported_time": 0,
-    "capture_repr": ("_repr_html_",),  # not the names of what a plot returns
     "backreferences_dir": "api/used",
     "doc_module": ("latentover",),
     "reference_url": {"latentover": None},
@@ -83,6 +83,9 @@ sphinx_gallery_conf = {
     "thumbnail_size": (400, 280),
     "copyfile_regex": r".*\.csv",
     "line_numbers": False,
+    "capture_repr": (
+        "_repr_html_",
+    ),  # what matplotlib returns is not worth a line
 }
 
 html_theme = "pydata_sphinx_theme"

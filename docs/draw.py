@@ -7,6 +7,7 @@ code is hosted.
 
 import ast
 import itertools
+import re
 import runpy
 import sys
 import warnings
@@ -15,6 +16,8 @@ from typing import Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import numpy as np
+from latentover import load
 from latentover.data import load_splits
 from latentover.experiments.recipe import find_recipes, load_recipe
 from latentover.report import save_minority_grid
@@ -22,7 +25,7 @@ from latentover.training import CollapseWarning
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from PIL import Image
 
-from style import FAINT, INK, use_style
+from style import BLUE, FAINT, GREEN, INK, ORANGE, use_style
 
 HERE = Path(__file__).parent
 IMAGES = HERE / "images"
@@ -56,6 +59,13 @@ EXAMPLES: dict[str, list[str]] = {
 }
 """From an example to the names of its figures, in their order."""
 
+CARDS = {
+    "threshold_or_resampling": "card_table",
+    "decision_boundaries": "card_loop",
+    "several_seeds": "card_research",
+}
+"""From an example to the small picture of it that stands on a card, without a word."""
+
 SAMPLES: dict[str, tuple[str, dict[str, Any]]] = {
     "digits_samples": ("digits/rae", {}),
     "deepsmote_samples": ("digits_methods/deepsmote", {}),
@@ -86,6 +96,13 @@ def main(names: list[str]) -> None:
     for name in SAMPLES:
         if not wanted or name in wanted:
             draw_samples(name, *SAMPLES[name])
+    for example, name in CARDS.items():
+        if not wanted or name in wanted:
+            draw_card(example, IMAGES / f"{name}.png")
+    if not wanted or "card_images" in wanted:
+        draw_new_images(IMAGES / "card_images.png")
+    if not wanted or "results" in wanted:
+        draw_results(IMAGES / "results.png")
     if not wanted or "rae_networks" in wanted:
         draw_networks(IMAGES / "rae_networks.png")
     if not wanted or "house" in wanted:
@@ -104,6 +121,79 @@ def draw_example(example: str, pictures: list[str]) -> None:
         plt.figure(number).savefig(path, dpi=150)
         Image.open(path).convert("RGB").quantize(192).save(path, optimize=True)
         print(f"{path.name}: {path.stat().st_size // 1024} kB")
+
+
+def draw_card(example: str, path: Path) -> None:
+    """Run an example and write its last figure small, without words and ticks."""
+    use_style()
+    plt.close("all")
+    runpy.run_path(
+        str(HERE / "gallery" / f"plot_{example}.py"), run_name="__main__"
+    )
+    figure = plt.gcf()
+    for ax in figure.axes:
+        for text in ax.texts:
+            text.remove()
+        ax.set_title("", loc="center")
+        ax.set(title="", xlabel="", ylabel="")
+        ax.tick_params(
+            length=0, which="both", labelbottom=False, labelleft=False
+        )
+    figure.set_size_inches(3.2, 2)
+    figure.savefig(path, dpi=200)
+    Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
+
+
+def draw_new_images(path: Path) -> None:
+    """Write new images of the eight rarest classes, a column each, from a model that ships."""
+    model = load(HERE.parent / "models" / "rae-fashion-mnist")
+    columns = [
+        model.sample(5, y=label, random_state=0) for label in range(2, 10)
+    ]
+    images = np.stack(columns, axis=1)[:, :, 0]  # 5, 8, height, width
+    images = np.pad(
+        images, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=255
+    )
+    rows, number, height, width = images.shape
+    sheet = images.transpose(0, 2, 1, 3).reshape(rows * height, number * width)
+    picture = Image.fromarray(sheet.astype(np.uint8))
+    picture.resize((2 * number * width, 2 * rows * height), 0).save(
+        path, optimize=True
+    )
+
+
+def draw_results(path: Path) -> None:
+    """Draw the ACSA of every method on Fashion-MNIST, from the first table of its page."""
+    page = (HERE / "results" / "rae.md").read_text(encoding="utf-8")
+    table = page.split("## Fashion-MNIST\n")[1].split("| Method |")[1]
+    rows = re.findall(r"^\| ([^|]+) \| \**([\d.]+)[^|]*\|", table, re.MULTILINE)
+    kinds = {
+        "simple control": (
+            BLUE,
+            r"Logit|Class-balanced|Class weights|No resampling",
+        ),
+        "over-sampler of pixels": (GREEN, r"(.*-)?SMOTE$|ADASYN|AMDO|MC-"),
+        "network that makes samples": (ORANGE, r"RAE|DeepSMOTE|GAMO|BAGAN|DGC"),
+    }
+    use_style()
+    figure, ax = plt.subplots(figsize=(6.4, 5.2))
+    for kind, (color, pattern) in kinds.items():
+        chosen = [
+            (float(score), place)
+            for place, (name, score) in enumerate(rows)
+            if re.match(pattern, name)
+        ]
+        ax.scatter(*zip(*chosen, strict=True), s=46, color=color, label=kind)
+    names = [name for name, _ in rows]
+    ax.set_yticks(range(len(names)), names)
+    ax.set(
+        xlabel="mean recall of the ten classes (ACSA, %)", ylim=(len(names), -1)
+    )
+    ax.grid(axis="y")
+    ax.set_axisbelow(True)
+    figure.legend(loc="outside upper center", ncols=3, handletextpad=0.2)
+    figure.savefig(path, dpi=150)
+    Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
 
 
 def draw_samples(name: str, place: str, changes: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ import inspect
 import pkgutil
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,7 @@ ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 BUILT = DOCS.parent.joinpath("site")
 EXAMPLES = sorted((DOCS / "gallery").glob("plot_*.py"))
+PAGES_OUTSIDE = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "benchmarks" / "README.md"]
 METHODS = [p for p in sorted((DOCS / "methods").glob("*.md")) if p.stem not in ("index", "controls", "theory")]
 INSIDE = {
     "latentover.methods",  # all of it is at the front door
@@ -101,12 +103,36 @@ def test_methods_have_one_order(page):
 def test_code_on_pages_is_80_columns_wide():
     wide = [
         f"{page.relative_to(ROOT)}: {line}"
-        for page in [*DOCS.glob("[!a]*/**/*.md"), DOCS / "index.md", ROOT / "README.md"]
+        for page in [*DOCS.glob("[!a]*/**/*.md"), DOCS / "index.md", *PAGES_OUTSIDE]
         for code in re.findall(r"^```(?:python|bash|yaml)\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
         for line in code.splitlines()
         if len(line) > 80
     ]
     assert wide == []
+
+
+@pytest.mark.parametrize("page", sorted((DOCS / "results").glob("*.md")), ids=lambda page: page.stem)
+def test_results_begin_with_a_picture_and_a_sentence(page):
+    """A heading, a picture that is there, a paragraph; certificates are folded away."""
+    text = page.read_text(encoding="utf-8")
+    heading, picture, sentence = text.split("\n\n")[:3]
+    assert heading.startswith("# ")
+    assert (page.parent / re.fullmatch(r"!\[[^]]+\]\(([^)]+)\)", picture)[1]).is_file()
+    assert re.match(r"[*\w]", sentence)
+    assert "." in sentence
+    open_text = re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
+    assert not re.search(r"\b[0-9a-f]{40,}\b", open_text)
+
+
+def test_pictures_are_of_a_size_that_a_phone_shows():
+    """Drawn for 6.4 inches, at 350 pixels their writing is read; wider ones shrink it."""
+    style = runpy.run_path(str(DOCS / "style.py"))["STYLE"]
+    widths = {
+        example.stem: [float(w) for w in re.findall(r"figsize=\(([\d.]+),", example.read_text(encoding="utf-8"))]
+        for example in EXAMPLES
+    }
+    assert style["figure.figsize"][0] <= 6.4
+    assert {name: width for name, width in widths.items() if max(width, default=0) > 6.4} == {}
 
 
 def test_the_gallery_is_large_and_every_example_shows_something():
@@ -154,6 +180,38 @@ def test_the_built_site_has_every_name_and_every_example(rooms):
     assert (BUILT / "searchindex.js").is_file()
     bare = [page.name for page in BUILT.glob("*/*.html") if "$<code" in page.read_text(encoding="utf-8")]
     assert bare == []  # equations within sentences are drawn
+
+
+@pytest.fixture(scope="module")
+def phone(tmp_path_factory):
+    """A browser 390 pixels wide."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("chromium and chromedriver are not both on the path")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for switch in ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path_factory.mktemp('b')}"):
+        options.add_argument(switch)
+    opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    metrics = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    opened.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    yield opened
+    opened.quit()
+
+
+@pytest.mark.skipif(not (BUILT / "objects.inv").is_file(), reason="needs the built site: make docs")
+def test_no_built_page_is_scrolled_sideways_on_a_phone(phone):
+    """Of what is generated from docstrings a part; tables and code scroll within themselves."""
+    pages = [page for page in BUILT.rglob("*.html") if not {"_modules", "generated", "_static"} & set(page.parts)]
+    pages += sorted((BUILT / "api" / "rooms" / "generated").glob("*.html"))[::20]
+    assert len(pages) > 80
+    wide = []
+    for page in pages:
+        phone.get(page.as_uri())
+        if phone.execute_script("return document.documentElement.scrollWidth > innerWidth"):
+            wide.append(str(page.relative_to(BUILT)))
+    assert wide == []
 
 
 def test_the_reference_is_written_without_the_package_of_the_site():

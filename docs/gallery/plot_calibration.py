@@ -43,7 +43,7 @@ models = {
 # Left: what is said beside what happens, in bins of what is said; on the
 # diagonal the two agree. Right: how often each probability is said.
 
-figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.6))
+figure, (left, right) = plt.subplots(1, 2, figsize=(6.4, 3.4))
 left.plot([0, 1], [0, 1], color="0.7", linewidth=1)
 for number, (name, model) in enumerate(models.items()):
     said = model.fit(X_train, y_train).predict_proba(X_test)

@@ -42,8 +42,8 @@ methods = {
 
 axis_x, axis_y = np.linspace(-1.8, 2.8, 160), np.linspace(-1.4, 1.9, 120)
 grid = np.stack(np.meshgrid(axis_x, axis_y), axis=-1).reshape(-1, 2)
-figure, axes = plt.subplots(1, 4, figsize=(11, 2.9), sharey=True)
-for ax, (name, model) in zip(axes, methods.items(), strict=True):
+figure, axes = plt.subplots(2, 2, figsize=(6.4, 5))
+for ax, (name, model) in zip(axes.flat, methods.items(), strict=True):
     model.fit(X[kept], y[kept])
     ground = model.predict_proba(grid)[:, 1].reshape(120, 160)
     ax.contourf(

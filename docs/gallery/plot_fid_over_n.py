@@ -32,7 +32,7 @@ fid = {
 }
 
 # %%
-figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3.3), sharey=True)
+figure, (left, right) = plt.subplots(1, 2, figsize=(6.4, 3.3), sharey=True)
 for d, values in fid.items():
     left.plot(sizes, values, "o-", markersize=4, label=f"{d} dimensions")
 right.plot(sizes, fid[64], "o-", markersize=4, color="C1", label="FID")

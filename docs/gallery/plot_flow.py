@@ -16,7 +16,7 @@ settings = {"max_steps": 800, "hidden_units": 64, "random_state": 0}
 # %%
 # ``strength`` is how much of a new sample is noise at the start.
 
-figure, axes = plt.subplots(1, 3, figsize=(7.6, 2.8), sharex=True, sharey=True)
+figure, axes = plt.subplots(1, 3, figsize=(6.4, 2.6), sharex=True, sharey=True)
 for ax, strength in zip(axes, (0.2, 0.5, 1.0), strict=True):
     sampler = FlowSampler(strength=strength, **settings).fit(X, y)
     new = sampler.sample(150, y=1, random_state=0)

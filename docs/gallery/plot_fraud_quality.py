@@ -60,13 +60,16 @@ new = {
 }
 real = unseen[unseen["fraud"] == "yes"]
 
-figure, axes = plt.subplots(1, 4, figsize=(11, 3), sharex=True, sharey=True)
-for ax, (name, rows) in zip(axes, {"real": real, **new}.items(), strict=True):
+figure, axes = plt.subplots(2, 2, figsize=(6.4, 4.6), sharex=True, sharey=True)
+for ax, (name, rows) in zip(
+    axes.flat, {"real": real, **new}.items(), strict=True
+):
     ax.scatter(
         rows["hour"], rows["amount"], s=7, alpha=0.5, linewidths=0, color="C1"
     )
-    ax.set(title=name, xlabel="hour", yscale="log", xticks=[0, 6, 12, 18, 24])
-axes[0].set_ylabel("amount of a fraud")
+    ax.set(title=name, yscale="log", xticks=[0, 6, 12, 18, 24])
+figure.supxlabel("hour")
+figure.supylabel("amount of a fraud")
 
 # %%
 # The quality of one of them. *The judge* is a classifier that learns to tell

@@ -68,7 +68,7 @@ print(sorted(file.name for file in run.iterdir()))
 # A run is a folder with weights, scores, and a picture of the rare class: real
 # drawings, reconstructions, new ones, and the real ones nearest to these.
 
-figure, ax = plt.subplots(figsize=(9, 2.2))
+figure, ax = plt.subplots(figsize=(6.4, 1.6))
 ax.imshow(plt.imread(run / "samples.png"), interpolation="nearest")
 ax.axis("off")
 

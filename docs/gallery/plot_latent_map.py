@@ -32,7 +32,7 @@ real, new = points[: len(X)], points[len(X) :].reshape(len(rare), 30, 2)
 # %%
 # Dots are real, rings are new. The five rare classes have their colours.
 
-figure, ax = plt.subplots(figsize=(6.4, 5))
+figure, ax = plt.subplots(figsize=(6.4, 4.6))
 others = ~np.isin(y, rare)
 ax.scatter(*real[others].T, s=6, color="0.8", label="other classes")
 for number, (label, ring) in enumerate(zip(rare, new, strict=True)):

@@ -39,7 +39,7 @@ for name, sampler in samplers.items():
     wrong[name] = balanced_accuracy(classifier, *sampler.fit_resample(X, y))
     right[name] = balanced_accuracy(make_pipeline(sampler, classifier), X, y)
 
-figure, ax = plt.subplots(figsize=(7.2, 2.6))
+figure, ax = plt.subplots(figsize=(6.4, 2.6))
 for scores, color, label in (
     (wrong, "C1", "over-sampled before the split"),
     (right, "C0", "training folds alone"),
@@ -49,7 +49,7 @@ for scores, color, label in (
     for name, values in scores.items():
         ax.plot(values, [name] * 5, "|", color=color, alpha=0.6)
 ax.axvline(0.5, color="0.6", linewidth=1)
-ax.text(0.503, 2.75, "nothing can be learned", color="0.4", fontsize=8.5)
+ax.text(0.503, 2.75, "nothing can be learned", color="0.4", fontsize=9.5)
 ax.set(xlim=(0.45, 1), ylim=(-0.5, 3.2), xlabel="balanced accuracy")
 ax.legend(loc="upper right")
 

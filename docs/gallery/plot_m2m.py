@@ -57,8 +57,9 @@ sure = guide(moved).softmax(1)[:, 1].detach().numpy() > 0.7
 
 axis_x, axis_y = np.linspace(-1.8, 2.8, 160), np.linspace(-1.4, 1.9, 120)
 grid = np.stack(np.meshgrid(axis_x, axis_y), axis=-1).reshape(-1, 2)
-models = {"ERM": plain, "balanced batches": balanced, "M2m": m2m}
-figure, axes = plt.subplots(1, 4, figsize=(11, 2.9), sharex=True, sharey=True)
+models = {"ERM": plain, "Balanced batches": balanced, "M2m": m2m}
+figure, axes = plt.subplots(2, 2, figsize=(6.4, 5))
+axes = axes.ravel()
 for ax, (name, model) in zip(axes[[0, 2, 3]], models.items(), strict=True):
     ground = model.predict_proba(grid)[:, 1].reshape(120, 160)
     ax.contourf(
@@ -89,7 +90,7 @@ for a, b, good in zip(X[y == 0][:60], ends, sure, strict=True):
             "lw": 0.7,
         },
     )
-axes[1].set_title("translations, dark where taken", loc="center")
+axes[1].set_title("Translations, dark where taken", loc="center")
 
 # %%
 # The titles have the recall of the frequent and of the rare class on balanced

@@ -38,7 +38,7 @@ methods = {
 # %%
 # Margins of log-probabilities on test images, averaged over each class.
 
-figure, ax = plt.subplots(figsize=(7.6, 3.4))
+figure, ax = plt.subplots(figsize=(6.4, 3.4))
 for number, (name, model) in enumerate(methods.items()):
     model.fit(X[train], y[train])
     outputs = np.log(model.predict_proba(X[test]).clip(1e-9))
@@ -46,7 +46,7 @@ for number, (name, model) in enumerate(methods.items()):
     gap = margin_gap(margins, counts)
     ax.plot(margins, "o-", color=f"C{number}", label=f"{name} (gap {gap:.1f})")
 ax.axhline(0, color="0.6", linewidth=1)
-ax.text(-0.4, -0.15, "wrong below", va="top", color="0.4", fontsize=8.5)
+ax.text(-0.4, -0.15, "wrong below", va="top", color="0.4")
 labels = [f"{c}\n{n}" for c, n in enumerate(counts)]
 ax.set_xticks(range(10), labels)
 ax.set(xlabel="class, and its training images", ylabel="mean margin")

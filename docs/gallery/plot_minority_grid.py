@@ -25,7 +25,7 @@ model = latentover.load("models/rae-digits")
 grid = Path(tempfile.mkdtemp(), "grid.png")
 save_minority_grid(model, X, y, grid, n_classes=5)
 
-figure, ax = plt.subplots(figsize=(9, 4))
+figure, ax = plt.subplots(figsize=(6.4, 2.2))
 ax.imshow(plt.imread(grid), interpolation="nearest")
 ax.axis("off")
 

@@ -31,10 +31,10 @@ uniform = RAESampler(alpha="uniform", **settings).fit(X, y)
 # Both classes in the latent space, and where the mixtures of the rare one come
 # to lie. The weights say which of the two parents a mixture is nearer to.
 
-figure, axes = plt.subplots(1, 3, figsize=(10, 3.2))
+figure, axes = plt.subplot_mosaic(["ab", "cc"], figsize=(6.4, 4.8))
 for ax, sampler, name in (
-    (axes[0], learned, "the mixer's weights"),
-    (axes[1], uniform, "uniform weights"),
+    (axes["a"], learned, "the mixer's weights"),
+    (axes["b"], uniform, "uniform weights"),
 ):
     latents = sampler.encode(X)
     X_new, _ = sampler.fit_resample(X, y)
@@ -45,15 +45,15 @@ for ax, sampler, name in (
     ax.scatter(*mixed.T, s=6, color="C1", alpha=0.4, linewidths=0)
     ax.scatter(*latents[y == 1].T, s=24, color="C1", edgecolors="white", lw=0.6)
     ax.set(title=name, xticks=[], yticks=[])
-    axes[2].hist(
+    axes["c"].hist(
         weights.max(axis=1),
         np.linspace(0.5, 1, 26),
         histtype="step",
         lw=1.8,
         label=name,
     )
-axes[2].set(title="how large the larger weight is", xlabel="weight", yticks=[])
-axes[2].legend(loc="upper left", fontsize=8)
+axes["c"].set(title="how large the larger weight is", yticks=[])
+axes["c"].legend(loc="upper left")
 
 # %%
 # On so few samples the mixer comes to give nearly all weight to one parent: it

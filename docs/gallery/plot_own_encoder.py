@@ -62,7 +62,7 @@ panels = {
     "SMOTE between pixels": pixels.sample(12, y=8, random_state=0),
     "SMOTE between codes": latent.sample(12, y=8, random_state=0),
 }
-figure = plt.figure(figsize=(9, 3.3))
+figure = plt.figure(figsize=(6.4, 3))
 for part, (name, drawn) in zip(
     figure.subfigures(3, 1), panels.items(), strict=True
 ):

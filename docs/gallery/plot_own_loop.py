@@ -72,7 +72,7 @@ recalls = {
 }
 
 # %%
-figure, ax = plt.subplots(figsize=(7.6, 3.2))
+figure, ax = plt.subplots(figsize=(6.4, 3.4))
 for number, (name, recall) in enumerate(recalls.items()):
     mean = sum(recall) / 10
     ax.plot(recall, "o-", color=f"C{number}", label=f"{name}: mean {mean:.1%}")

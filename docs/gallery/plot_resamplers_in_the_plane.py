@@ -63,12 +63,12 @@ def legend(figure):
         (7, "C1", "new"),
     ):
         ax.scatter([], [], s=size, color=color, label=text)
-    figure.legend(loc="outside lower center", ncols=4, fontsize=8.5)
+    figure.legend(loc="outside lower center", ncols=4)
 
 
 def panels(*titles):
     """Return a figure of two panels."""
-    figure, axes = plt.subplots(1, len(titles), figsize=(8.6, 3.1))
+    figure, axes = plt.subplots(1, len(titles), figsize=(6.4, 3.1))
     for ax, title in zip(axes, titles, strict=True):
         ax.set_title(title)
     return figure, axes
@@ -82,9 +82,10 @@ arrow = {"arrowstyle": "->", "lw": 0.8, "shrinkA": 0, "shrinkB": 0}
 # All mix a sample with a neighbour; they differ in which samples they start
 # from.
 
-figure, axes = plt.subplots(1, 5, figsize=(8.6, 2.35))
+figure, axes = plt.subplots(2, 3, figsize=(6.4, 4.4))
+axes[1, 2].remove()
 for ax, (method, title) in zip(
-    axes,
+    axes.flat[:5],
     {
         "smote": "SMOTE",
         "adasyn": "ADASYN",
@@ -99,7 +100,7 @@ for ax, (method, title) in zip(
         method=method, k_neighbors=3, options=options, random_state=0
     )
     X_new, _ = sampler.fit_resample(X, y)
-    ax.set_title(title, loc="center", fontsize=9.5)
+    ax.set_title(title, loc="center")
     points(ax, X, y, X_new[len(X) :])
 legend(figure)
 

@@ -90,6 +90,6 @@ diagram.savefig(home / "diagram.png", dpi=200)
 
 picture = plt.imread(home / "diagram.png")
 height, width = picture.shape[:2]
-figure, ax = plt.subplots(figsize=(7.2, 7.2 * height / width))
+figure, ax = plt.subplots(figsize=(6.4, 6.4 * height / width))
 ax.imshow(picture)
 ax.axis("off")

@@ -18,13 +18,12 @@ AREAS = ListedColormap(["#eaf3fa", "#fdf0e6", "#e8f5f0"])
 
 
 def panels(*titles):
-    """Return a wide figure with a panel for each title."""
-    figure, axes = plt.subplots(
-        1, len(titles), figsize=(8.6, 3.1), squeeze=False
-    )
-    for ax, title in zip(axes[0], titles, strict=True):
+    """Return a figure with a panel for each title, one below the other."""
+    rows = len(titles)
+    figure, axes = plt.subplots(rows, figsize=(6.4, 3 * rows), squeeze=False)
+    for ax, title in zip(axes[:, 0], titles, strict=True):
         ax.set_title(title)
-    return figure, axes[0]
+    return figure, axes[:, 0]
 
 
 def scatter(ax, samples, colour, random, wrong=None):
@@ -110,7 +109,7 @@ figure.legend(
     loc="outside lower center",
     ncols=3,
     frameon=False,
-    fontsize=8.5,
+    fontsize=9.5,
     labelcolor=FAINT,
 )
 
@@ -153,7 +152,7 @@ wrong = relative_variance(
 )
 left.axhline(1, color=INK, linewidth=0.9)
 left.text(
-    0.5, 1.015, "unmixed", ha="center", va="bottom", color=INK, fontsize=8.5
+    0.5, 1.015, "unmixed", ha="center", va="bottom", color=INK, fontsize=9.5
 )
 for values, colour, text, place in (
     (
@@ -172,7 +171,7 @@ for values, colour, text, place in (
 ):
     left.plot(alpha, values, color=colour, linewidth=1.8)
     va = "top" if colour == BLUE else "bottom"
-    left.text(*place, text, ha="center", va=va, color=colour, fontsize=8.5)
+    left.text(*place, text, ha="center", va=va, color=colour, fontsize=9.5)
 left.set(
     xlim=(0, 1),
     ylim=(0, 1.6),
@@ -190,7 +189,7 @@ right.text(
     ha="right",
     va="top",
     color=INK,
-    fontsize=8.5,
+    fontsize=9.5,
 )
 right.plot(
     ratio, 0.5 / ratio, color=FAINT, linewidth=1.8, linestyle=(0, (4, 2))
@@ -200,12 +199,12 @@ right.text(
     0.12,
     "if all pairs were\nfresh samples",
     color=FAINT,
-    fontsize=8.5,
+    fontsize=9.5,
     va="center",
 )
 right.plot(ratio, 1 + ((n - 1) / n - 0.5) / ratio, color=GREEN, linewidth=1.8)
 right.text(
-    5, 1.25, "pairs of the same samples", color=GREEN, fontsize=8.5, va="bottom"
+    5, 1.25, "pairs of the same samples", color=GREEN, fontsize=9.5, va="bottom"
 )
 right.set(
     xscale="log",
@@ -250,9 +249,9 @@ for spread, colour, text, place, risk, dy in (
     )
     ax.axhline(mean, color=colour, linewidth=0.9, linestyle=(0, (4, 2)))
     ax.plot(count, bound, color=colour, linewidth=1.8)
-    ax.text(*place, text, color=colour, fontsize=8.5)
+    ax.text(*place, text, color=colour, fontsize=9.5)
     va = "bottom" if dy > 0 else "top"
-    ax.text(22, mean + dy, risk, color=colour, fontsize=8.5, va=va)
+    ax.text(22, mean + dy, risk, color=colour, fontsize=9.5, va=va)
 ax.set(
     xscale="log",
     xlim=(20, 20000),
@@ -293,7 +292,7 @@ for k, colour, text, place in (
         text,
         ha="right" if k == -2 else "center",
         color=colour,
-        fontsize=8.5,
+        fontsize=9.5,
     )
 image = np.roll(np.arange(n).reshape(-1, 3), 1, axis=1).ravel()
 y = np.repeat(random.choice([-1.0, 1.0], n // 3), 3)
@@ -309,7 +308,7 @@ left.text(
     ha="center",
     va="top",
     color=GREEN,
-    fontsize=8.5,
+    fontsize=9.5,
 )
 left.axhline(1, color=INK, linewidth=0.9)
 left.text(
@@ -319,7 +318,7 @@ left.text(
     ha="center",
     va="bottom",
     color=INK,
-    fontsize=8.5,
+    fontsize=9.5,
 )
 left.set(
     xlim=(0, 1), ylim=(0, 3), xlabel="weight α", ylabel="relative to √(2N)"
@@ -336,7 +335,7 @@ lowest = [
 curve = np.linspace(0, 1, 200)
 right.axhline(0.5, color=INK, linewidth=0.9)
 right.text(
-    0.99, 0.515, "needed: ½", ha="right", va="bottom", color=INK, fontsize=8.5
+    0.99, 0.515, "needed: ½", ha="right", va="bottom", color=INK, fontsize=9.5
 )
 right.plot(curve, (1 - np.sqrt(curve)) ** 2, color=BLUE, linewidth=1.8)
 right.scatter(
@@ -348,5 +347,5 @@ right.scatter(
     linewidths=0.6,
     zorder=3,
 )
-right.text(0.3, 0.25, "(1 − √(N / d))²", color=BLUE, fontsize=8.5)
+right.text(0.3, 0.25, "(1 − √(N / d))²", color=BLUE, fontsize=9.5)
 right.set(xlim=(0, 1), ylim=(0, 1), xlabel="samples per dimension, N / d")

@@ -56,7 +56,7 @@ def recall_and_alarms(predicted):
     return found / (found + missed), 1000 * false / len(y_test)
 
 
-figure, ax = plt.subplots(figsize=(7.2, 4))
+figure, ax = plt.subplots(figsize=(6.4, 4))
 fitted = {name: model.fit(X_train, y_train) for name, model in methods.items()}
 for name, model in fitted.items():
     recall, alarms = recall_and_alarms(model.predict(X_test))

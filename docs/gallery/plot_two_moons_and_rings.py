@@ -59,7 +59,7 @@ samplers = {
 
 def show(X, y):
     """Draw what every sampler makes of a set."""
-    _, axes = plt.subplots(3, 3, figsize=(7.2, 6.4))
+    _, axes = plt.subplots(3, 3, figsize=(6.4, 6))
     middle, half = (X.max(0) + X.min(0)) / 2, 0.62 * np.ptp(X, axis=0)
     limits = np.stack([middle - half, middle + half], axis=1)
     for ax, (name, sampler) in zip(axes.flat, samplers.items(), strict=True):
@@ -69,7 +69,7 @@ def show(X, y):
         ax.scatter(*new.T, s=7, color="C1", alpha=0.45, linewidths=0)
         ax.scatter(*X[y == 1].T, s=22, color="C1", edgecolors="white", lw=0.6)
         ax.set(xticks=[], yticks=[], xlim=limits[0], ylim=limits[1])
-        ax.set_title(name, loc="center")
+        ax.set_title(name, loc="center", fontsize=12)
         ax.spines[:].set_visible(False)
 
 

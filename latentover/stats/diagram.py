@@ -164,7 +164,8 @@ def draw_diagram(
     ax.plot([1, k], [0, 0], color=ink, linewidth=1)
     for tick in range(1, k + 1):
         ax.plot([tick, tick], [0, 0.1], color=ink, linewidth=1)
-        ax.text(tick, 0.16, str(tick), ha="center", va="bottom", color=ink, fontsize=10)
+        if (tick - 1) % (1 + k // 13) == 0:  # more numbers would run into each other
+            ax.text(tick, 0.16, str(tick), ha="center", va="bottom", color=ink, fontsize=10)
     bars, names = [], []
     for position, group in enumerate(equal_groups(ranks, pairs, alpha=alpha)):
         y, beyond = -0.2 - 0.3 * position, 0.02 * (k - 1)
