@@ -21,7 +21,8 @@ CONTROLS = {
     "logit adjustment": {"loss": "logit_adjusted"},
 }
 CONTROLS_ELSEWHERE = {f"{name}_{kind}": name for name in ("fashion_mnist", "mnist") for kind in ("full", "ablation")}
-CONTROLS_ELSEWHERE |= {"digits_methods": "digits", "fashion_mnist_generator": "fashion_mnist"}
+CONTROLS_ELSEWHERE |= {"digits_methods": "digits", "digits_generator": "digits"}
+CONTROLS_ELSEWHERE |= {"fashion_mnist_generator": "fashion_mnist", "cifar10_jpeg_generator": "cifar10_jpeg_lt100"}
 """Groups on the data of another group, which has the controls."""
 PLAIN = {"reweighting": None, "batches": "natural", "loss": "ce"}
 
@@ -84,7 +85,7 @@ def test_a_generator_stands_beside_the_controls(folder):
     if not any(hasattr(step, "sample") for recipe in recipes for step in (recipe.method, recipe.sampler)):
         pytest.skip("no generator in this group")
     if folder.name in CONTROLS_ELSEWHERE:
-        recipes = read(recipe_folder() / CONTROLS_ELSEWHERE[folder.name] / "none.yaml")
+        recipes = read(find_recipes([recipe_folder() / CONTROLS_ELSEWHERE[folder.name]])[0])
         assert recipes[0].data == read(find_recipes([folder])[0])[0].data
         return
     controls = [

@@ -904,11 +904,9 @@ class _RAE(PretrainedEncoder, StoppableTraining, MatchedMoments, LatentSpace, Ba
 
     def _resolved(self) -> Self:
         """Return an estimator of the same parameters, with those left open as kind and number of samples have them."""
-        open_ = [name for name in self.get_params(deep=False) if getattr(self, name) in (None, "auto")]
+        changed = {name: value for name, value in self._defaults().items() if getattr(self, name) in (None, "auto")}
         if self.mixing is None:  # which is no rule, and not an open one
-            open_.remove("mixing")
-        defaults = self._defaults()
-        changed = {name: defaults[name] for name in open_ if name in defaults}
+            del changed["mixing"]
         if self.decoder is True:
             changed["decoder"] = "autoregressive" if self._autoregressive() else "adversarial"
         return replace(self, **changed)

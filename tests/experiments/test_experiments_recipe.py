@@ -122,7 +122,7 @@ def test_the_hash_names_what_is_trained(write_recipe):
         {},
         {"title": "Another"},
         {"seeds": [5, 6]},
-        {"method.init_args.dropout": 0.4},
+        {"method.init_args.tau": 1.0},
         {"published": PUBLISHED},
     ):
         assert sha256(same) == plain
@@ -250,12 +250,12 @@ def test_a_class_of_the_users_own_is_not_imported(write_recipe, tmp_path, monkey
     [
         ("method.init_args.latent_dim", "x", "method.init_args.latent_dim to be a whole number or null, but got 'x'"),
         ("method.init_args.latent_dim", 1.5, "method.init_args.latent_dim to be a whole number or null, but got '1.5'"),
-        ("method.init_args.dropout", [1], "method.init_args.dropout to be a number, but got"),
+        ("method.init_args.dropout", [1], "method.init_args.dropout to be a number or null, but got"),
         ("method.init_args.decoder_classification", "maybe", ".*decoder_classification to be true or false, but got"),
         (
             "method.init_args.schedule",
             "one_cycl",
-            r".*schedule to be 'constant' or 'cosine' or 'one_cycle', but got 'one_cycl'; did you mean 'one_cycle'\?",
+            r".*schedule to be 'constant' or 'cosine' or 'one_cycle' or null, but got 'one_cycl'; did you mean 'one_cycle'\?",
         ),
         ("method.init_args.latent_dim", -3, "method.init_args.latent_dim to be a whole number at least 1, but got -3"),
         ("method.init_args", [1], r"method.init_args to be a mapping .*, but got \[1\]"),

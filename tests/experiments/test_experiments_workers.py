@@ -188,7 +188,7 @@ def test_ctrl_c_twice_ends_quietly(write_recipe, tmp_path, start, jobs, moment):
     for _ in range(2):
         os.killpg(process.pid, signal.SIGINT)
         time.sleep(0.15)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 130
     *before, last = err.splitlines()
     assert last == "latentover: stopped; finished runs are kept, the same command goes on from there"
