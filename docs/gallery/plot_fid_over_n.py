@@ -60,8 +60,8 @@ for ax in (left, right):
     ax.set_xticks((50, 200, 800), labels=("50", "200", "800"))
     ax.minorticks_off()
     ax.legend()
-left.set(title="FID of equal distributions: the truth is 0", ylabel="distance")
-right.set(title="64 dimensions: estimates without that bias")
+left.set(title="FID where the truth is 0", ylabel="distance")
+right.set(title="64 dimensions, without bias")
 
 # %%
 # So every score of generated samples here names its features and its n, and

@@ -31,7 +31,7 @@ uniform = RAESampler(alpha="uniform", **settings).fit(X, y)
 # Both classes in the latent space, and where the mixtures of the rare one come
 # to lie. The weights say which of the two parents a mixture is nearer to.
 
-figure, axes = plt.subplot_mosaic(["ab", "cc"], figsize=(6.4, 4.8))
+figure, axes = plt.subplot_mosaic("ab;cc", figsize=(6.4, 4.8))
 for ax, sampler, name in (
     (axes["a"], learned, "the mixer's weights"),
     (axes["b"], uniform, "uniform weights"),

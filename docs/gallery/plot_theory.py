@@ -233,7 +233,7 @@ for spread, colour, text, place, risk, dy in (
         np.sqrt(0.5),
         ORANGE,
         "from as many\nmixtures",
-        (24, 0.2),
+        (22, 0.15),
         "risk of mixtures",
         -0.006,
     ),
