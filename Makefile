@@ -18,4 +18,4 @@ test-all:
 
 docs:
 	sphinx-build -W --keep-going -q docs site
-	pytest -q tests/test_site.py -k built
+	pytest -q -m "" tests/test_site.py -k built
