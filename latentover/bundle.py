@@ -515,8 +515,9 @@ class _Reader:
         parameters = {name: value for name, value in _BEFORE.items() if name in known} | parameters
         state = description.get("state") or {}
         of_images = "format" in state and state["format"]["kind"] == ImageFormat.kind
-        if self.version < 3 and of_images and issubclass(cls, RAEClassifier | RAESampler):
-            parameters["encoder"] = "conv" if parameters["encoder"] == "auto" else parameters["encoder"]
+        of_before = self.version < 3 and of_images and issubclass(cls, RAEClassifier | RAESampler)
+        if of_before and parameters["encoder"] == "auto":
+            parameters["encoder"] = "conv"
         estimator = cls(**parameters)
         if getattr(estimator, "checkpoint", None) is not None:
             raise ValueError(

@@ -6,18 +6,17 @@ import json
 import os
 import re
 from argparse import ArgumentError
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, fields
-from functools import cached_property, wraps
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
 from imblearn.base import SamplerMixin
 from imblearn.pipeline import make_pipeline
-from jsonargparse import ArgumentParser, Namespace, _typehints
+from jsonargparse import ArgumentParser, Namespace
 from sklearn.base import BaseEstimator, clone
 
 from latentover.bundle import check_storable, find_class, import_trusted, is_trusted
@@ -344,42 +343,6 @@ def _place(name: str, group: str, variant: str | None) -> str:
     return f"part {group}, method {name}" + ("" if variant is None else f", variant {variant}")
 
 
-_listed: ContextVar[dict[Any, list[str]] | None] = ContextVar("_listed", default=None)
-
-
-@contextmanager
-def _listing_classes_once() -> Iterator[None]:
-    """Have jsonargparse list the classes of each kind once while it reads.
-
-    It lists all subclasses of a network, hundreds, and imports each by its path, whenever a word like "auto" stands
-    where a network may: some twenty times a recipe, which was most of the time that reading one takes.
-    """
-    token = _listed.set({})
-    try:
-        yield
-    finally:
-        _listed.reset(token)
-
-
-def _remembered(listing: Callable[..., list[str]]) -> Callable[..., list[str]]:
-    @wraps(listing)
-    def lists(*arguments: Any, **options: Any) -> list[str]:
-        known = _listed.get()
-        if known is None:
-            return listing(*arguments, **options)
-        key = (arguments, *options.items())
-        if key not in known:
-            known[key] = listing(*arguments, **options)
-        return list(known[key])
-
-    return lists
-
-
-if listing := getattr(_typehints, "get_all_subclass_paths", None):  # no public name, which a version may not have
-    _typehints.get_all_subclass_paths = _remembered(listing)
-
-
-@_listing_classes_once()
 def _resolved(
     source: str,
     content: dict[str, Any],
@@ -487,9 +450,7 @@ def load_sampler(
         parser = ArgumentParser(exit_on_error=False, allow_abbrev=False)
         parser.add_argument("--sampler", type=SamplerMixin, required=True)
         options = {name: as_option(value) for name, value in flat_settings({"sampler": given}, "").items()}
-        with _listing_classes_once():
-            config = parser.parse_args([f"--{k}={v}" for k, v in {**options, **settings}.items()])
-            made = parser.instantiate(config).sampler
+        made = parser.instantiate(parser.parse_args([f"--{k}={v}" for k, v in {**options, **settings}.items()])).sampler
         if isinstance(made, BaseDataEstimator):
             check_parameters(made)
         return made
