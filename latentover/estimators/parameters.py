@@ -34,6 +34,7 @@ from torch import nn
 
 from latentover import mixing
 from latentover.mixing import MixingRule
+from latentover.networks.autoencoder import EncoderName
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,10 @@ BatchSize = Annotated[int, Interval(2)]
 """Batch normalisation cannot train on one row."""
 Network = Annotated[nn.Module, Expected("an nn.Module")]
 """A network of the user's own, which is copied."""
+# The names stand before the classes: what reads a recipe tries them in this order, and goes through all modules that
+# there are to look for one of that name.
+NetworkOrName = Annotated[EncoderName | Network | str, Expected("the name of a network or an nn.Module")]
+"""A network of the user's own, or one that `latentover.networks` makes."""
 _MIXING_RULES = [
     value
     for value in map(vars(mixing).get, mixing.__all__)

@@ -34,7 +34,7 @@ from latentover.estimators.parameters import (
     Expected,
     Fraction,
     Mixing,
-    Network,
+    NetworkOrName,
     NonNegative,
     Positive,
     PositiveInt,
@@ -324,7 +324,7 @@ class DeepClassifier(PretrainedEncoder, StoppableTraining, LatentSpace, BaseClas
     """
 
     # Network
-    backbone: Annotated[Network | str, Expected("the name of a network or an nn.Module")] = "auto"
+    backbone: NetworkOrName = "auto"
     feature_dim: PositiveInt = 64
     channels: PositiveInt = 64
     hidden_units: PositiveInt | None = None

@@ -28,7 +28,7 @@ loss; a neighbour is never the sample itself, and classes of fewer than six samp
 """
 
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -38,7 +38,7 @@ from torch import Tensor, nn
 
 from latentover.estimators import BaseDeepSampler, LatentSpace, PretrainedEncoder, Synthetic, TrainingSet
 from latentover.estimators.base import PREDICT_BATCH
-from latentover.estimators.parameters import BatchSize, Expected, Network, Positive, PositiveInt
+from latentover.estimators.parameters import BatchSize, NetworkOrName, Positive, PositiveInt
 from latentover.estimators.validation import check_latents
 from latentover.mixing import convex_combination
 from latentover.mixing.neighbors import nearest_neighbors
@@ -282,7 +282,7 @@ class DeepSMOTE(PretrainedEncoder, LatentSpace, BaseDeepSampler):
     latent_dim: PositiveInt | None = None
     k_neighbors: PositiveInt = 5
     penalty: Literal["paper", "reference_code"] = "paper"
-    encoder: Annotated[Network | str, Expected("the name of a network or an nn.Module")] = "auto"
+    encoder: NetworkOrName = "auto"
     channels: PositiveInt = 64
     decoder_channels: PositiveInt | None = None
     decoder_upsampling: Upsampling = "resize"

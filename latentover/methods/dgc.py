@@ -526,7 +526,7 @@ class DGCClassifier(BaseGenerator, BaseClassifier):
 
     # Networks
     latent_dim: PositiveInt = 64
-    encoder: Network | EncoderName = "auto"
+    encoder: EncoderName | Network = "auto"
     feature_dim: PositiveInt = 256
     channels: PositiveInt = 64
     decoder_channels: PositiveInt | None = None

@@ -28,6 +28,7 @@ from latentover.estimators.base import PREDICT_BATCH
 from latentover.estimators.generator import NoBases, class_seed, joined
 from latentover.methods.classical import SAMPLERS, mixtures
 from latentover.methods.rae import RAESampler
+from latentover.networks.autoencoder import EncoderName
 
 _FAMILY = {cls: name for name, cls in SAMPLERS.items()}
 """Samplers whose new samples are mixtures of two, which are therefore known."""
@@ -98,8 +99,10 @@ class LatentOversampler(PretrainedEncoder, BaseSampler):
     base_selection: NoBases = "random"
     sampler: Annotated[BaseOverSampler | None, Expected("an over-sampler such as SMOTE()")] = None
     autoencoder: BaseEstimator | None = None
-    encoder: Annotated[nn.Module | str, Expected("the name of a network or an nn.Module, of two nn.Modules")] = "auto"
-    decoder: Annotated[nn.Module | Literal["auto"], Expected("'auto' or an nn.Module, of two nn.Modules")] = "auto"
+    encoder: Annotated[
+        EncoderName | nn.Module | str, Expected("the name of a network or an nn.Module, of two nn.Modules")
+    ] = "auto"
+    decoder: Annotated[Literal["auto"] | nn.Module, Expected("'auto' or an nn.Module, of two nn.Modules")] = "auto"
 
     autoencoder_: Any = field(init=False)
     networks_: Any = field(init=False)

@@ -80,7 +80,7 @@ from latentover.estimators.parameters import (
     Fraction,
     Interval,
     Mixing,
-    Network,
+    NetworkOrName,
     NonNegative,
     NonNegativeInt,
     Positive,
@@ -826,7 +826,7 @@ class _RAE(PretrainedEncoder, StoppableTraining, MatchedMoments, LatentSpace, Ba
     class_preserving: bool = True
     decoder: Literal[True, False, "adversarial", "autoregressive"] = True
     # Networks
-    encoder: Annotated[Network | str, Expected("the name of a network or an nn.Module")] = "auto"
+    encoder: NetworkOrName = "auto"
     style_dim: NonNegativeInt | None = None
     channels: PositiveInt | None = None
     decoder_channels: PositiveInt | None = None
@@ -852,8 +852,8 @@ class _RAE(PretrainedEncoder, StoppableTraining, MatchedMoments, LatentSpace, Ba
     batches: Literal["tuples", "pool"] = "tuples"
     sampling_power: Fraction | None = None
     batch_size: BatchSize = 64
-    augment: Augment | Literal["adaptive", "auto"] = "auto"
-    mixing: Mixing | Literal["auto"] = "auto"
+    augment: Literal["adaptive", "auto"] | Augment = "auto"
+    mixing: Literal["auto"] | Mixing = "auto"
     encoder_passes: Literal["joint", "separate"] = "joint"
     # Updates
     max_steps: PositiveInt = 1000
