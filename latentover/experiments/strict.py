@@ -17,6 +17,7 @@ import typing
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import yaml
@@ -235,7 +236,7 @@ def _known(module: str, kinds: tuple[type, ...]) -> dict[str, type]:
 # ---- Annotations -----------------------------------------------------------------------------------------------------
 
 
-def parameter_annotations(cls: type) -> dict[str, Any]:
+def parameter_annotations(cls: type) -> Mapping[str, Any]:
     """Return the annotations of a constructor's parameters.
 
     imbalanced-learn has none, and there the classes stand for them that its own check of parameters asks for.
@@ -251,7 +252,8 @@ def parameter_annotations(cls: type) -> dict[str, Any]:
     return _annotations(inspect.getattr_static(cls, "__init__"))
 
 
-def _annotations(owner: Any) -> dict[str, Any]:
+@cache
+def _annotations(owner: Any) -> Mapping[str, Any]:
     try:
         return typing.get_type_hints(owner)
     except (NameError, TypeError, AttributeError):

@@ -7,6 +7,7 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,11 @@ def _overall(comparisons: Sequence[Comparison]) -> dict[str, Any] | None:
 
 def template(name: str) -> Any:
     """Return a template of this folder: what it is given are words, not HTML, unless they say otherwise."""
+    return _environment().get_template(name)
+
+
+@cache
+def _environment() -> Any:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
@@ -219,7 +225,7 @@ def template(name: str) -> Any:
         "published": published_texts,
     }
     environment.globals |= {"plural": plural, "contents": _contents}
-    return environment.get_template(name)
+    return environment
 
 
 def _context(comparison: Comparison, prefix: str) -> dict[str, Any]:
