@@ -69,6 +69,7 @@ def test_every_public_name_has_its_place_in_the_reference(rooms):
     index = (DOCS / "api" / "index.md").read_text(encoding="utf-8")
     for room in rooms.ROOMS:
         assert f"rooms/{room}\n" in index
+        assert f"<rooms/{room}>`" in rooms.overview()
         words = set(re.findall(r"[\w.]+", pages[f"{room}.rst"]))
         for name in importlib.import_module(room).__all__:
             elsewhere = any(f"{other}.{name}" in words for other in rooms.ROOMS)

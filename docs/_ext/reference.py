@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from docutils import nodes
-from rooms import ROOMS, pages
+from rooms import ROOMS, overview, pages
 from sphinx import addnodes
 
 INCLUDED = {
@@ -29,7 +29,8 @@ def write_pages(app: Any, config: Any) -> None:
     for path in folder.glob("*.rst"):
         if path.name not in wanted:
             path.unlink()
-    for name, text in wanted.items():
+    # Not a page: the index has it.
+    for name, text in {**wanted, "overview.inc": overview()}.items():
         path = folder / name
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")

@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import Any
 
 ROOMS = {
-    "latentover": "The front door",
-    "latentover.data": "Sources, imbalance, splits",
-    "latentover.tables": "Kinds of columns",
-    "latentover.tables.dependencies": "What follows from other columns",
+    "latentover": "Classifiers and samplers",
+    "latentover.data": "Data",
+    "latentover.tables": "Columns of tables",
+    "latentover.tables.dependencies": "Dependencies of columns",
     "latentover.mixing": "Mixing rules",
-    "latentover.losses": "Losses and weights",
+    "latentover.losses": "Losses",
     "latentover.networks": "Networks",
-    "latentover.training": "Trainings",
+    "latentover.training": "Training",
     "latentover.callbacks": "Callbacks",
-    "latentover.estimators": "What all methods share",
-    "latentover.metrics": "Scores",
-    "latentover.stats": "Tests of scores",
+    "latentover.estimators": "Base classes",
+    "latentover.metrics": "Metrics",
+    "latentover.stats": "Statistics",
     "latentover.displays": "Displays",
-    "latentover.report": "Tables, pictures, the page",
-    "latentover.runs.collection": "Runs below a folder",
+    "latentover.report": "The report",
+    "latentover.runs.collection": "Collecting runs",
     "latentover.runs.store": "The store of results",
 }
 """Public rooms with their titles, in the order of the index."""
@@ -192,3 +192,19 @@ def pages() -> dict[str, str]:
             ]
         texts[f"{room}.rst"] = "\n".join(lines)
     return texts
+
+
+def overview() -> str:
+    """Return the list of the index: each room with the first sentence of its text and how many names it has."""
+    lines = []
+    for room, title in ROOMS.items():
+        text = inspect.cleandoc(importlib.import_module(room).__doc__ or "")
+        sentence = " ".join(text.split("\n\n")[0].split())
+        sentence = sentence.removeprefix("latentover: ")
+        count = len(public_names(room))
+        lines += [
+            f":doc:`{title} <rooms/{room}>` · ``{room}`` · {count} names",
+            f"   {sentence[0].upper()}{sentence[1:]}",
+            "",
+        ]
+    return "\n".join(lines)
