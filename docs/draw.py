@@ -6,7 +6,6 @@ code is hosted.
 """
 
 import ast
-import itertools
 import re
 import runpy
 import sys
@@ -227,9 +226,9 @@ def draw_samples(name: str, place: str, changes: dict[str, Any]) -> None:
 def draw_networks(path: Path) -> None:
     """Draw how the five networks are connected."""
     use_style()
-    figure = plt.figure(figsize=(8.6, 3.3), layout="none")
+    figure = plt.figure(figsize=(9, 3.3), layout="none")
     ax = figure.add_axes((0, 0, 1, 1))
-    ax.set(xlim=(0, 8.6), ylim=(0, 3.3))
+    ax.set(xlim=(0, 9), ylim=(0, 3.3))
     ax.axis("off")
 
     def box(
@@ -250,22 +249,22 @@ def draw_networks(path: Path) -> None:
         ax.add_patch(patch)
         ax.text(
             x,
-            y + 0.1,
+            y + 0.12,
             name,
             ha="center",
             va="center",
             color=INK,
-            fontsize=11,
+            fontsize=14,
             weight="bold",
         )
         ax.text(
             x,
-            y - 0.15,
+            y - 0.16,
             text,
             ha="center",
             va="center",
             color=FAINT,
-            fontsize=8.5,
+            fontsize=11.5,
         )
 
     def arrow(
@@ -282,7 +281,7 @@ def draw_networks(path: Path) -> None:
         }
         ax.add_patch(FancyArrowPatch(start, end, shrinkA=0, shrinkB=0, **style))
         middle = ((start[0] + end[0]) / 2, (start[1] + end[1]) / 2 + dy)
-        ax.text(*middle, text, ha="center", va="center", color=INK, fontsize=10)
+        ax.text(*middle, text, ha="center", va="center", color=INK, fontsize=13)
 
     ax.text(
         0.5,
@@ -291,7 +290,7 @@ def draw_networks(path: Path) -> None:
         ha="center",
         va="center",
         color=INK,
-        fontsize=11,
+        fontsize=14,
     )
     ax.text(
         0.5,
@@ -300,7 +299,7 @@ def draw_networks(path: Path) -> None:
         ha="center",
         va="center",
         color=FAINT,
-        fontsize=8.5,
+        fontsize=11.5,
     )
     box(1.85, 1.75, "E", "encoder", "#dbeaf7")
     box(3.95, 2.75, "M", "mixer", "#fbe6d4")
@@ -312,11 +311,11 @@ def draw_networks(path: Path) -> None:
     arrow((2.5, 1.75), (3.3, 1.75), r"$\mathregular{z_1 \ldots z_t}$")
     arrow((2.5, 1.95), (3.3, 2.68))
     arrow((3.95, 2.43), (3.95, 2.07))
-    ax.text(4.08, 2.25, "α", ha="left", va="center", color=INK, fontsize=10)
+    ax.text(4.08, 2.25, "α", ha="left", va="center", color=INK, fontsize=13)
     arrow((4.6, 1.75), (5.35, 1.75), "z′")
     arrow((4.6, 1.95), (5.35, 2.62), "z′", dy=0.17)
     arrow((6.1, 1.43), (6.1, 0.92))
-    ax.text(6.2, 1.18, "x̃", ha="left", va="center", color=INK, fontsize=10)
+    ax.text(6.2, 1.18, "x̃", ha="left", va="center", color=INK, fontsize=13)
     ax.add_patch(
         FancyArrowPatch(
             (0.5, 1.45),
@@ -337,7 +336,7 @@ def draw_networks(path: Path) -> None:
         ha="center",
         va="center",
         color=FAINT,
-        fontsize=8.5,
+        fontsize=11.5,
     )
     arrow((6.85, 2.75), (7.15, 2.75))
     arrow((6.85, 0.6), (7.15, 0.6))
@@ -348,7 +347,7 @@ def draw_networks(path: Path) -> None:
         ha="left",
         va="center",
         color=FAINT,
-        fontsize=8.5,
+        fontsize=11.5,
     )
     ax.text(
         7.22,
@@ -357,7 +356,7 @@ def draw_networks(path: Path) -> None:
         ha="left",
         va="center",
         color=FAINT,
-        fontsize=8.5,
+        fontsize=11.5,
     )
     figure.savefig(
         path, dpi=160, facecolor="white", metadata={"Software": None}
@@ -386,6 +385,18 @@ def imports_between_rooms() -> dict[str, set[str]]:
     }
 
 
+WAY = {
+    "cli": "a command",
+    "experiments": "reads a recipe,",
+    "data": "splits the data,",
+    "methods": "trains,",
+    "metrics": "scores,",
+    "runs": "keeps the run,",
+    "report": "compares",
+}
+"""The rooms that the data goes through, and what each of them does."""
+
+
 def draw_house(path: Path) -> None:
     """Draw the rooms on their floors, as the imports have them, and the way of the data through them."""
     imports = imports_between_rooms()
@@ -404,56 +415,59 @@ def draw_house(path: Path) -> None:
     for room in imports:
         floor(room)
     use_style()
-    figure = plt.figure(figsize=(8.6, 6), layout="none")
+    top = max(floors.values())
+    figure = plt.figure(figsize=(8.6, 0.62 * top + 0.9), layout="none")
     ax = figure.add_axes((0, 0, 1, 1))
     ax.axis("off")
-    top = max(floors.values())
-    ax.set(xlim=(0, 8.6), ylim=(0.4, top + 0.6))
-    places: dict[str, tuple[float, float]] = {}
+    ax.set(xlim=(0, 8.6), ylim=(-0.85, top + 0.6))
     for level in range(1, top + 1):
         rooms = sorted(room for room in floors if floors[room] == level)
+        width = 8.2 / len(rooms)
         for number, room in enumerate(rooms):
-            places[room] = ((number + 0.5) * 8.6 / len(rooms), level)
-    for room, lower in imports.items():
-        for name in lower:
-            ax.plot(
-                *zip(places[room], places[name], strict=True),
-                color="#c9d1da",
-                linewidth=0.6,
-                zorder=0,
-            )
-    way = ["cli", "experiments", "data", "methods", "metrics", "runs", "report"]
-    for room, (x, y) in places.items():
-        color = "#fbe6d4" if room in way else "#dbeaf7"
-        patch = FancyBboxPatch(
-            (x - 0.52, y - 0.17),
-            1.04,
-            0.34,
-            boxstyle="round,pad=0,rounding_size=0.06",
-        )
-        patch.set(facecolor=color, edgecolor=INK, linewidth=0.8)
-        ax.add_patch(patch)
-        ax.text(x, y, room, ha="center", va="center", fontsize=9.5, color=INK)
-    for start, end in itertools.pairwise(way):
-        style = {
-            "arrowstyle": "-|>",
-            "mutation_scale": 12,
-            "color": "#d55e00",
-            "linewidth": 1.4,
-            "zorder": 0.5,  # behind the rooms that it passes
-        }
-        ax.add_patch(
-            FancyArrowPatch(
-                places[start],
-                places[end],
-                connectionstyle="arc3,rad=0.25",
-                shrinkA=22,
-                shrinkB=22,
-                **style,
-            )
-        )
+            draw_room(ax, room, 0.2 + number * width, level, width - 0.14)
+    words = [
+        f"{number} {WAY[room]}" for number, room in enumerate(WAY, start=1)
+    ]
+    for height, line in zip((-0.1, -0.5), (words[:4], words[4:]), strict=True):
+        ax.text(0.27, height, "     ".join(line), fontsize=11.5, color=INK)
     figure.savefig(path, dpi=150)
-    Image.open(path).convert("RGB").quantize(128).save(path, optimize=True)
+    Image.open(path).convert("RGB").quantize(64).save(path, optimize=True)
+
+
+def draw_room(ax: Any, room: str, x: float, level: int, width: float) -> None:
+    """Draw a room on its floor; one on the way of the data in orange, with its number."""
+    patch = FancyBboxPatch(
+        (x + 0.07, level - 0.37),
+        width,
+        0.74,
+        boxstyle="round,pad=0,rounding_size=0.08",
+    )
+    patch.set(
+        facecolor="#fbe6d4" if room in WAY else "#dbeaf7", edgecolor="white"
+    )
+    ax.add_patch(patch)
+    ax.text(
+        x + 0.07 + width / 2,
+        level,
+        room,
+        ha="center",
+        va="center",
+        fontsize=13,
+        color=INK,
+    )
+    if room in WAY:
+        number = str([*WAY].index(room) + 1)
+        ax.plot(x + 0.37, level, "o", color=ORANGE, markersize=17)
+        ax.text(
+            x + 0.37,
+            level - 0.02,
+            number,
+            ha="center",
+            va="center",
+            fontsize=11.5,
+            color="white",
+            weight="bold",
+        )
 
 
 if __name__ == "__main__":
