@@ -47,6 +47,7 @@ from latentover.experiments.environment import commit, hardware, versions
 from latentover.files import write_text
 from latentover.metrics import acsa, brier, gm_c, macro_f1, mauprc_ova, prior_correction
 from latentover.stats import critical_difference_diagram, mean_ranks, shaffer
+from latentover.text import folded
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -909,7 +910,7 @@ def write_page(path: Path, methods: Sequence[str] = METHODS) -> Path:
             f"### {title}",
             f"![Critical-difference diagram by ACSA with {title}]({folder}/acsa_{name}.png)",
             f"The same by {diagrams}.",
-            ranks_table(rows, name),
+            folded(f"All methods with {title}", ranks_table(rows, name)),
         ]
     for title, some in selections.items():
         parts += [
@@ -917,23 +918,19 @@ def write_page(path: Path, methods: Sequence[str] = METHODS) -> Path:
             f"The slower samplers were not run on every fold: the ranks above are over {len(names)} sets and "
             f"{n_folds(rows)} folds in all. These are over {some['set'].nunique()} sets and {n_folds(some)} folds.",
             verdicts(some),
-            *(ranks_table(some, name) for name in CLASSIFIERS),
+            folded("All methods with each classifier", *(ranks_table(some, name) for name in CLASSIFIERS)),
         ]
     parts += [
         "## Every set",
         "Mean ACSA in percent over the classifiers but k-NN.",
-        scores_table(rows),
-        *(
-            part
-            for title, some in selections.items()
-            for part in (f"{title}, on {n_folds(some)} folds:", scores_table(some))
-        ),
+        folded(f"ACSA on {len(names)} sets", scores_table(rows)),
+        *(folded(f"{title}, on {n_folds(some)} folds", scores_table(some)) for title, some in selections.items()),
         "## The sets",
         f"{len(keel)} sets of KEEL from {len({origin(name) for name in keel})} origins and {len(every) - len(keel)} "
         "tables of real size from R's ISLR and modeldata, none of them shortened. Sets of the origins on which "
         f"settings of the RAE were once chosen ({', '.join(CHOSEN_ON)}) are left out, and so are classes of fewer than "
         f"{SMALLEST_CLASS} rows.",
-        sets_table(every),
+        folded("Rows, columns and classes of each", sets_table(every)),
         "## How it was made",
         f"Stratified splits in halves, each half once for training and once as the test. Missing "
         "numbers get the median of the training rows, missing levels a level of their own. Samplers work on the frames "
@@ -948,7 +945,7 @@ def write_page(path: Path, methods: Sequence[str] = METHODS) -> Path:
         "read.",
         f"All folds: [{packed.name}]({packed.name}). The runs, with versions and settings: "
         f"[{path.stem}.json]({path.stem}.json).",
-        "\n".join(certificate_lines(runs)),
+        folded("Certificates of all numbers above", "\n".join(certificate_lines(runs))),
     ]
     page = path.with_suffix(".md")
     write_text(page, "\n\n".join(parts) + "\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-__all__ = ["guarded", "inline_code", "latex", "line", "markdown", "natural", "short_name", "without_guard"]
+__all__ = ["folded", "guarded", "inline_code", "latex", "line", "markdown", "natural", "short_name", "without_guard"]
 
 NAME_LETTERS = 60
 LINE_LETTERS = 300
@@ -58,6 +58,22 @@ def markdown(text: object) -> str:
     for character in "&<~$":  # the first is in the references themselves
         text = text.replace(character, {"&": "&amp;", "<": "&lt;", "~": "&#126;", "$": "&#36;"}[character])
     return re.sub(r"^[-+=>:]|^\d+(?=[.)](\s|$))", lambda found: _behind_backslash(found[0]), text)
+
+
+def folded(summary: str, *blocks: str) -> str:
+    """Return blocks of Markdown folded away behind a summary, which is Markdown's HTML for itself.
+
+    Examples
+    --------
+    >>> print(folded("Certificates", "- seed: 0"))
+    <details>
+    <summary>Certificates</summary>
+    <BLANKLINE>
+    - seed: 0
+    <BLANKLINE>
+    </details>
+    """
+    return "\n\n".join([f"<details>\n<summary>{summary}</summary>", *blocks, "</details>"])
 
 
 _LATEX = {

@@ -29,7 +29,7 @@ from latentover.report.tables import (
 )
 from latentover.runs.collection import Run
 from latentover.runs.comparison import compare, split_title
-from latentover.text import markdown
+from latentover.text import folded, markdown
 
 __all__ = ["write_markdown"]
 
@@ -104,14 +104,15 @@ def _section(comparison: Comparison, level: str, page: Path) -> list[str]:
         blocks += [f"{level}# Generated samples", *(generation_markdown(table) for table in tables)]
     head = [f"{level} {markdown(comparison.title)}", markdown(key_finding(runs))]
     head += [f"> {markdown(caution)}" for caution in cautions(comparison.found)]  # now the damaged files are known
-    return [*head, *blocks, f"{level}# Where the numbers come from", *_certificates(runs, f"{level}##")]
+    certificates = folded("Certificates of all numbers above", *_certificates(runs))
+    return [*head, *blocks, f"{level}# Where the numbers come from", certificates]
 
 
-def _certificates(runs: Sequence[Run], level: str) -> list[str]:
+def _certificates(runs: Sequence[Run]) -> list[str]:
     """Return one list a recipe: a field's value once if all seeds share it, else in the order of the seeds."""
     blocks = []
     for recipe in dict.fromkeys(run.recipe for run in runs):
         group = [run for run in runs if run.recipe == recipe]
         lines = [f"- {label}: {', '.join(map(markdown, values))}" for label, values in certificate_lines(group)]
-        blocks.append(f"{level} {markdown(group[0].title)}\n\n" + "\n".join(lines))
+        blocks.append(f"**{markdown(group[0].title)}**\n\n" + "\n".join(lines))
     return blocks
