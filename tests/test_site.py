@@ -229,6 +229,22 @@ def test_no_built_page_is_scrolled_sideways_or_cut_on_a_phone(phone):
     assert wide == []
 
 
+BROKEN = """
+const names = [...document.querySelectorAll('dl.field-list dt > strong')];
+return names.filter(n => !n.innerText.includes(' ') && n.getClientRects().length > 1).map(n => n.innerText);
+"""
+"""Names of parameters on more than one line."""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not (BUILT / "objects.inv").is_file(), reason="needs the built site: make docs")
+@pytest.mark.parametrize("name", ["RAESampler", "DeepClassifier", "DGCClassifier"])
+def test_no_built_page_breaks_the_name_of_a_parameter_on_a_phone(phone, name):
+    phone.get((BUILT / "api" / "rooms" / "generated" / f"latentover.{name}.html").as_uri())
+    assert phone.execute_script("return document.querySelectorAll('dl.field-list dt > strong').length") > 5
+    assert phone.execute_script(BROKEN) == []
+
+
 def test_the_reference_is_written_without_the_package_of_the_site():
     """The page writer needs no Sphinx, so that the tests above run everywhere."""
     begin = "import sys; sys.path.insert(0, 'docs/_ext'); from rooms import pages; "
