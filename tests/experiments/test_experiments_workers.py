@@ -9,7 +9,6 @@ import threading
 import time
 import warnings
 from contextlib import suppress
-from functools import partial
 from multiprocessing import active_children
 from pathlib import Path
 
@@ -59,6 +58,12 @@ def is_running(pid):
         return False
 
 
+def hear_all():
+    """Hear Ctrl-C, which is ignored where these tests run in the background, and SIGHUP, below nohup."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @pytest.fixture
 def start(tmp_path):
     """Start a command in a process group of its own; whatever is left of it is killed in the end."""
@@ -75,8 +80,7 @@ def start(tmp_path):
                 stderr=subprocess.PIPE,
                 text=True,
                 start_new_session=True,
-                # Where these tests run in the background Ctrl-C is ignored, and so it would be there.
-                preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
+                preexec_fn=hear_all,
             )
         )
         return started[-1]
