@@ -57,6 +57,18 @@ def test_a_shipped_recipe_trains_on_it_and_a_report_shows_it(folder, capsys):
     assert "ACSA" in capsys.readouterr().out
 
 
+def test_a_folder_is_diagnosed(folder, capsys):
+    assert cli.main(["data", "diagnose", str(folder), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["n_train"], found["n_test"], found["sizes"]) == (42, 12, {"32x32": 54})
+    assert found["diagnosis"]["classes"] == ["airplane", "cat", "ship"]
+    assert cli.main(["data", "diagnose", str(folder), "--target", "kind"]) == 2
+    assert "leave --target out for a folder of images" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        cli.main(["data", "diagnose", "table.csv"])
+    assert "--target, the column of the labels of a table" in capsys.readouterr().err
+
+
 def test_a_recipe_of_somebodys_own_names_the_folder(folder):
     recipe = f"""
 data: {{source: {folder}, imbalance: null, image_size: [16, 16]}}

@@ -1,10 +1,13 @@
 """``data``: which sets there are, how imbalanced a table is, and what may help."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from latentover.cli.options import TABLE, add_command, add_place, share, table_options
 from latentover.cli.terminal import paint, say, with_heading
+
+TABLE_FILE = "a .csv or .parquet file, or a folder of .parquet files"
 
 
 def add(commands: Any) -> None:
@@ -25,21 +28,17 @@ def add(commands: Any) -> None:
         actions,
         "diagnose",
         _diagnose,
-        "Say what usually helps, how imbalanced a table is, and how it would be treated.",
+        "Say what usually helps, how imbalanced a table or a folder of images is, and how it would be treated.",
         [
+            "latentover data diagnose photos/",
             "latentover data diagnose fraud.csv --target fraud",
             "latentover data diagnose loans.csv --target default --delimiter ';' --encoding cp1252 --id customer",
         ],
     )
-    _add_table(command)
-    share(command, "json")
+    text = f"{TABLE_FILE}; or a folder with a folder of images for each class, which has no --target"
+    add_place(command, "table", "files", metavar="TABLE", help=text)
+    share(command, "target", *TABLE, "json")
     _add_advise(actions)
-
-
-def _add_table(command: argparse.ArgumentParser) -> None:
-    add_place(command, "table", "files", metavar="TABLE", help="a .csv or .parquet file, or a folder of .parquet files")
-    share(command, "target", required=True)
-    share(command, *TABLE)
 
 
 def _add_advise(actions: Any) -> None:
@@ -54,7 +53,9 @@ def _add_advise(actions: Any) -> None:
             "--json advice.json",
         ],
     )
-    _add_table(command)
+    add_place(command, "table", "files", metavar="TABLE", help=TABLE_FILE)
+    share(command, "target", required=True)
+    share(command, *TABLE)
     command.add_argument(
         "--goal",
         metavar="NAME",
@@ -106,7 +107,24 @@ def _advise(options: argparse.Namespace) -> int:
 
 
 def _diagnose(options: argparse.Namespace) -> int:
-    from latentover.data.tables import read_table
+    from latentover.data.tables import is_table, read_table
+
+    found: Any
+    if Path(options.table).is_dir() and not is_table(options.table):
+        from latentover.data.folders import describe_folder
+
+        given = [name for name in ("target", *TABLE) if getattr(options, name.replace("-", "_"))]
+        if given:
+            raise ValueError(
+                f"Expected {options.table} to be a table with --{given[0]}, but got a folder without a .parquet file; "
+                f"leave --{given[0]} out for a folder of images."
+            )
+        found = describe_folder(options.table)
+        say(options, str(found), found.to_dict())
+        return 0
+    if options.target is None:
+        options.parser.error("the following arguments are required: --target, the column of the labels of a table")
+
     from latentover.estimators.describe import describe_plan
 
     source = read_table(options.table, options.target, table_options(options), identifiers=options.id)

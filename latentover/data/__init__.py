@@ -8,6 +8,7 @@ one of the classes for PyTorch's loaders is used.
 import lazy_loader
 
 from latentover.data.diagnosis import Diagnosis, diagnose
+from latentover.data.folders import FolderDescription, describe_folder
 from latentover.data.imbalance import Imbalance, long_tailed_counts, step_counts, subsample
 from latentover.data.named import ListedSet, data_root, list_named
 from latentover.data.splits import DataConfig, Splits, load_splits, stratified_split
@@ -24,6 +25,7 @@ __all__ = [
     "ClassBalancedBatchSampler",
     "DataConfig",
     "Diagnosis",
+    "FolderDescription",
     "Imbalance",
     "ListedSet",
     "OversampledDataset",
@@ -32,6 +34,7 @@ __all__ = [
     "balanced_loader",
     "data_root",
     "dataset_labels",
+    "describe_folder",
     "diagnose",
     "list_named",
     "load_splits",

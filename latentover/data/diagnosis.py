@@ -12,6 +12,7 @@ from latentover.notebook import heading, items, note, page, table
 
 STEPS = "What usually helps, in this order:"
 EVIDENCE = "What helps on a table of yours, by its own cross-validation: latentover data advise FILE --target NAME"
+IMAGE_EVIDENCE = "What helps on images of yours: latentover benchmark configs/photos --data.source FOLDER"
 SIZES = ("class", "samples", "share", "1 : ratio", "to add")
 SHOWN = 40
 """Classes in a notebook."""
@@ -53,6 +54,8 @@ class Diagnosis:
         What follows from it.
     steps : list of str
         What usually helps, the simplest and most effective first; none where the classes are nearly balanced.
+    images : bool
+        Whether they are classes of images.
     """
 
     classes: list[Any]
@@ -64,6 +67,7 @@ class Diagnosis:
     smallest_in_fold: int
     notes: list[str]
     steps: list[str]
+    images: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as JSON-able values."""
@@ -77,7 +81,11 @@ class Diagnosis:
         if not self.steps:
             return ""
         lines = [f"{number}. {step}" for number, step in enumerate(self.steps, start=1)]
-        return "\n".join([STEPS, *lines, EVIDENCE])
+        return "\n".join([STEPS, *lines, self._evidence()])
+
+    def _evidence(self) -> str:
+        """Return by which command one sees what helps."""
+        return IMAGE_EVIDENCE if self.images else EVIDENCE
 
     def sizes_text(self) -> str:
         """Return the class sizes as a table, and what they allow."""
@@ -102,7 +110,7 @@ class Diagnosis:
         )
 
     def _repr_html_(self) -> str:
-        steps = [heading(STEPS), items(self.steps, numbered=True), note(EVIDENCE)] if self.steps else []
+        steps = [heading(STEPS), items(self.steps, numbered=True), note(self._evidence())] if self.steps else []
         return page(*steps, *self._sizes_html())
 
     def _sizes_html(self) -> list[str]:
@@ -169,7 +177,8 @@ def diagnose(y: ArrayLike, *, images: bool = False) -> Diagnosis:
         max_folds=smallest,
         smallest_in_fold=_left_in_fold(smallest),
         notes=_notes(classes, counts) + (few_images(classes, counts) if images else []),
-        steps=_steps(classes, counts),
+        steps=_steps(classes, counts, images=images),
+        images=images,
     )
 
 
@@ -214,7 +223,7 @@ def _left_in_fold(n: int) -> int:
     return n - -(-n // FOLDS)
 
 
-def _steps(classes: list[Any], counts: list[int]) -> list[str]:
+def _steps(classes: list[Any], counts: list[int], *, images: bool) -> list[str]:
     if len(classes) == 1 or counts[0] / counts[-1] < BALANCED:
         return []
     largest, total = counts[0] / sum(counts), sum(counts)
@@ -225,7 +234,9 @@ def _steps(classes: list[Any], counts: list[int]) -> list[str]:
         "costs.",
         "Decide otherwise, by the same probabilities: tune the threshold (TunedDecisionClassifier) or adjust by the "
         f"class shares (PriorAdjustedClassifier{': ' + named if named else ''}).",
-        'Weigh the classes in training (class_weight="balanced").',
+        "Weigh the classes in training ("
+        + ("DeepClassifier(loss='logit_adjusted')" if images else 'class_weight="balanced"')
+        + ").",
         "Resample last, and only for what the steps before do not give; test at the natural ratio.",
     ]
 

@@ -8,13 +8,15 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from latentover.data.pictures import IMAGE_SUFFIXES, in_words, list_images, open_images
+from latentover.data.diagnosis import Diagnosis, diagnose
+from latentover.data.pictures import IMAGE_SUFFIXES, image_sizes, in_words, list_images, open_images
 from latentover.data.source import Source
 
 _PARTS = {
@@ -104,6 +106,94 @@ def scan_folder(root: str | Path, image_size: Sequence[int] | None = None) -> tu
     if turned := sum(group.n_turned for group in groups):
         remarks.append(f"{turned:,} {'photo' if turned == 1 else 'photos'} turned upright as EXIF says")
     return source, remarks
+
+
+@dataclass(frozen=True)
+class FolderDescription:
+    """What a folder of class folders holds; `print` shows it.
+
+    Attributes
+    ----------
+    n_train, n_test : int
+        Images to train on, and of a folder ``test``; 0 without one, and then a part of the others is kept for it.
+    channels : {1, 3}
+        1 if all are grey.
+    sizes : dict from (height, width) to int
+        How many images have which size, the most frequent first.
+    remarks : list of str
+        What is passed over, and how many photos are turned upright.
+    diagnosis : Diagnosis
+        Of the classes of the training images.
+    """
+
+    n_train: int
+    n_test: int
+    channels: int
+    sizes: dict[tuple[int, int], int]
+    remarks: list[str]
+    diagnosis: Diagnosis
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all of it as JSON-able values; a size as ``"<height>x<width>"``."""
+        sizes = {f"{height}x{width}": count for (height, width), count in self.sizes.items()}
+        return {**asdict(self), "sizes": sizes, "diagnosis": self.diagnosis.to_dict()}
+
+    def __str__(self) -> str:
+        of_test = f" and {self.n_test:,} to test on" if self.n_test else ""
+        colour = "grey" if self.channels == 1 else "in colour"
+        (height, width), *others = self.sizes
+        size = f"all {height}x{width} pixels (height x width)"
+        if others:
+            areas = sorted(self.sizes, key=lambda each: each[0] * each[1])
+            least, most = (f"{each[0]}x{each[1]}" for each in (areas[0], areas[-1]))
+            size = f"of {len(self.sizes)} sizes, from {least} to {most} pixels (height x width)"
+        lines = [f"{self.n_train:,} images to train on{of_test}, {colour}, {size}."]
+        if others:
+            lines.append("- Sizes differ: image_size gives them all one, in a recipe `data: {image_size: [32, 32]}`.")
+        lines += [f"- {remark[0].upper()}{remark[1:]}." for remark in self.remarks]
+        return "\n\n".join(filter(None, [self.diagnosis.steps_text(), "\n".join(lines), self.diagnosis.sizes_text()]))
+
+
+def describe_folder(root: str | Path) -> FolderDescription:
+    """Say what a folder of class folders holds, how imbalanced it is, and what helps; no pixel is decoded.
+
+    Parameters
+    ----------
+    root : str or Path
+        A folder for each class, or ``train`` and ``test`` with them, as a recipe's ``data: {source: FOLDER}`` reads it.
+
+    Returns
+    -------
+    FolderDescription
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        If there is no such folder, or what is in it cannot be read as classes of images.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from PIL import Image
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name, n in {"cat": 3, "dog": 1}.items():
+    ...     (folder / name).mkdir()
+    ...     for number in range(n):
+    ...         Image.new("RGB", (8, 6)).save(folder / name / f"{number}.png")
+    >>> found = describe_folder(folder)
+    >>> found.sizes, found.diagnosis.ratio
+    ({(6, 8): 4}, 3.0)
+    """
+    source, remarks = scan_folder(root, image_size=(1, 1))
+    test = [] if source.X_test is None else source.X_test.pictures
+    return FolderDescription(
+        n_train=len(source.X),
+        n_test=len(test),
+        channels=source.X.shape[1],
+        sizes=dict(image_sizes([*source.X.pictures, *test]).most_common()),
+        remarks=remarks,
+        diagnosis=diagnose(source.y, images=True),
+    )
 
 
 class _Parts(NamedTuple):

@@ -127,17 +127,18 @@ def open_images(*groups: Sequence[Picture], image_size: Sequence[int] | None = N
         If sizes differ and ``image_size`` is None, a file is no image, or it has more than 8 bits a channel.
     """
     pictures = [picture for group in groups for picture in group]
-    headers = [
-        header
-        for chunk in _in_threads(lambda chunk: [_header(pictures[i]) for i in chunk], len(pictures))
-        for header in chunk
-    ]
+    headers = _headers(pictures)
     if image_size is None:
         image_size = _common_size(pictures, [header.size for header in headers])
     channels = 1 if all(header.mode in _GREY_MODES for header in headers) else 3
     shape = (channels, image_size[0], image_size[1])
     turned = iter(headers)
     return [ImageFiles(group, shape, sum(next(turned).turned for _ in group)) for group in groups]
+
+
+def image_sizes(pictures: Sequence[Picture]) -> Counter[tuple[int, int]]:
+    """Return how many images have which (height, width), turned upright as EXIF says."""
+    return Counter((header.size[1], header.size[0]) for header in _headers(pictures))
 
 
 def are_pictures(X: Any) -> bool:
@@ -244,6 +245,11 @@ def _common_size(pictures: Sequence[Picture], sizes: Sequence[tuple[int, int]]) 
                 f"[{height}, {width}], or an estimator's image_shape to (channels, height, width), to resize all."
             )
     return height, width
+
+
+def _headers(pictures: Sequence[Picture]) -> list[Header]:
+    chunks = _in_threads(lambda chunk: [_header(pictures[i]) for i in chunk], len(pictures))
+    return [header for chunk in chunks for header in chunk]
 
 
 def _header(picture: Picture) -> Header:

@@ -110,6 +110,9 @@ def test_what_helps_stands_first_and_in_order():
     assert "'fault' above 5.00% is enough" in lines[2]
     assert "latentover data advise" in lines[5]
     assert lines[6:8] == ["", "class    samples    share  1 : ratio     to add"]
+    of_images = str(diagnose(["ok"] * 95 + ["fault"] * 5, images=True)).splitlines()
+    assert "logit_adjusted" in of_images[3]
+    assert "latentover benchmark configs/photos" in of_images[5]
 
 
 def test_a_threshold_is_named_for_two_classes_alone():

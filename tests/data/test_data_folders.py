@@ -1,8 +1,10 @@
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from latentover.data.folders import read_folder
+from latentover.data.folders import describe_folder, read_folder
 from latentover.data.pictures import ImageFiles
 
 
@@ -258,3 +260,32 @@ def test_classes_may_be_links(tmp_path):
         (tmp_path / "data").mkdir(exist_ok=True)
         (tmp_path / "data" / f"class {name}").symlink_to(tmp_path / "store" / name)
     assert read_folder(tmp_path / "data").y.tolist() == ["class a", "class b"]
+
+
+class TestDescription:
+    def test_of_one_size(self, folder):
+        found = describe_folder(folder)
+        assert (found.n_train, found.n_test, found.channels) == (6, 0, 3)
+        assert found.sizes == {(4, 6): 6}
+        assert found.diagnosis.counts == [3, 3]
+        assert "6 images to train on, in colour, all 4x6 pixels (height x width)." in str(found)
+
+    def test_of_several_sizes_with_a_test_split(self, tmp_path):
+        for split, n in (("train", 5), ("test", 2)):
+            for name in ("cat", "dog"):
+                for number in range(n):
+                    save(tmp_path / split / name / f"{number}.png", value=number)
+        Image.new("L", (9, 40)).save(tmp_path / "train" / "cat" / "tall.png")
+        (tmp_path / "train" / "cat" / "notes.txt").touch()
+        found = describe_folder(tmp_path)
+        assert (found.n_train, found.n_test) == (11, 4)
+        assert found.sizes == {(4, 6): 14, (40, 9): 1}
+        assert json.loads(json.dumps(found.to_dict()))["sizes"] == {"4x6": 14, "40x9": 1}
+        said = str(found)
+        assert "11 images to train on and 4 to test on, in colour, of 2 sizes, from 4x6 to 40x9 pixels" in said
+        assert "- Sizes differ: image_size gives them all one" in said
+        assert "- Passed over 1 file" in said
+
+    def test_decodes_nothing(self, folder, monkeypatch):
+        monkeypatch.setattr("latentover.data.pictures._decode", lambda *_: pytest.fail("decoded"))
+        assert describe_folder(folder).n_train == 6
