@@ -29,7 +29,7 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--features",
         metavar="NAME",
-        help="score generated samples: pixels, inception, or classifier:<bundle> (classifier:digits)",
+        help="score generated samples: pixels, inception, or classifier:<bundle> (classifier:digits); of tables rows",
     )
     share(command, "n", help="real and generated samples, of each class where there are classes")
     add_place(command, "--real", "files", metavar="PATH", help="folder, .npy or .npz of real images, instead of a run")

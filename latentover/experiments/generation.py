@@ -50,7 +50,7 @@ def evaluate_generation(
     run : path
         A run whose method generates.
     features : str, FeatureExtractor, nn.Module or callable, default="pixels"
-        See `find_features`; of tables always ``"rows"``, the standardised columns.
+        See `find_features`; of tables ``"rows"``, the standardised columns, which ``"pixels"`` means there too.
     n : int, optional
         Samples of each class, real and generated. By default as many as the test split has of its smallest class.
     device : str, default="cpu"
@@ -353,6 +353,10 @@ def _extraction(generator: Any, features: Any, *, device: str, download: bool) -
         return layout.network_input(layout.encode(X)).numpy()
 
     if not isinstance(layout, ImageFormat):
+        if features not in ("pixels", ROWS):
+            raise ValueError(
+                f"Expected features of a table to be {ROWS}, its columns, but got {features!r}; name that."
+            )
         return encoded, {"name": ROWS}
     extractor, said = find_features(features, device=device, download=download)
     # Held-out images of floating point can leave the range of the training data by a hair.

@@ -116,6 +116,8 @@ class TestRun:
         text = f"data:\n  source: {tmp_path / 'table.npz'}\n  validation_fraction: 0\n"
         write_text(tmp_path / "run" / "recipe.yaml", text + METHOD)
         found = evaluate_generation(tmp_path / "run", **QUICK)
+        with pytest.raises(ValueError, match=r"features of a table to be rows, .* but got 'classifier:nope'"):
+            evaluate_generation(tmp_path / "run", "classifier:nope", **QUICK)
         assert (found["features"], found["dimension"]) == ("rows", 3)
 
 
