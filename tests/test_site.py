@@ -204,7 +204,6 @@ def phone(tmp_path_factory):
         pytest.skip("chromium and chromedriver are not both on the path")
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
-    options.page_load_strategy = "eager"
     for switch in ("--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path_factory.mktemp('b')}"):
         options.add_argument(switch)
     opened = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
