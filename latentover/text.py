@@ -61,7 +61,7 @@ def markdown(text: object) -> str:
 
 
 def folded(summary: str, *blocks: str) -> str:
-    """Return blocks of Markdown folded away behind a summary, which is Markdown's HTML for itself.
+    """Return blocks of Markdown folded away behind a summary, in HTML that Markdown allows; the words are not escaped.
 
     Examples
     --------

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from latentover.data.diagnosis import Diagnosis, diagnose
-from latentover.data.pictures import IMAGE_SUFFIXES, image_sizes, in_words, list_images, open_images
+from latentover.data.pictures import IMAGE_SUFFIXES, in_words, list_images, open_images
 from latentover.data.source import Source
+from latentover.notebook import items, note, page
 
 _PARTS = {
     "train": re.compile(r"train(ing)?", re.IGNORECASE),
@@ -136,22 +137,26 @@ class FolderDescription:
     def to_dict(self) -> dict[str, Any]:
         """Return all of it as JSON-able values; a size as ``"<height>x<width>"``."""
         sizes = {f"{height}x{width}": count for (height, width), count in self.sizes.items()}
-        return {**asdict(self), "sizes": sizes, "diagnosis": self.diagnosis.to_dict()}
+        return {**asdict(self), "sizes": sizes}
 
     def __str__(self) -> str:
+        images = "\n".join([self._sentence(), *(f"- {text}" for text in self._notes())])
+        return "\n\n".join(filter(None, [self.diagnosis.steps_text(), images, self.diagnosis.sizes_text()]))
+
+    def _repr_html_(self) -> str:
+        return page(note(self._sentence()), items(self._notes()), self.diagnosis._repr_html_())
+
+    def _sentence(self) -> str:
         of_test = f" and {self.n_test:,} to test on" if self.n_test else ""
         colour = "grey" if self.channels == 1 else "in colour"
-        (height, width), *others = self.sizes
-        size = f"all {height}x{width} pixels (height x width)"
-        if others:
-            areas = sorted(self.sizes, key=lambda each: each[0] * each[1])
-            least, most = (f"{each[0]}x{each[1]}" for each in (areas[0], areas[-1]))
-            size = f"of {len(self.sizes)} sizes, from {least} to {most} pixels (height x width)"
-        lines = [f"{self.n_train:,} images to train on{of_test}, {colour}, {size}."]
-        if others:
-            lines.append("- Sizes differ: image_size gives them all one, in a recipe `data: {image_size: [32, 32]}`.")
-        lines += [f"- {remark[0].upper()}{remark[1:]}." for remark in self.remarks]
-        return "\n\n".join(filter(None, [self.diagnosis.steps_text(), "\n".join(lines), self.diagnosis.sizes_text()]))
+        areas = sorted(self.sizes, key=lambda each: each[0] * each[1])
+        least, most = (f"{height}x{width}" for height, width in (areas[0], areas[-1]))
+        size = f"all {least}" if len(areas) == 1 else f"of {len(areas)} sizes, from {least} to {most}"
+        return f"{self.n_train:,} images to train on{of_test}, {colour}, {size} pixels (height x width)."
+
+    def _notes(self) -> list[str]:
+        resize = "Sizes differ: image_size gives them all one, in a recipe `data: {image_size: [32, 32]}`."
+        return [resize] * (len(self.sizes) > 1) + [f"{text[0].upper()}{text[1:]}." for text in self.remarks]
 
 
 def describe_folder(root: str | Path) -> FolderDescription:
@@ -184,13 +189,13 @@ def describe_folder(root: str | Path) -> FolderDescription:
     >>> found.sizes, found.diagnosis.ratio
     ({(6, 8): 4}, 3.0)
     """
-    source, remarks = scan_folder(root, image_size=(1, 1))
-    test = [] if source.X_test is None else source.X_test.pictures
+    source, remarks = scan_folder(root, image_size=(1, 1))  # any: sizes may differ, and nothing is decoded
+    groups = [source.X] if source.X_test is None else [source.X, source.X_test]
     return FolderDescription(
         n_train=len(source.X),
-        n_test=len(test),
+        n_test=sum(map(len, groups[1:])),
         channels=source.X.shape[1],
-        sizes=dict(image_sizes([*source.X.pictures, *test]).most_common()),
+        sizes=dict(sum((group.sizes for group in groups), Counter[tuple[int, int]]()).most_common()),
         remarks=remarks,
         diagnosis=diagnose(source.y, images=True),
     )

@@ -65,6 +65,8 @@ class ImageFiles:
         Channels (1: grey, 3: colour), height and width every image is given.
     n_turned : int, default=0
         How many of them are known to be turned upright, as EXIF says.
+    sizes : Counter of (height, width), optional
+        How many have which size in their files, as far as that is known.
 
     Examples
     --------
@@ -72,10 +74,17 @@ class ImageFiles:
     (3, 3, 32, 32)
     """
 
-    def __init__(self, pictures: Sequence[Picture], image_shape: tuple[int, int, int], n_turned: int = 0) -> None:
+    def __init__(
+        self,
+        pictures: Sequence[Picture],
+        image_shape: tuple[int, int, int],
+        n_turned: int = 0,
+        sizes: Counter[tuple[int, int]] | None = None,
+    ) -> None:
         self.pictures = list(pictures)
         self.shape = (len(self.pictures), *image_shape)
         self.n_turned = n_turned
+        self.sizes = Counter[tuple[int, int]]() if sizes is None else sizes
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -127,18 +136,21 @@ def open_images(*groups: Sequence[Picture], image_size: Sequence[int] | None = N
         If sizes differ and ``image_size`` is None, a file is no image, or it has more than 8 bits a channel.
     """
     pictures = [picture for group in groups for picture in group]
-    headers = _headers(pictures)
+    headers = [
+        header
+        for chunk in _in_threads(lambda chunk: [_header(pictures[i]) for i in chunk], len(pictures))
+        for header in chunk
+    ]
     if image_size is None:
         image_size = _common_size(pictures, [header.size for header in headers])
     channels = 1 if all(header.mode in _GREY_MODES for header in headers) else 3
     shape = (channels, image_size[0], image_size[1])
-    turned = iter(headers)
-    return [ImageFiles(group, shape, sum(next(turned).turned for _ in group)) for group in groups]
-
-
-def image_sizes(pictures: Sequence[Picture]) -> Counter[tuple[int, int]]:
-    """Return how many images have which (height, width), turned upright as EXIF says."""
-    return Counter((header.size[1], header.size[0]) for header in _headers(pictures))
+    opened, left = [], iter(headers)
+    for group in groups:
+        own = [next(left) for _ in group]
+        sizes = Counter((header.size[1], header.size[0]) for header in own)
+        opened.append(ImageFiles(group, shape, sum(header.turned for header in own), sizes))
+    return opened
 
 
 def are_pictures(X: Any) -> bool:
@@ -245,11 +257,6 @@ def _common_size(pictures: Sequence[Picture], sizes: Sequence[tuple[int, int]]) 
                 f"[{height}, {width}], or an estimator's image_shape to (channels, height, width), to resize all."
             )
     return height, width
-
-
-def _headers(pictures: Sequence[Picture]) -> list[Header]:
-    chunks = _in_threads(lambda chunk: [_header(pictures[i]) for i in chunk], len(pictures))
-    return [header for chunk in chunks for header in chunk]
 
 
 def _header(picture: Picture) -> Header:

@@ -285,6 +285,7 @@ class TestDescription:
         assert "11 images to train on and 4 to test on, in colour, of 2 sizes, from 4x6 to 40x9 pixels" in said
         assert "- Sizes differ: image_size gives them all one" in said
         assert "- Passed over 1 file" in said
+        assert "11 images to train on and 4 to test on" in found._repr_html_()
 
     def test_decodes_nothing(self, folder, monkeypatch):
         monkeypatch.setattr("latentover.data.pictures._decode", lambda *_: pytest.fail("decoded"))
