@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import latentover
-from latentover.places import as_path, claimed, is_local, uploading
+from latentover.places import as_path, claimed, is_local, lock_of, uploading
 
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _EXCHANGE = 2
@@ -135,7 +135,7 @@ def locked(path: str | os.PathLike[str], *, wait: bool = True) -> Iterator[None]
             yield
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_name(f".{path.name}.lock")
+    lock = lock_of(path)
     while True:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
         taken = _lock(handle)

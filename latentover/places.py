@@ -69,6 +69,11 @@ def is_local(path: Path | Any) -> bool:
     return isinstance(path, Path)
 
 
+def lock_of(path: Any) -> Any:
+    """Return the file beside a path that stands for its lock, or at a URL for the claim on it."""
+    return path.with_name(f".{path.name}.lock")
+
+
 @contextmanager
 def uploading(path: Any) -> Iterator[Path]:
     """Yield a local temporary file whose content then becomes the file at a URL, whole or not at all."""
@@ -91,7 +96,7 @@ def claimed(path: Any, *, wait: bool) -> Iterator[None]:
     BlockingIOError
         Naming who has it, if `wait` is False.
     """
-    claim, token = path.with_name(f".{path.name}.lock"), secrets.token_hex(8)
+    claim, token = lock_of(path), secrets.token_hex(8)
     path.parent.mkdir(parents=True, exist_ok=True)
     while (holder := _take(claim, token)) is not None:
         if not wait:

@@ -361,10 +361,10 @@ def _prepare(job: Job, machine: Machine) -> None:
 
 
 def _tidy(made: Plan) -> None:
-    """Bring what lies beside finished runs up to date: labels, checkpoints of killed processes, the store."""
+    """Bring what lies beside finished runs up to date: labels, what killed processes left, the store."""
     for job in made.done:
         refresh_labels(job.recipe, job.folder)
-        job.folder.remove_checkpoints()
+        job.folder.tidy()
         job.folder.forget_failure()  # of another recipe that was tried in between
     for folder in {job.place.parent.parent: None for job in made.done}:
         append_missing(folder)

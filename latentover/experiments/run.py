@@ -175,8 +175,10 @@ def run_recipe(
     with nullcontext() if parallel.rank() > 0 else run.locked(wait=wait):
         known = None if splits is None else splits.data_hash
         if parallel.n_processes() == 1 and is_finished(recipe, seed, run, known):
+            metrics = run.metrics or {}
+            append(run.path.parent.parent, metrics)  # what made it may have been killed before
             run.remove_checkpoints()
-            return run.metrics or {}
+            return metrics
         return _made(recipe, seed, run, machine, splits)
 
 

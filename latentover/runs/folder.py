@@ -28,7 +28,7 @@ from latentover.files import (
     write_json,
     write_text,
 )
-from latentover.places import EXPIRY, HEARTBEAT, as_path, is_local
+from latentover.places import EXPIRY, HEARTBEAT, as_path, is_local, lock_of
 from latentover.runs.reading import (
     FORMAT,
     attempt,
@@ -439,6 +439,13 @@ class RunFolder:
                 for path in self.path.parent.glob(f"{glob.escape(self.path.name)}{pattern}"):
                     if path.stat().st_mtime <= made:
                         path.unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """Remove what a process that was killed at the very end has left beside a finished run."""
+        self.remove_checkpoints()
+        if lock_of(self.path).exists():
+            with suppress(OSError), self.locked(wait=False):  # which removes it, where nobody has it
+                pass
 
 
 def _storable(text: str) -> str:

@@ -19,6 +19,7 @@ from latentover.experiments import run as run_module
 from latentover.experiments.benchmark import benchmark
 from latentover.experiments.recipe import load_recipe
 from latentover.experiments.run import Machine, run_recipe
+from latentover.files import locked
 from latentover.runs.folder import RunFolder
 from latentover.training import Engine
 from latentover.training.checkpoints import Checkpoint
@@ -206,3 +207,40 @@ def test_a_checkpoint_that_a_finished_run_has_left_is_removed_and_a_newer_one_is
     newer.write_text("of a recipe that has been changed since")
     make()
     assert {path.name for path in folder.parent.iterdir()} == {"seed-0", newer.name, other.name}
+
+
+@pytest.mark.parametrize("again", ["run_recipe", "benchmark"])
+def test_what_a_process_killed_at_the_very_end_of_a_run_has_left_is_removed_and_what_it_lacks_is_made(
+    again, read, tmp_path, monkeypatch
+):
+    recipe, out = read(RECIPE), tmp_path / "runs"
+    folder = out / recipe.name / "seed-0"
+    run_recipe(recipe, 0, folder, MACHINE)
+    [stored] = (out / "results").iterdir()
+    before = stored.read_bytes()
+    stored.unlink()
+    (folder.parent / ".seed-0.lock").touch()
+    half = folder.parent / f".seed-0.{'ab' * 6}.part"
+    half.mkdir()
+    (half / "metrics.json").touch()
+    other = folder.parent / ".seed-01.lock"
+    other.touch()
+
+    monkeypatch.setattr(Engine, "_train", kill)
+    if again == "benchmark":
+        done = benchmark([tmp_path / f"{recipe.name}.yaml"], MACHINE, out=out)
+        assert (done.finished, done.repeated, done.failures) == (0, 1, {})
+    else:
+        run_recipe(recipe, 0, folder, MACHINE)
+    assert {path.name for path in folder.parent.iterdir()} == {"seed-0", other.name}
+    assert stored.read_bytes() == before
+
+
+def test_the_lock_of_a_finished_run_is_left_to_the_one_that_has_it(read, tmp_path):
+    recipe, out = read(RECIPE), tmp_path / "runs"
+    folder = out / recipe.name / "seed-0"
+    run_recipe(recipe, 0, folder, MACHINE)
+    with locked(folder):
+        assert benchmark([tmp_path / f"{recipe.name}.yaml"], MACHINE, out=out).repeated == 1
+        assert (folder.parent / ".seed-0.lock").exists()
+    assert not (folder.parent / ".seed-0.lock").exists()
