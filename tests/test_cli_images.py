@@ -3,6 +3,7 @@
 import csv
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,6 +65,9 @@ def test_a_folder_is_diagnosed(folder, capsys):
     assert found["diagnosis"]["classes"] == ["airplane", "cat", "ship"]
     assert cli.main(["data", "diagnose", str(folder), "--target", "kind"]) == 2
     assert "leave --target out for a folder of images" in capsys.readouterr().err
+    assert cli.main(["data", "diagnose", "nowhere"]) == 2
+    assert "a table or a folder of images, but nowhere does not exist; check" in capsys.readouterr().err
+    Path("table.csv").write_text("a,y\n1,no\n2,yes\n", encoding="utf-8")
     with pytest.raises(SystemExit):
         cli.main(["data", "diagnose", "table.csv"])
     assert "--target, the column of the labels of a table" in capsys.readouterr().err

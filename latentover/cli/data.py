@@ -110,6 +110,10 @@ def _diagnose(options: argparse.Namespace) -> int:
     from latentover.data.tables import is_table, read_table
 
     found: Any
+    if not Path(options.table).exists():
+        raise FileNotFoundError(
+            f"Expected a table or a folder of images, but {options.table} does not exist; check how it is spelled."
+        )
     if Path(options.table).is_dir() and not is_table(options.table):
         from latentover.data.folders import describe_folder
 

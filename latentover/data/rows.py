@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from latentover.data.cells import Blank, Cells, Survey
 from latentover.data.delimited import Block, Delimited
 from latentover.data.source import nearest
-from latentover.data.tables import TABLE_SUFFIXES, TableOptions, check_names, is_hidden, is_table
+from latentover.data.tables import TABLE_SUFFIXES, TableOptions, check_exists, check_names, is_hidden, is_table
 from latentover.text import guarded
 
 if TYPE_CHECKING:
@@ -228,8 +228,7 @@ def open_rows(
         If the file cannot be read, lacks a column, or an option is not for its kind.
     """
     path, options = Path(path), options or TableOptions()
-    if not path.exists():
-        raise FileNotFoundError(f"Expected a data file, but got {path}, which does not exist or is no file.")
+    check_exists(path)
     if not is_table(path):
         raise ValueError(
             f"Expected a table that ends in {' or '.join(TABLE_SUFFIXES)}, or a folder of .parquet files, but got "

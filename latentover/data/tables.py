@@ -72,6 +72,14 @@ def is_table(path: str | Path) -> bool:
     return False
 
 
+def check_exists(path: Path) -> None:
+    """Raise FileNotFoundError if there is nothing at the path of a table."""
+    if not path.exists():
+        raise FileNotFoundError(
+            f"Expected a table, but {path} does not exist; name a .csv or .parquet file, or a folder of .parquet files."
+        )
+
+
 def is_hidden(name: str) -> bool:
     """Whether a file or folder belongs to the system that wrote the others, such as ``_SUCCESS``."""
     return name.startswith(("_", "."))

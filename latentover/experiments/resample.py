@@ -20,7 +20,7 @@ import yaml
 from latentover.data.imbalance import training_quotas
 from latentover.data.rows import Rows, open_rows
 from latentover.data.source import check_labels, class_number
-from latentover.data.tables import TABLE_SUFFIXES, TableOptions
+from latentover.data.tables import TABLE_SUFFIXES, TableOptions, check_exists
 from latentover.estimators.labels import check_strategy
 from latentover.experiments.environment import peak_memory
 from latentover.experiments.quality import (
@@ -426,10 +426,7 @@ def _fresh_identifiers(rows: Rows, sampler: Any, training: pd.DataFrame, n: int,
 
 
 def _check_out(path: Path, out: Path) -> None:
-    if not path.exists():
-        raise FileNotFoundError(
-            f"Expected a table, but {path} does not exist; name a .csv or .parquet file, or a folder of .parquet files."
-        )
+    check_exists(path)
     if out.suffix.lower() not in TABLE_SUFFIXES:
         raise ValueError(
             f"Expected the output to end in {' or '.join(TABLE_SUFFIXES)}, but got {out.name!r}; rename it."

@@ -97,10 +97,11 @@ def test_unreadable_table(tmp_path, name, content):
         read_table(tmp_path / name, "a")
 
 
-@pytest.mark.parametrize("read", [lambda path: read_table(path, "y"), read_npz])
-def test_no_file(tmp_path, read):
+def test_no_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"Expected a table, but .*nowhere.csv does not exist; name a .csv"):
+        read_table(tmp_path / "nowhere.csv", "y")
     with pytest.raises(FileNotFoundError, match=r"Expected a data file, but got .*nowhere"):
-        read(tmp_path / "nowhere.csv")
+        read_npz(tmp_path / "nowhere.npz")
 
 
 # --- npz ---
