@@ -313,7 +313,7 @@ def test_models_are_the_shipped_ones_and_take_the_place_of_a_run(capsys, tmp_pat
     assert (models["rae-digits"].generates, models["classifier-digits"].generates) == (True, False)
     assert models["rae-fashion-mnist"].shape == [1, 28, 28]
     status, out, _ = run(capsys, "models")
-    assert re.search(r"^rae-fashion-mnist +RAEClassifier +fashion_mnist +10 +1x28x28 +91\.05 ", out, re.MULTILINE)
+    assert re.search(r"^rae-fashion-mnist +RAEClassifier +fashion_mnist +10 +1x28x28 +91\.39 ", out, re.MULTILINE)
     command = ["rae-digits", "--class", "9", "--n", "3", "-o", f"{tmp_path}/made/"]
     status, out, err = run(capsys, "generate", *command, "--json")
     assert status == 0, err
