@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from latentover.bundle import load
 from latentover.displays import SampleGridDisplay
@@ -30,6 +31,7 @@ def draw(out: Path, runs: dict[str, Path], *, per_class: int) -> None:
     SampleGridDisplay(panels=panels, row_labels=rows).plot().figure_.savefig(
         out, dpi=110, bbox_inches="tight", pad_inches=0.08
     )
+    Image.open(out).convert("RGB").quantize(128).save(out, optimize=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
